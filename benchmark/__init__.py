@@ -1,0 +1,4 @@
+"""colorbench: automatic colorization methods, trained and scored under one protocol."""
+
+PROTOCOL = 1
+"""Version of every definition in the protocol (preparation, color, metrics, statistics). No table mixes two."""

@@ -1,0 +1,121 @@
+"""The contract of a method: what the trainer and the evaluation know of it, and nothing else.
+
+`training_step` is a generator. After each `yield Update("discriminator", loss, logs)` the trainer zeroes the gradients
+of that optimizer, backpropagates into its parameters alone, steps it and resumes the generator. A conditional GAN
+then reads in its paper's own order, pre-training is one more phase, and a baseline has no optimizers at all. A method
+knows nothing of devices, precision, checkpoints, logging or ranks.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+class Batch(NamedTuple):
+    """What a training step sees."""
+
+    L: Tensor  # (B, 1, H, W) float32, CIE lightness, [0, 100]
+    ab: Tensor  # (B, 2, H, W) float32, CIE chroma, Lab units (about [-110, 110])
+
+
+class Update(NamedTuple):
+    """One optimizer step asked of the trainer."""
+
+    optimizer: str  # key into Method.optimizers(phase)
+    loss: Tensor  # scalar
+    logs: Mapping[str, Tensor] = {}  # detached scalars, read only at log steps
+
+
+class Phase(NamedTuple):
+    """A part of the step budget (which the preset owns). The shares of a method's phases add up to 1."""
+
+    name: str
+    share: float
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a method may know of the data set that it is trained on; all of it from the training split."""
+
+    name: str
+    image_size: int  # S: images are S×S
+    train_images: int
+    mean_ab: tuple[float, float]  # Lab units
+    ab_prior: Tensor  # (313,) float64, sums to 1: share of pixels whose nearest of the 313 bins is this one
+
+
+class MethodConfig(BaseModel):
+    """Base of every `Method.Config`: immutable, unknown keys refused. Defaults are the paper's values, each with its source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Method(nn.Module, ABC):
+    """One colorization method. See `methods/l2.py` for the template to copy."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    phases: ClassVar[tuple[Phase, ...]] = (Phase("train", 1.0),)
+    role: ClassVar[str] = "method"  # or "baseline" (knows nothing of the picture), "ceiling" (has seen the truth)
+
+    colorizer: nn.Module  # what predict_ab needs: EMA, parameter and multiply-add counts look here
+
+    def __init__(self, config: Any, data: DataInfo) -> None:
+        """Builds the networks, on the CPU and in float32; the trainer moves them.
+
+        Args:
+            config: an instance of this class's `Config`.
+            data: what is known of the training split.
+        """
+        super().__init__()
+        self.config = config
+        self.data = data
+
+    def optimizers(self, phase: str) -> dict[str, Optimizer]:
+        """The optimizers of a phase by name, made anew when the phase begins. None for a method without training."""
+        return {}
+
+    def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
+        """Yields each update of one step, in order. A method without optimizers is never asked."""
+        raise TypeError(f"{self.name} has no training")
+
+    @abstractmethod
+    def predict_ab(self, L: Tensor) -> Tensor:
+        """Colors for a batch of lightness images.
+
+        Args:
+            L: (B, 1, H, W) float32, [0, 100].
+
+        Returns:
+            (B, 2, h, w) float32, Lab units, finite; any h, w (the harness upsamples bilinearly). Deterministic, and
+            independent of the other images of the batch.
+        """
+
+    @classmethod
+    def skip(cls, config: Any, data: DataInfo) -> str | None:
+        """Why this method cannot run on this machine or data (weights missing, size not supported), or None."""
+        return None
+
+
+class OracleMethod(Method):
+    """A ceiling: it is shown the true colors. Never ranked."""
+
+    role = "ceiling"
+
+    @abstractmethod
+    def predict_ab_knowing(self, L: Tensor, ab: Tensor) -> Tensor:
+        """As `predict_ab`, with the truth's ab (B, 2, H, W) in Lab units."""
+
+    def predict_ab(self, L: Tensor) -> Tensor:
+        raise TypeError(f"{self.name} needs the true colors: it is a ceiling, not a method")
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trainable and frozen parameters of a module (buffers not counted)."""
+    return sum(p.numel() for p in module.parameters())
+
