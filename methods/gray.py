@@ -1,0 +1,21 @@
+"""Baseline: no color at all. What every learned method has to beat (protocol, §3)."""
+
+from torch import Tensor, nn
+
+from benchmark.method import DataInfo, Method, MethodConfig
+
+
+class Gray(Method):
+    """The lightness alone: ab = 0 everywhere."""
+
+    name = "gray"
+    role = "baseline"
+    Config = MethodConfig
+
+    def __init__(self, config: MethodConfig, data: DataInfo) -> None:
+        super().__init__(config, data)
+        self.colorizer = nn.Identity()
+
+    def predict_ab(self, L: Tensor) -> Tensor:
+        """Zeros (B, 2, H, W) for lightness (B, 1, H, W)."""
+        return L.new_zeros(L.shape[0], 2, *L.shape[-2:])
