@@ -1,0 +1,346 @@
+"""One result = one cell of the benchmark under one seed: a small JSON file, and its per-image values beside it.
+
+    results/<data>/<preset>/<method>/seed<k>.json      what was measured, under which protocol, from what
+    results/<data>/<preset>/<method>/seed<k>.npz       one column per metric, one value per test image
+
+Both are committed: tables, intervals, tests and claims follow from them alone, without torch, data or models (this
+module imports none of them). Numbers are numbers here; how they are printed is the templates' business.
+"""
+
+import hashlib
+import io
+import json
+import os
+import platform
+import subprocess
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from benchmark import PROTOCOL
+from benchmark.errors import BenchError
+
+SCHEMA = 1
+"""Version of the file's layout (what the numbers mean is PROTOCOL's business)."""
+
+MANTISSA_BITS = 13
+"""Kept of each per-image value: a relative error of at most 2⁻¹⁴, four significant digits. Half the size on disk, while
+the mean over a test set moves by less than a hundredth of its interval."""
+
+REPORTED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "pillow", "lpips", "pytorch-fid")
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]  # "24.1" as text is an error, and so is NaN
+Count = Annotated[int, Field(strict=True, ge=0)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ResultError(BenchError):
+    """A result file that must not be believed: truncated, of another layout, or not what its record says."""
+
+
+class Record(BaseModel):
+    """Immutable; unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Run(Record):
+    """What was run."""
+
+    method: Name  # the row: an entry of params.yaml, or the label of an external program
+    adapter: Name
+    data: Name
+    preset: Name
+    seed: Count
+    role: Literal["method", "baseline", "ceiling"] = "method"
+    external: bool = False  # a folder of images, colored by a program that is not ours
+    overrides: dict[str, Any] = {}  # what --set changed; such a run never enters a table
+
+    @property
+    def file_stem(self) -> str:
+        """`seed0`; with overrides `seed0+1a2b3c4d`, so that an experiment never replaces the cell it departs from."""
+        if not self.overrides:
+            return f"seed{self.seed}"
+        text = json.dumps(self.overrides, sort_keys=True, default=str)
+        return f"seed{self.seed}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    @property
+    def command(self) -> str:
+        """The command that repeats the run. Overrides are spelled out; an external one names its folder as DIR."""
+        if self.external:
+            return f"bench score DIR --name {self.method} --data {self.data} --preset {self.preset}"
+        settings = "".join(f" --set {key}={json.dumps(value)}" for key, value in sorted(self.overrides.items()))
+        return (
+            f"bench run --method {self.method} --data {self.data} --preset {self.preset} --seed {self.seed}{settings}"
+        )
+
+
+class Cost(Record):
+    """What the run cost; None where not measured."""
+
+    parameters: Count | None = None  # of the colorizer, all that predicting needs
+    macs: Count | None = None  # multiply-adds per image
+    train_seconds: Number | None = None  # wall clock
+    train_images_per_second: Number | None = None
+    inference_images_per_second: Number | None = None
+    peak_memory_bytes: Count | None = None
+    device: str | None = None
+
+
+class Provenance(Record):
+    """Where the numbers come from."""
+
+    commit: str | None = None  # of the code, None outside a git checkout
+    dirty: bool | None = None  # whether the code differed from the commit
+    command: str
+    config: dict[str, Any]
+    config_hash: str
+    code_hash: str | None = None
+    packages: dict[str, str]
+    device: str | None = None
+    data_sha256: dict[str, Digest]  # split → SHA-256 of the prepared array
+    date: str  # ISO 8601, UTC
+
+
+class PerImage(Record):
+    """The file of per-image values."""
+
+    file: Annotated[str, Field(pattern=r"^seed[0-9a-f+]+\.npz$")]  # beside the JSON file
+    sha256: Digest
+
+
+class Result(Record):
+    """One cell under one seed. `status` "skipped" means that it cannot run here, and `reason` says why."""
+
+    schema_version: int = Field(SCHEMA, alias="schema", strict=True)
+    protocol: int = Field(PROTOCOL, strict=True)
+    run: Run
+    status: Literal["ok", "skipped"] = "ok"
+    reason: str | None = None
+    metrics: dict[str, Number | None] = {}
+    notes: dict[str, str] = {}  # metric → why it has no value, or what must be known of it (N, standard deviation)
+    images: Count = 0  # scored, of the test split
+    per_image: PerImage | None = None
+    cost: Cost = Cost()
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.schema_version != SCHEMA:
+            raise ValueError(f"layout {self.schema_version}, this program reads {SCHEMA}")
+        if self.status == "skipped" and not self.reason:
+            raise ValueError("skipped without a reason")
+        if self.status == "ok" and not (self.images and self.metrics and "test" in self.provenance.data_sha256):
+            raise ValueError("a measured cell needs metrics, its number of images and the test split's SHA-256")
+        for name, value in self.metrics.items():
+            if value is None and not self.notes.get(name):
+                raise ValueError(f"metric {name} has no value and no note that says why")
+        return self
+
+
+def result_path(root: Path, run: Run) -> Path:
+    """Where a run's result lies under the results folder."""
+    return root / run.data / run.preset / run.method / f"{run.file_stem}.json"
+
+
+def write_result(root: Path, result: Result, per_image: Mapping[str, np.ndarray] | None = None) -> Path:
+    """Writes a result and its per-image values, each whole or not at all.
+
+    The JSON file comes last, as it vouches for the other.
+
+    Args:
+        root: the results folder.
+        result: what was measured; its `per_image` is filled in here.
+        per_image: column → (N,) finite values, N = `result.images`, in the test split's order. None when skipped.
+
+    Returns:
+        The JSON file's path.
+
+    Raises:
+        ResultError: a value that is not finite, or a column of the wrong length.
+    """
+    path = result_path(root, result.run)
+    arrays_path = path.with_suffix(".npz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if per_image:
+        content = _pack(per_image, result.images, str(arrays_path))
+        write_atomically(arrays_path, content)
+        described = PerImage(file=arrays_path.name, sha256=hashlib.sha256(content).hexdigest())
+        result = result.model_copy(update={"per_image": described})
+    else:
+        arrays_path.unlink(missing_ok=True)
+    result = _validated(result.model_dump(by_alias=True), path)  # model_copy and model_construct do not validate
+    text = json.dumps(result.model_dump(mode="json", by_alias=True), indent=2, sort_keys=True, allow_nan=False)
+    write_atomically(path, (text + "\n").encode())
+    return path
+
+
+def read_result(path: Path) -> Result:
+    """Reads and validates a result file.
+
+    Raises:
+        ResultError: missing, truncated, of another layout, with a NaN, or not of the run that its place in the folder
+            names. One line that names file and fault.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ones
+        raise ResultError(f"{path}: not valid JSON, truncated perhaps ({error})") from None
+    result = _validated(content, path)
+    run = result.run
+    stands = (*path.parts[-4:-1], path.stem)
+    if stands != (run.data, run.preset, run.method, run.file_stem):
+        raise ResultError(
+            f"{path}: holds the run {run.data}/{run.preset}/{run.method}/{run.file_stem}, not this place's"
+        )
+    return result
+
+
+def read_per_image(path: Path, result: Result) -> dict[str, np.ndarray]:
+    """The per-image values of a result.
+
+    Args:
+        path: the result's JSON file.
+        result: what `read_result(path)` gave.
+
+    Returns:
+        Column → (N,) float32, N = `result.images`, in the test split's order. Empty when the result has none.
+
+    Raises:
+        ResultError: the file is missing, truncated, or not the one that the result vouches for.
+    """
+    if result.per_image is None:
+        return {}
+    arrays_path = path.with_name(result.per_image.file)
+    try:
+        content = arrays_path.read_bytes()
+    except OSError as error:
+        raise ResultError(f"{arrays_path}: per-image values cannot be read ({error.strerror})") from None
+    if hashlib.sha256(content).hexdigest() != result.per_image.sha256:
+        raise ResultError(f"{arrays_path}: SHA-256 differs from the one in {path.name}: truncated or of another run")
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            columns = {name: archive[name] for name in sorted(archive.files)}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ResultError(f"{arrays_path}: not an archive of arrays ({error})") from None
+    _check_columns(columns, result.images, str(arrays_path))
+    return columns
+
+
+def provenance(
+    command: Sequence[str],
+    config: Mapping[str, Any],
+    *,
+    config_hash: str,
+    data_sha256: Mapping[str, str],
+    code_hash: str | None = None,
+    device: str | None = None,
+) -> Provenance:
+    """Everything that says where a number came from: the arguments, and the state of this installation.
+
+    Args:
+        command: the program's arguments, as in `sys.argv`.
+        config: every setting that decided the run, as plain JSON values.
+        config_hash: the hash by which the run's files are keyed.
+        data_sha256: split → SHA-256 of the prepared array.
+        code_hash: of the source files that decided the run.
+        device: name of the machine's CPU or GPU.
+    """
+    commit, dirty = _git_state(Path(__file__).resolve().parents[1])
+    packages = {"python": platform.python_version()}
+    for package in ("colorbench", *REPORTED_PACKAGES):
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            packages[package] = "not installed"
+    return Provenance(
+        commit=commit,
+        dirty=dirty,
+        command=" ".join([Path(command[0]).name, *command[1:]]) if command else "",
+        config=dict(config),
+        config_hash=config_hash,
+        code_hash=code_hash,
+        packages=packages,
+        device=device,
+        data_sha256=dict(data_sha256),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file beside its place and renames it, so that nobody ever sees half of it."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}, which is no number")
+
+
+def _validated(content: Any, path: Path) -> Result:
+    try:
+        return Result.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ResultError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _check_columns(columns: Mapping[str, np.ndarray], images: int, where: str) -> None:
+    for name, values in columns.items():
+        if values.shape != (images,):
+            raise ResultError(f"{where}: column {name} has shape {values.shape}, the result speaks of {images} images")
+        if not np.isfinite(values).all():
+            raise ResultError(f"{where}: column {name} holds a value that is not finite")
+
+
+def _pack(columns: Mapping[str, np.ndarray], images: int, where: str) -> bytes:
+    """An npz archive, the same bytes for the same values. bzip2: a quarter smaller than deflate here, and numpy reads it."""
+    columns = {name: _rounded(np.asarray(columns[name], dtype=np.float32)) for name in sorted(columns)}
+    _check_columns(columns, images, where)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_BZIP2) as file:
+        for name, values in columns.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, values, allow_pickle=False)
+            file.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_BZIP2)  # dated 1980, always
+    return archive.getvalue()
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """float32 values to the nearest with `MANTISSA_BITS` bits; powers of two and small integers stay exact."""
+    dropped = 23 - MANTISSA_BITS
+    bits = values.view(np.uint32).astype(np.uint64) + (1 << (dropped - 1))  # 64 bits: the carry must not wrap
+    rounded = (bits >> dropped << dropped).astype(np.uint32).view(np.float32)
+    return np.where(np.isfinite(values), rounded, values)  # a NaN stays one, for the check to find
+
+
+def _git_state(root: Path) -> tuple[str | None, bool | None]:
+    """Commit and whether the code differs from it; results and tables, which runs themselves write, do not count."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return None, None  # installed into an environment that happens to lie inside some other repository
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", ".", ":(exclude)results"))
+    except (OSError, subprocess.SubprocessError):
+        return None, None
