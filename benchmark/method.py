@@ -60,7 +60,7 @@ class Method(nn.Module, ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[MethodConfig]] = MethodConfig
-    phases: ClassVar[tuple[Phase, ...]] = (Phase("train", 1.0),)
+    phases: tuple[Phase, ...] = (Phase("train", 1.0),)  # may be set from the config in __init__
     role: ClassVar[str] = "method"  # or "baseline" (knows nothing of the picture), "ceiling" (has seen the truth)
 
     colorizer: nn.Module  # what predict_ab needs: EMA, parameter and multiply-add counts look here
@@ -94,6 +94,18 @@ class Method(nn.Module, ABC):
         Returns:
             (B, 2, h, w) float32, Lab units, finite; any h, w (the harness upsamples bilinearly). Deterministic, and
             independent of the other images of the batch.
+        """
+
+    @classmethod
+    def parents(cls, config: Any) -> tuple[str, ...]:
+        """Entries whose finished model (same data, preset and seed) this one starts from."""
+        return ()
+
+    def load_parents(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Takes over the parents' weights, before the first step.
+
+        Args:
+            states: by entry name, the state dict of that entry's `colorizer`.
         """
 
     @classmethod

@@ -1,0 +1,6 @@
+"""`python -m benchmark` = `bench`."""
+
+from benchmark.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="bench")

@@ -1,0 +1,82 @@
+"""Checkpoints that cannot be half-written or half-read, and the finished model file.
+
+A checkpoint file is a line with the SHA-256 of what follows, then a `torch.save` archive. Two generations are kept: a
+file cut off at any byte does not have its hash, and the one before it is used.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from benchmark.errors import BenchError
+from benchmark.files import write_atomically
+
+GENERATIONS = ("checkpoint.pt", "checkpoint-before.pt")
+
+
+def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
+    """Saves `state` as the newest generation; the one before it is kept."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    payload = buffer.getbuffer()
+    header = hashlib.sha256(payload).hexdigest().encode() + b"\n"
+    newest, before = (folder / name for name in GENERATIONS)
+    if newest.is_file():
+        newest.replace(before)
+    write_atomically(newest, header + payload)
+
+
+def load_checkpoint(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
+    """The newest whole checkpoint of a folder, or None if it holds none. A damaged one is named through `warn`."""
+    for name in GENERATIONS:
+        path = folder / name
+        if not path.is_file():
+            continue
+        header, _, payload = path.read_bytes().partition(b"\n")
+        if hashlib.sha256(payload).hexdigest().encode() == header:
+            return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        warn(f"{path} is cut off or damaged; using the checkpoint before it")
+    return None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Removes both generations, once the finished model is written."""
+    for name in GENERATIONS:
+        (folder / name).unlink(missing_ok=True)
+
+
+def save_model(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+    """Writes a model file: the colorizer's tensors (safetensors) and, as JSON in its header, what they are.
+
+    Returns:
+        The file's SHA-256. The same weights and description give the same bytes.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    content = save(tensors, metadata={"colorbench": json.dumps(about, sort_keys=True)})
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a model file and its description.
+
+    Raises:
+        BenchError: missing, cut off, or not a model file of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("colorbench", "null"))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        raise BenchError(f"{path} is not a whole model file ({error}); train the cell again") from None
+    if about is None:
+        raise BenchError(f"{path} holds tensors, but was not written by colorbench")
+    return state, about

@@ -1,0 +1,200 @@
+"""The `bench` command. Commands only parse and print; what they do lives in the modules they import when called."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.errors import BenchError
+
+if TYPE_CHECKING:
+    from benchmark.config import Cell
+    from benchmark.pipeline import Context
+
+
+class Bench(click.Group):
+    """Turns our errors into one line and an exit code; `--debug` lets the traceback through."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except BenchError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"bench: error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=Bench, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="colorbench")
+def main(debug: bool) -> None:
+    """Which automatic colorization method is better, and by how much?
+
+    Trains and scores colorization methods on one protocol. Start with:
+
+    \b
+      bench list                                      what there is, and what is ready here
+      bench run --method cgan --data sample           train, score, and stand in the table
+      bench leaderboard                               the tables, from the committed results
+    """
+
+
+def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name a cell; given to the command as `cell_options` of `resolve_cell`."""
+    options = [
+        click.option("--method", required=True, metavar="NAME", help="Entry of params.yaml, or an adapter (bench list)."),
+        click.option("--data", required=True, metavar="NAME", help="Data set, or folder:/path/to/photographs."),
+        click.option("--preset", metavar="NAME", help="Sizes and budgets; default: the suite's."),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+        click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting of this run."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what to work with."""
+    options = [
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …"),
+        click.option(
+            "--root",
+            type=click.Path(path_type=Path),
+            envvar="BENCH_DATA",
+            help="Where data sets are kept already (or BENCH_DATA).",
+        ),
+        click.option("--workers", type=click.IntRange(min=1), help="Processes of data preparation; default: all cores."),
+        click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read, and record them."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def resolve_cell(
+    method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...]
+) -> "tuple[Cell, Any]":
+    """The cell that the options mean, and the project's parameters."""
+    from benchmark.config import find_root, read_params, resolve
+
+    params = read_params(find_root())
+    preset = preset or params.suite.preset
+    return resolve(params, method=method, data=data, preset=preset, seed=seed, assignments=assignments), params
+
+
+def make_context(
+    params: Any, device: str, root: Path | None, workers: int | None, skip_corrupt: bool
+) -> "Context":
+    """What the stages need; imports torch."""
+    from rich.console import Console
+
+    from benchmark.config import find_root
+    from benchmark.pipeline import Context, choose_device
+    from benchmark.workspace import Workspace
+
+    console = Console(stderr=True)
+    return Context(params, Workspace(find_root()), console, choose_device(device), root, workers, skip_corrupt)
+
+
+# run ------------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@cell_options
+@machine_options
+def run(
+    method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...], **machine: Any
+) -> None:
+    """Prepare, train, evaluate, and print the table with this run's row marked.
+
+    Every step is skipped when it is up to date. Ctrl-C saves; the same command goes on.
+    """
+    cell, params = resolve_cell(method, data, preset, seed, assignments)
+    context = make_context(params, **machine)
+    from benchmark.pipeline import run_cell
+    from benchmark.summary import print_summary
+
+    result, model = run_cell(cell, context)
+    print_summary(cell, result, model, context)
+
+
+@main.command()
+@cell_options
+@machine_options
+def train(
+    method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...], **machine: Any
+) -> None:
+    """Train one cell on prepared data (a stage of dvc.yaml)."""
+    cell, params = resolve_cell(method, data, preset, seed, assignments)
+    context = make_context(params, **machine)
+    from benchmark.pipeline import train_cell
+
+    click.echo(train_cell(cell, context))
+
+
+@main.command()
+@cell_options
+@machine_options
+def evaluate(
+    method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...], **machine: Any
+) -> None:
+    """Score one trained cell (a stage of dvc.yaml)."""
+    cell, params = resolve_cell(method, data, preset, seed, assignments)
+    context = make_context(params, **machine)
+    from benchmark.pipeline import evaluate_cell
+
+    click.echo(evaluate_cell(cell, context))
+
+
+@main.command()
+def fingerprint() -> None:
+    """Write the hashes of code and settings by which DVC knows what is out of date (a stage of dvc.yaml)."""
+    from benchmark.config import find_root, read_params
+    from benchmark.fingerprint import write_fingerprints
+    from benchmark.workspace import Workspace
+
+    root = find_root()
+    written = write_fingerprints(read_params(root), Workspace(root).fingerprints)
+    click.echo(f"{len(written)} fingerprints in {Workspace(root).fingerprints}")
+
+
+@main.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_(as_json: bool) -> None:
+    """Show methods, data sets, presets, metrics, and what is ready or missing on this machine."""
+    from benchmark.inventory import inventory, print_inventory
+
+    if as_json:
+        import json
+
+        click.echo(json.dumps(inventory(), indent=2))
+    else:
+        print_inventory(inventory())
+
+
+# data -----------------------------------------------------------------------------------------------------------------
+
+
+@main.group()
+def data() -> None:
+    """Data sets: list, fetch, prepare, verify, show."""
+
+
+# weights --------------------------------------------------------------------------------------------------------------
+
+
+# judge ----------------------------------------------------------------------------------------------------------------
+
+
+# results --------------------------------------------------------------------------------------------------------------
+
+
+# methods --------------------------------------------------------------------------------------------------------------
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,289 @@
+"""`params.yaml` and `--set` → one validated `Cell`: everything that decides a run.
+
+Order of precedence, the later wins:
+  the adapter's `Config` defaults (the paper's values) < the preset's `methods` section for the adapter (and for
+  `adapter@data`) < the entry's own departures < the preset's section for the entry (and `entry@data`) < `--set`.
+Training settings follow the same order, with the preset's `training` section first.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark import PROTOCOL, registry
+from benchmark.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from benchmark.dataset import Dataset, DatasetConfig
+    from benchmark.method import Method, MethodConfig
+
+PARAMS_FILE = "params.yaml"
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """Immutable; unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Training(Strict):
+    """Settings of the trainer, the same for every method."""
+
+    steps: int = Field(1000, ge=0, description="budget in steps, divided among the method's phases")
+    batch_size: int = Field(16, ge=1, description="images per step, over all devices together")
+    flip: bool = Field(True, description="mirror half of the training images")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on GPUs that have it, else fp32")
+    deterministic: bool = Field(True, description="same seed, machine and versions: same bits")
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="average the colorizer's weights over steps; 0: off")
+    log_every: int = Field(20, ge=1, description="steps between rows of history.csv")
+    validate_every: int = Field(500, ge=1, description="steps between validations")
+    validation_images: int = Field(128, ge=1, description="at most so many images of the validation split")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="time between checkpoints")
+
+
+class Suite(Strict):
+    """The cells that `dvc repro` runs: the product of these lists."""
+
+    preset: str
+    data: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+class Preset(Strict):
+    """One way to size the suite: `training` by data set (`default` first), `data` and `methods` by name."""
+
+    training: dict[str, dict[str, Any]] = {}
+    data: dict[str, dict[str, Any]] = {}
+    methods: dict[str, dict[str, Any]] = {}
+
+
+class Params(Strict):
+    """The whole of `params.yaml`."""
+
+    suite: Suite
+    entries: dict[str, dict[str, Any]]
+    presets: dict[str, Preset]
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """An entry's departures. A method of another package needs no entry to be run."""
+        if name not in self.entries and name not in registry.names("method"):
+            raise unknown("method", name, {*self.entries, *registry.names("method")})
+        return self.entries.get(name) or {}
+
+    def preset(self, name: str) -> Preset:
+        """A preset by name."""
+        if name not in self.presets:
+            raise unknown("preset", name, self.presets)
+        return self.presets[name]
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The project folder: the nearest one upwards that holds `params.yaml`.
+
+    Raises:
+        InputError: there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / PARAMS_FILE).is_file():
+            return folder
+    raise InputError(f"no {PARAMS_FILE} in {start} or above; run bench inside a clone of colorbench")
+
+
+def read_params(root: Path) -> Params:
+    """Reads and validates `params.yaml`.
+
+    Raises:
+        InputError: not YAML, or an unknown key or value of the wrong type; names the key and the legal ones.
+    """
+    path = root / PARAMS_FILE
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if isinstance(content, dict) and isinstance(content.get("entries"), dict):
+        content["entries"] = {name: entry or {} for name, entry in content["entries"].items()}
+    return validate(Params, content, str(path))
+
+
+def validate(model: type[Model], content: Any, where: str) -> Model:
+    """An instance of a pydantic model, or one line that says what is wrong where."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise unknown(f"key of {where}", place, _legal_keys(model, first["loc"])) from None
+        raise InputError(f"{where}: {place or 'the whole'}: {first['msg']}, got {first['input']!r}") from None
+
+
+def _legal_keys(model: type[BaseModel], location: Sequence[Any]) -> Iterable[str]:
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+        elif annotation is not None:  # dict[str, Preset]: the next part is a name, the one after a key of Preset
+            inner = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
+            model = inner[0] if inner else model
+    return model.model_fields
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the benchmark: a method entry on a data set under a preset and a seed, with all its settings."""
+
+    method: str  # entry of params.yaml
+    adapter: str
+    data: str  # name of the data set, "folder-holidays" for "folder:/photos/holidays"
+    data_adapter: str
+    data_path: Path | None  # of "folder:/path"
+    preset: str
+    seed: int
+    training: Training
+    method_settings: Mapping[str, Any]  # departures from the adapter's Config
+    data_settings: Mapping[str, Any]
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # what --set changed
+
+    @cached_property
+    def method_class(self) -> "type[Method]":
+        """The adapter, imported on first use."""
+        return registry.load_method(self.adapter)
+
+    @cached_property
+    def method_config(self) -> "MethodConfig":
+        """The adapter's validated Config."""
+        return validate(self.method_class.Config, dict(self.method_settings), f"method {self.method!r}")
+
+    @cached_property
+    def dataset_class(self) -> "type[Dataset]":
+        """The data set's adapter, imported on first use."""
+        return registry.load_dataset(self.data_adapter)
+
+    @cached_property
+    def data_config(self) -> "DatasetConfig":
+        """The data set's validated Config."""
+        return validate(self.dataset_class.Config, dict(self.data_settings), f"data set {self.data!r}")
+
+    @property
+    def name(self) -> str:
+        """For messages: `cgan on cifar10, preset quick, seed 0`."""
+        return f"{self.method} on {self.data}, preset {self.preset}, seed {self.seed}"
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the run, as plain JSON values."""
+        return {
+            "protocol": PROTOCOL,
+            "method": self.method,
+            "adapter": self.adapter,
+            "data": self.data,
+            "preset": self.preset,
+            "seed": self.seed,
+            "training": self.training.model_dump(mode="json"),
+            "method_config": self.method_config.model_dump(mode="json"),
+            "data_config": self.data_config.model_dump(mode="json"),
+        }
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value, independent of key order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
+    parsed = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {assignment!r}: not of the form key=value")
+        try:
+            parsed[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"--set {assignment!r}: the value is not valid YAML") from None
+    return parsed
+
+
+def _sections(preset: Preset, name: str, data: str) -> list[dict[str, Any]]:
+    return [preset.methods.get(name) or {}, preset.methods.get(f"{name}@{data}") or {}]
+
+
+def _assign(overrides: Mapping[str, Any], sections: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, Any]]:
+    """Distributes `--set` keys over the sections that know them; `training.`, `method.` and `data.` prefixes decide."""
+    legal = {f"{section}.{key}" for section, model in sections.items() for key in model.model_fields}
+    assigned: dict[str, dict[str, Any]] = {section: {} for section in sections}
+    for key, value in overrides.items():
+        matches = [full for full in sorted(legal) if key in (full, full.partition(".")[2])]
+        if not matches:
+            raise unknown("key of --set", key, {full.partition(".")[2] for full in legal})
+        if len(matches) > 1:
+            raise InputError(f"--set {key}: say which is meant: {' or '.join(matches)}")
+        section, _, short = matches[0].partition(".")
+        assigned[section][short] = value
+    return assigned
+
+
+def resolve(
+    params: Params, *, method: str, data: str, preset: str, seed: int = 0, assignments: Sequence[str] = ()
+) -> Cell:
+    """The cell that these names mean.
+
+    Args:
+        params: the project's `params.yaml`.
+        method: an entry, or an adapter without one.
+        data: a data set's name, or `folder:/path`.
+        preset: a preset's name.
+        seed: of everything random in training.
+        assignments: `key=value` texts of `--set`.
+
+    Raises:
+        InputError: an unknown name or key, or a value of the wrong type.
+    """
+    from benchmark.dataset import parse_spec
+
+    data_adapter, data_path, data_name = parse_spec(data)
+    if data_adapter not in registry.names("dataset"):
+        raise unknown("data set", data, registry.names("dataset"))
+    entry, sizes = params.entry(method), params.preset(preset)
+    adapter = entry.get("adapter", method)
+    departures = [*_sections(sizes, adapter, data_adapter), entry]
+    if adapter != method:
+        departures += _sections(sizes, method, data_adapter)
+    chosen: dict[str, Any] = {}
+    training = {**sizes.training.get("default", {}), **sizes.training.get(data_adapter, {})}
+    for section in departures:
+        chosen |= {key: value for key, value in section.items() if key not in ("adapter", "training", "note")}
+        training |= section.get("training", {})
+    data_settings = dict(sizes.data.get(data_adapter, {}))
+    overrides = _parse_overrides(assignments)
+    if overrides:
+        models: dict[str, type[BaseModel]] = {
+            "training": Training,
+            "method": registry.load_method(adapter).Config,
+            "data": registry.load_dataset(data_adapter).Config,
+        }
+        assigned = _assign(overrides, models)
+        training |= assigned["training"]
+        chosen |= assigned["method"]
+        data_settings |= assigned["data"]
+    return Cell(
+        method=method,
+        adapter=adapter,
+        data=data_name,
+        data_adapter=data_adapter,
+        data_path=data_path,
+        preset=preset,
+        seed=seed,
+        training=validate(Training, training, f"training settings of {method!r} in preset {preset!r}"),
+        method_settings=chosen,
+        data_settings=data_settings,
+        overrides=overrides,
+    )

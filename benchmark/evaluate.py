@@ -1,0 +1,159 @@
+"""A finished model (or a baseline) → outputs on the test split → metrics: the same path for every method."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.color import join, rgb_to_lab
+from benchmark.dataset import Prepared
+from benchmark.method import Method, OracleMethod, parameter_count
+from benchmark.metrics.scorer import Scorer, Scores
+from benchmark.results import Cost
+
+PIXELS_PER_BATCH = 1 << 18  # 4 images of 256², 256 of 32²: bounds the memory, and is fixed so that scores repeat
+
+
+class Output(NamedTuple):
+    """Colored images beside their truth."""
+
+    predicted: Tensor  # (B, H, W, 3) uint8
+    target: Tensor  # (B, H, W, 3) uint8
+    clipped: Tensor  # (B, H, W) bool: outside the sRGB gamut before clipping
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation measured."""
+
+    scores: Scores
+    images: int
+    images_per_second: float  # of prediction alone: L in, ab out
+
+
+def batch_size_for(image_size: int) -> int:
+    """Images per evaluation batch."""
+    return max(1, PIXELS_PER_BATCH // image_size**2)
+
+
+def predict(method: Method, L: Tensor, ab: Tensor) -> Tensor:
+    """A method's colors; a ceiling is shown the truth."""
+    return method.predict_ab_knowing(L, ab) if isinstance(method, OracleMethod) else method.predict_ab(L)
+
+
+@torch.inference_mode()
+def colorize(method: Method, rgb: Tensor) -> Output:
+    """Takes the color out of images and lets a method put color in.
+
+    Args:
+        method: on the images' device, in evaluation mode.
+        rgb: (B, H, W, 3) uint8.
+    """
+    L, ab = rgb_to_lab(rgb)
+    predicted, clipped = join(L, predict(method, L, ab).float())
+    return Output(predicted, rgb, clipped)
+
+
+def batches(images: np.ndarray, device: torch.device) -> Iterator[Tensor]:
+    """A split in evaluation batches: (B, H, W, 3) uint8 on the device."""
+    size = batch_size_for(images.shape[1])
+    for start in range(0, len(images), size):
+        yield torch.from_numpy(np.array(images[start : start + size])).to(device)
+
+
+def evaluate(
+    method: Method,
+    images: np.ndarray,
+    *,
+    scorer: Scorer,
+    device: torch.device,
+    advance: Callable[[int], object] | None = None,
+) -> Evaluation:
+    """Scores a method on a split.
+
+    Args:
+        method: on the device; set to evaluation mode here.
+        images: (N, H, W, 3) uint8.
+        scorer: fresh.
+        device: where the work is done.
+        advance: called with the number of images just done.
+    """
+    method.eval()
+    seconds = 0.0
+    for rgb in batches(images, device):
+        began = _now(device)
+        output = colorize(method, rgb)
+        seconds += _now(device) - began
+        scorer.update(output.predicted, output.target, output.clipped)
+        if advance:
+            advance(len(rgb))
+    return Evaluation(scorer.compute(), len(images), len(images) / seconds)
+
+
+@torch.inference_mode()
+def multiply_adds(method: Method, image_size: int, device: torch.device) -> int:
+    """Multiply-adds of coloring one image, counted by torch over convolutions and matrix products."""
+    L = torch.zeros(1, 1, image_size, image_size, device=device)
+    ab = torch.zeros(1, 2, image_size, image_size, device=device)
+    with FlopCounterMode(display=False) as counter:
+        predict(method.eval(), L, ab)
+    return counter.get_total_flops() // 2  # it counts a multiply-add as two operations
+
+
+def cost_of(method: Method, prepared: Prepared, evaluation: Evaluation, device: torch.device) -> Cost:
+    """Size and speed of prediction; what training cost is added by whoever trained."""
+    return Cost(
+        parameters=parameter_count(method.colorizer),
+        macs=multiply_adds(method, prepared.info().image_size, device),
+        inference_images_per_second=round(evaluation.images_per_second, 1),
+        device=device_name(device),
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """`NVIDIA H100 …`, or the CPU's name with the number of threads that torch uses."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{cpu_name()}, {torch.get_num_threads()} threads"
+
+
+def cpu_name() -> str:
+    """The processor as the system names it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a pseudo-file
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    import platform
+
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def side_by_side(rows: Sequence[Tensor], gap: int = 2) -> np.ndarray:
+    """Rows of equally many images → one picture.
+
+    Args:
+        rows: each (B, H, W, 3) uint8; shown one below the other, image k of every row in column k.
+        gap: white pixels between images.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    count, height, width, _ = rows[0].shape
+    canvas = np.full((len(rows) * (height + gap) - gap, count * (width + gap) - gap, 3), 255, dtype=np.uint8)
+    for r, row in enumerate(rows):
+        for k, image in enumerate(row.cpu().numpy()):
+            top, left = r * (height + gap), k * (width + gap)
+            canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,0 +1,150 @@
+"""What a person sees of a training: a progress bar with losses, TensorBoard, and the same pictures at every validation."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from benchmark.dataset import Prepared
+from benchmark.evaluate import batches, colorize, side_by_side
+from benchmark.method import Method
+from benchmark.metrics.scorer import Scorer
+from benchmark.trainer import Row
+
+VALIDATION_METRICS = ("psnr", "ssim", "auc")
+GRID_IMAGES = 8
+PLAIN_SECONDS = 15.0  # between lines where there is no terminal to draw a bar on
+
+
+def evenly(count: int, wanted: int) -> np.ndarray:
+    """`wanted` indices spread evenly over `range(count)` (all of them if there are fewer)."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))
+
+
+def progress_bar(console: Console) -> Progress:
+    """The bar that every long task shows; nothing where standard error is not a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+class TrainingMonitor:
+    """Implements `benchmark.trainer.Monitor` for one run.
+
+    Args:
+        method: in training, on the device.
+        prepared: its validation split is scored and shown.
+        folder: TensorBoard's files go to `tensorboard/`, pictures (gray, output, truth) to `pictures/` below it.
+        title: what the bar says.
+        batch_size: images per step.
+        validation_images: at most so many are scored.
+        device: where the method is.
+        console: standard error.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        prepared: Prepared,
+        folder: Path,
+        *,
+        title: str,
+        batch_size: int,
+        validation_images: int,
+        device: torch.device,
+        console: Console,
+    ) -> None:
+        split = prepared.images("val")
+        self.method = method
+        self.folder = folder
+        self.title = title
+        self.batch_size = batch_size
+        self.device = device
+        self.console = console
+        self.images = np.array(split[evenly(len(split), validation_images)])
+        self.grid = torch.from_numpy(np.array(split[evenly(len(split), GRID_IMAGES)])).to(device)
+        self.progress = progress_bar(console)
+        self.spoke = time.perf_counter()
+        self.losses = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.progress.stop()
+        if hasattr(self, "writer"):
+            self.writer.close()
+
+    def start(self, step: int, steps: int) -> None:
+        """Begins the bar; what TensorBoard holds of later steps (a run killed after its checkpoint) is hidden."""
+        self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step or None)
+        self.task = self.progress.add_task(self.title, total=steps, completed=step, figures="")
+        self.steps, self.began, self.first = steps, time.perf_counter(), step
+        self.progress.start()
+
+    def advance(self, step: int) -> None:
+        """Moves the bar."""
+        now = time.perf_counter()
+        rate = (step - self.first) * self.batch_size / (now - self.began)
+        self.progress.update(self.task, completed=step, figures=f"{rate:.0f} images/s {self.losses}")
+        if not self.console.is_terminal and now - self.spoke > PLAIN_SECONDS:
+            self.message(f"step {step}/{self.steps}, {rate:.0f} images/s, {self.losses}")
+            self.spoke = now
+
+    def log(self, row: Row) -> None:
+        """Sends a row to TensorBoard and remembers the losses for the bar."""
+        self._scalars(row)
+        losses = {name.removesuffix("_loss"): value for name, value in row.items() if name.endswith("_loss")}
+        self.losses = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
+
+    def validate(self, step: int) -> Row:
+        """Scores the validation images and keeps a picture of the fixed ones."""
+        scorer = Scorer(metrics=VALIDATION_METRICS, device=self.device)
+        for rgb in batches(self.images, self.device):
+            scorer.update(*colorize(self.method, rgb))
+        values = scorer.compute().values
+        row: Row = {f"val_{name}": value for name, value in values.items() if value is not None}
+        self._scalars({"step": step, **row})
+        self._show(step)
+        return row
+
+    def message(self, text: str) -> None:
+        """One line above the bar."""
+        self.progress.console.print(f"{self.title}: {text}", highlight=False, markup=False)
+
+    def _scalars(self, row: Row) -> None:
+        for name, value in row.items():
+            if name != "step" and not isinstance(value, str):
+                self.writer.add_scalar(name.replace("_", "/", 1), value, int(row["step"]))
+
+    def _show(self, step: int) -> None:
+        output = colorize(self.method, self.grid)
+        gray = torch.from_numpy(gray_of(output.target.cpu().numpy()))
+        picture = side_by_side([gray, output.predicted, output.target])
+        self.writer.add_image("gray, output, truth", picture, step, dataformats="HWC")
+        path = self.folder / "pictures" / f"step{step:07d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+
+
+def gray_of(rgb: np.ndarray) -> np.ndarray:
+    """The lightness of images as gray pictures, (B, H, W, 3) uint8: what a method gets to see."""
+    from benchmark.color import lab_to_rgb, rgb_to_lab
+
+    L, ab = rgb_to_lab(torch.from_numpy(np.ascontiguousarray(rgb)))
+    return lab_to_rgb(L, torch.zeros_like(ab))[0].numpy()

@@ -1,0 +1,100 @@
+"""Finds adapters by name: the plug-in rooms `methods/` and `datasets/`, and other packages' entry points.
+
+One rule for names: file `gan_perceptual.py` ↔ `gan-perceptual` everywhere a person types or reads it. Files that begin
+with an underscore are shared parts. Listing names imports nothing; loading imports one file.
+"""
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from benchmark.errors import BenchError, unknown
+
+if TYPE_CHECKING:
+    from benchmark.dataset import Dataset
+    from benchmark.method import Method
+
+Kind = Literal["method", "dataset"]
+ROOMS: dict[Kind, str] = {"method": "benchmark.methods", "dataset": "benchmark.datasets"}  # also the entry-point groups
+LABELS: dict[Kind, str] = {"method": "method", "dataset": "data set"}
+
+
+def file_name(name: str) -> str:
+    """`gan-perceptual` → `gan_perceptual`, the module's name."""
+    return name.replace("-", "_")
+
+
+@cache
+def room_folder(kind: Kind) -> Path:
+    """The folder that holds the adapters of a kind."""
+    spec = find_spec(ROOMS[kind])
+    if spec is None or not spec.submodule_search_locations:
+        raise BenchError(f"the package {ROOMS[kind]} is not installed; run: pip install -e .")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+@cache
+def _plugins(kind: Kind) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ROOMS[kind])}
+
+
+def names(kind: Kind) -> list[str]:
+    """Every adapter's name, sorted, without importing any.
+
+    Raises:
+        BenchError: two adapters claim one name.
+    """
+    own = {path.stem.replace("_", "-") for path in room_folder(kind).glob("[!_]*.py")}
+    for name in own & _plugins(kind).keys():
+        raise BenchError(
+            f"two {LABELS[kind]}s are named {name!r}: {room_folder(kind) / file_name(name)}.py and the entry point "
+            f"{_plugins(kind)[name].value!r}; rename one"
+        )
+    return sorted(own | _plugins(kind).keys())
+
+
+def source_file(kind: Kind, name: str) -> Path | None:
+    """The file of an adapter of ours, or None for one that comes by entry point."""
+    path = room_folder(kind) / f"{file_name(name)}.py"
+    return path if path.is_file() else None
+
+
+def plugin_version(kind: Kind, name: str) -> str:
+    """`package version` of the package that brings this adapter by entry point, or an empty text."""
+    point = _plugins(kind).get(name)
+    return f"{point.dist.name} {point.dist.version}" if point and point.dist else ""
+
+
+def _load(kind: Kind, name: str) -> type:
+    if name not in names(kind):
+        raise unknown(LABELS[kind], name, names(kind))
+    if point := _plugins(kind).get(name):
+        found = point.load()
+    else:
+        module = import_module(f"{ROOMS[kind]}.{file_name(name)}")
+        classes = [value for value in vars(module).values() if isinstance(value, type)]
+        found = next((c for c in classes if c.__module__ == module.__name__ and vars(c).get("name") == name), None)
+    if found is None or getattr(found, "name", None) != name:
+        raise BenchError(f"{LABELS[kind]} {name!r}: its file holds no class with `name = {name!r}`")
+    return found
+
+
+def load_method(name: str) -> "type[Method]":
+    """The method adapter of this name.
+
+    Raises:
+        InputError: no such name; lists the legal ones.
+    """
+    return _load("method", name)
+
+
+def load_dataset(name: str) -> "type[Dataset]":
+    """The data set adapter of this name.
+
+    Raises:
+        InputError: no such name; lists the legal ones.
+    """
+    return _load("dataset", name)

@@ -1,0 +1,42 @@
+"""The discriminator of Isola et al. 2017 (§3.2.2, appendix 6.1.2): judges overlapping patches, conditioned on L."""
+
+import torch
+from torch import Tensor, nn
+
+from ._unet import initialise
+
+
+def strides_for(image_size: int) -> int:
+    """How many layers of stride 2 give a patch of about a quarter of the picture.
+
+    3 at 256² (the paper's 70×70 patch), 2 at 128² (34×34), 1 at 64² and below (16×16).
+    """
+    return min(3, max(1, image_size.bit_length() - 6))
+
+
+class PatchGAN(nn.Module):
+    """(L, ab) of one picture → a map of logits, one per patch: real or colored.
+
+    Args:
+        image_size: of training; decides the patch.
+        base_channels: width of the first layer (64 in the paper).
+    """
+
+    def __init__(self, image_size: int, base_channels: int = 64) -> None:
+        super().__init__()
+        strides = strides_for(image_size)
+        widths = [base_channels * 2 ** min(level, 3) for level in range(strides + 1)]
+        layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
+        for level in range(1, strides + 1):
+            stride = 2 if level < strides else 1
+            layers += [
+                nn.Conv2d(widths[level - 1], widths[level], 4, stride=stride, padding=1, bias=False),
+                nn.BatchNorm2d(widths[level]),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, padding=1))
+        initialise(self)
+
+    def forward(self, L: Tensor, ab: Tensor) -> Tensor:
+        """`L` (B, 1, H, W) and `ab` (B, 2, H, W), both scaled to about [-1, 1] → logits (B, 1, h, w)."""
+        return self.layers(torch.cat([L, ab], dim=1))

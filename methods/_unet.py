@@ -1,0 +1,120 @@
+"""The U-Net that L2 regression, classification and the conditional GAN share (Isola et al. 2017, appendix 6.1.1).
+
+4×4 convolutions of stride 2 with BatchNorm and LeakyReLU 0.2 down to 1×1, 4×4 transposed convolutions with BatchNorm
+and ReLU up again, each level joined with its mirror image. The depth follows the image size: 8 levels at 256², 5 at
+32². Any other size is padded at the right and lower edge to a whole number of 1×1 cells, and cropped again.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def depth_for(image_size: int) -> int:
+    """Levels that bring `image_size` down to 1×1 (or the next smaller power of two there), at least 2."""
+    return max(2, image_size.bit_length() - 1)
+
+
+def widths_for(depth: int, base_channels: int) -> list[int]:
+    """Channels by level: doubling from `base_channels` up to eight times as many (64, 128, 256, 512, 512, …)."""
+    return [base_channels * 2 ** min(level, 3) for level in range(depth)]
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Repeats the right and lower edge until height and width divide by `multiple`."""
+    height, width = x.shape[-2:]
+    below, right = -height % multiple, -width % multiple
+    return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+
+
+def down(channels: int, out_channels: int, *, norm: bool) -> nn.Sequential:
+    """Halves the resolution: (B, C, H, W) → (B, C', H/2, W/2)."""
+    convolution = nn.Conv2d(channels, out_channels, 4, stride=2, padding=1, bias=not norm)
+    return nn.Sequential(
+        convolution, nn.BatchNorm2d(out_channels) if norm else nn.Identity(), nn.LeakyReLU(0.2, inplace=True)
+    )
+
+
+def up(channels: int, out_channels: int, *, dropout: float = 0.0) -> nn.Sequential:
+    """Doubles the resolution: (B, C, H, W) → (B, C', 2H, 2W)."""
+    convolution = nn.ConvTranspose2d(channels, out_channels, 4, stride=2, padding=1, bias=False)
+    layers: list[nn.Module] = [convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []))
+
+
+class UNet(nn.Module):
+    """(B, 1, H, W) → (B, out_channels, H, W), unbounded; any H and W.
+
+    Args:
+        out_channels: of the last layer.
+        image_size: of training; decides the depth.
+        base_channels: width of the first level (64 in the paper).
+        head: "transposed" ends in one transposed convolution, as the paper; "pointwise" ends in a normalised
+            transposed convolution and a 1×1 convolution (seed 003).
+        dropout: in the three innermost levels of the decoder, in training only.
+    """
+
+    def __init__(
+        self,
+        out_channels: int,
+        image_size: int,
+        base_channels: int = 64,
+        *,
+        head: str = "transposed",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        widths = widths_for(depth_for(image_size), base_channels)
+        self.multiple = 2 ** len(widths)
+        # The first and the innermost level have no BatchNorm: the one sees raw lightness, the other single pixels.
+        self.encoder = nn.ModuleList(
+            down(before, after, norm=0 < level < len(widths) - 1)
+            for level, (before, after) in enumerate(zip([1, *widths], widths, strict=False))
+        )
+        self.decoder = decoder(widths, dropout)
+        joined = 2 * widths[0]
+        if head == "pointwise":
+            self.head = nn.Sequential(up(joined, base_channels), nn.Conv2d(base_channels, out_channels, 1))
+        else:
+            self.head = nn.Sequential(nn.ConvTranspose2d(joined, out_channels, 4, stride=2, padding=1))
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` is (B, 1, H, W), about [-1, 1]."""
+        height, width = x.shape[-2:]
+        x = pad_to_multiple(x, self.multiple)
+        levels = []
+        for block in self.encoder:
+            x = block(x)
+            levels.append(x)  # (B, widths[level], H / 2^(level + 1), W / 2^(level + 1))
+        x = levels.pop()
+        for block in self.decoder:
+            x = torch.cat([block(x), levels.pop()], dim=1)
+        x = self.head(x)
+        return x[..., :height, :width]
+
+
+def decoder(widths: Sequence[int], dropout: float) -> nn.ModuleList:
+    """The levels from the innermost up to the first; each output is joined with its mirror image."""
+    blocks = nn.ModuleList()
+    channels = widths[-1]
+    for level in range(len(widths) - 2, -1, -1):
+        innermost_three = len(widths) - 2 - level < 3
+        blocks.append(up(channels, widths[level], dropout=dropout if innermost_three else 0.0))
+        channels = 2 * widths[level]
+    return blocks
+
+
+def initialise(network: nn.Module) -> None:
+    """Weights from N(0, 0.02), BatchNorm scales from N(1, 0.02), no offsets (Isola et al. 2017, appendix 6.2)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

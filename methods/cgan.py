@@ -1,0 +1,101 @@
+"""Conditional GAN: U-Net generator and PatchGAN discriminator, adversarial loss + λ·L1.
+
+Sources: Isola et al. 2017 ("pix2pix": networks §3.2, λ = 100 §3.3, Adam 2e-4 with betas (0.5, 0.999) §3.3 and order of
+the updates: D, then G); seed reports 000 and 003 (the same on photographs; 003: no noise input), 001 (generator
+pre-trained with L1 alone, sigmoid output, ResNet-18 encoder), 002 (layers for 32×32).
+Departures: works in CIE Lab scaled to [-1, 1] and predicts ab alone (all reports; the paper's Lab variant); prediction
+uses BatchNorm's running statistics and no dropout, so that a picture's colors do not depend on its batch; depth and
+patch follow the image size.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from benchmark.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+
+from ._patchgan import PatchGAN
+from ._scale import scale_ab, scale_L, unscale_ab
+from ._unet import UNet
+
+
+class Config(MethodConfig):
+    """Settings of the conditional GAN."""
+
+    base_channels: int = Field(64, ge=1, description="width of the generator's first level (Isola et al., 6.1.1)")
+    discriminator_channels: int = Field(64, ge=1, description="width of the discriminator's first layer (6.1.2)")
+    dropout: float = Field(0.0, ge=0, lt=1, description="the paper's noise (0.5 there); none in seed 003")
+    output: Literal["tanh", "sigmoid"] = Field("tanh", description="end of the generator; seed 001: sigmoid")
+    l1_weight: float = Field(100.0, ge=0, description="λ (Isola et al., §3.3)")
+    generator_loss: Literal["non-saturating", "minimax"] = Field(
+        "non-saturating", description="-log D(G) (Isola et al. §3.3, seed 003) or log(1 - D(G))"
+    )
+    pretrain_share: float = Field(0.0, ge=0, le=1, description="share of the steps with L1 alone; seed 001: a first phase")
+    generator_rate: float = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
+    discriminator_rate: float = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's β1 (§3.3); β2 is 0.999")
+
+
+class Sigmoid2(nn.Module):
+    """A sigmoid stretched to [-1, 1]: seed 001's output range in our scale."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return 2.0 * torch.sigmoid(x) - 1.0
+
+
+class CGAN(Method):
+    """pix2pix for colors."""
+
+    name = "cgan"
+    Config = Config
+
+    def __init__(self, config: Config, data: DataInfo) -> None:
+        super().__init__(config, data)
+        self.phases = (Phase("pretrain", config.pretrain_share), Phase("adversarial", 1.0 - config.pretrain_share))
+        generator = UNet(2, data.image_size, config.base_channels, dropout=config.dropout)
+        self.colorizer = nn.Sequential(generator, nn.Tanh() if config.output == "tanh" else Sigmoid2())
+        self.discriminator = PatchGAN(data.image_size, config.discriminator_channels)
+
+    def optimizers(self, phase: str) -> dict[str, Optimizer]:
+        """`generator` in both phases, `discriminator` in the adversarial one."""
+        betas = (self.config.beta1, 0.999)
+        generator = Adam(self.colorizer.parameters(), lr=self.config.generator_rate, betas=betas)
+        if phase == "pretrain":
+            return {"generator": generator}
+        discriminator = Adam(self.discriminator.parameters(), lr=self.config.discriminator_rate, betas=betas)
+        return {"discriminator": discriminator, "generator": generator}
+
+    def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
+        """D's update, then G's (Isola et al. §3.3); G's alone while it is pre-trained."""
+        L, ab = scale_L(batch.L), scale_ab(batch.ab)
+        fake = self.colorizer(L)  # (B, 2, H, W)
+        l1 = F.l1_loss(fake, ab)
+        if phase == "pretrain":
+            yield Update("generator", l1, {"l1": l1.detach()})
+            return
+        real_logits, fake_logits = self.discriminator(L, ab), self.discriminator(L, fake.detach())
+        # Halved, so that D learns slowly beside G (§3.3).
+        loss = 0.5 * (binary_loss(real_logits, True) + binary_loss(fake_logits, False))
+        accuracy = 0.5 * ((real_logits > 0).float().mean() + (fake_logits <= 0).float().mean())
+        yield Update("discriminator", loss, {"accuracy": accuracy.detach()})
+
+        judged = self.discriminator(L, fake)
+        minimax = self.config.generator_loss == "minimax"
+        adversarial = -binary_loss(judged, False) if minimax else binary_loss(judged, True)
+        logs = {"adversarial": adversarial.detach(), "l1": l1.detach()}
+        yield Update("generator", adversarial + self.config.l1_weight * l1, logs)
+
+    def predict_ab(self, L: Tensor) -> Tensor:
+        """(B, 1, H, W) in [0, 100] → (B, 2, H, W) in Lab units."""
+        return unscale_ab(self.colorizer(scale_L(L)))
+
+
+def binary_loss(logits: Tensor, real: bool) -> Tensor:
+    """Cross-entropy of the logits against all real or all colored."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))

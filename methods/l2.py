@@ -1,0 +1,56 @@
+"""L2 regression with a fully convolutional encoder-decoder: the plainest learned colorizer, and the template to copy.
+
+Source: seed report 003 ("L2 FCN"): an encoder-decoder with skips (4×4 convolutions of stride 2, BatchNorm, LeakyReLU
+0.2; 4×4 transposed convolutions, BatchNorm, ReLU), a last 1×1 convolution with tanh onto three channels L*a*b*, and the
+mean squared error over pixels and channels.
+Departures: the depth follows the image size (the report knows one size); Adam's rate is the one that report gives for
+its GAN, as it names none for this network.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from benchmark.method import Batch, DataInfo, Method, MethodConfig, Update
+
+from ._scale import scale_ab, scale_L, unscale_ab
+from ._unet import UNet
+
+
+# 1. What may be set from params.yaml or `--set`: the paper's values as defaults, each with its source.
+class Config(MethodConfig):
+    """Settings of the L2 regression."""
+
+    base_channels: int = Field(64, ge=1, description="width of the first level (seed 003)")
+    learning_rate: float = Field(2e-4, gt=0, description="of Adam (seed 003, given there for the GAN)")
+
+
+# 2. The method: networks, optimizers, one training step, one prediction. The trainer does all the rest.
+class L2(Method):
+    """Mean squared error between the predicted and the true L*a*b*."""
+
+    name = "l2"  # = the file's name = what people type
+    Config = Config
+
+    def __init__(self, config: Config, data: DataInfo) -> None:
+        super().__init__(config, data)
+        # `colorizer` is what prediction needs: it alone is saved in the model file, counted and averaged.
+        self.colorizer = nn.Sequential(UNet(3, data.image_size, config.base_channels, head="pointwise"), nn.Tanh())
+
+    def optimizers(self, phase: str) -> dict[str, Optimizer]:
+        """One optimizer; its name is what `training_step` yields."""
+        return {"colorizer": Adam(self.colorizer.parameters(), lr=self.config.learning_rate)}
+
+    def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
+        """Each yield is one backward pass and one optimizer step, done by the trainer before it resumes here."""
+        L = scale_L(batch.L)  # (B, 1, H, W), [-1, 1]
+        target = torch.cat([L, scale_ab(batch.ab)], dim=1)  # (B, 3, H, W)
+        yield Update("colorizer", F.mse_loss(self.colorizer(L), target))
+
+    def predict_ab(self, L: Tensor) -> Tensor:
+        """(B, 1, H, W) in [0, 100] → (B, 2, H, W) in Lab units; the network's own L is dropped for the true one."""
+        return unscale_ab(self.colorizer(scale_L(L))[:, 1:])
