@@ -1,0 +1,289 @@
+"""Where encoded images lie: files, members of tar and zip archives. Archives are read in place, never unpacked.
+
+A *source* is small, picklable, and reads its bytes in whichever process asks. Listing an archive checks it whole: a
+member with an absolute path or `..`, or a link that leaves the archive, refuses the archive; so does a cut-off end.
+"""
+
+import os
+import posixpath
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmark.errors import BenchError, InputError
+from benchmark.images import MAX_FILE_BYTES, BadImage
+
+_TAR_BLOCK = 512
+_ZIP_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # APPNOTE 4.3.7
+_HIDDEN = ("__MACOSX", "@eaDir")  # what macOS and Synology leave in archives and folders
+
+
+class FileSource(NamedTuple):
+    """A file of its own."""
+
+    path: str
+    size: int
+    stamp: int  # modification time, ns
+
+    def read(self) -> bytes:
+        """The file's bytes."""
+        with open(self.path, "rb") as file:  # noqa: PTH123 - a plain text: 100,000 Path objects are slow
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise BadImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
+        return data
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return printable(self.path)
+
+    @property
+    def signature(self) -> str:
+        """Changes when the file does; does not change when the whole data set is moved."""
+        return f"{self.size}.{self.stamp}"
+
+
+class TarSource(NamedTuple):
+    """A member of an uncompressed tar archive."""
+
+    archive: str
+    member: str
+    offset: int
+    size: int
+    stamp: int
+
+    def read(self) -> bytes:
+        """The member's bytes."""
+        if self.size > MAX_FILE_BYTES:
+            raise BadImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
+        return read_at(self.archive, self.offset, self.size)
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{printable(self.archive)}:{printable(self.member)}"
+
+    @property
+    def signature(self) -> str:
+        """Changes when the member does."""
+        return f"{self.offset}.{self.size}.{self.stamp}"
+
+
+class ZipSource(NamedTuple):
+    """A member of a zip archive, stored or deflated."""
+
+    archive: str
+    member: str
+    header: int  # offset of the local header
+    packed: int  # bytes
+    size: int  # bytes, unpacked
+    method: int
+    checksum: int  # CRC-32
+
+    def read(self) -> bytes:
+        """The member's bytes, checked against its CRC-32."""
+        if self.size > MAX_FILE_BYTES:
+            raise BadImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
+        fields = _ZIP_LOCAL_HEADER.unpack(read_at(self.archive, self.header, _ZIP_LOCAL_HEADER.size))
+        if fields[0] != b"PK\3\4":
+            raise BadImage("no zip header where the archive's directory says")
+        data = read_at(self.archive, self.header + _ZIP_LOCAL_HEADER.size + fields[-2] + fields[-1], self.packed)
+        if self.method == zipfile.ZIP_DEFLATED:
+            try:
+                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
+            except zlib.error as error:
+                raise BadImage(f"cannot be unpacked: {error}") from None
+        if len(data) != self.size or zlib.crc32(data) != self.checksum:
+            raise BadImage("its bytes do not match the archive's checksum")
+        return data
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{printable(self.archive)}:{printable(self.member)}"
+
+    @property
+    def signature(self) -> str:
+        """Changes when the member does."""
+        return f"{self.size}.{self.checksum:08x}"
+
+
+Encoded = FileSource | TarSource | ZipSource
+
+
+class Found(NamedTuple):
+    """An image file of a folder or archive."""
+
+    name: str  # relative, with "/", as text
+    source: Encoded
+
+
+def read_at(path: str, offset: int, size: int) -> bytes:
+    """Exactly `size` bytes from `offset`.
+
+    Raises:
+        BadImage: the file ends before.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123
+        file.seek(offset)
+        data = file.read(size)
+    if len(data) != size:
+        raise BadImage("the archive ends within this member")
+    return data
+
+
+def printable(name: str) -> str:
+    """A file name as legal, one-line UTF-8: bytes that are no UTF-8 and control characters become %XX."""
+    if name.isprintable():
+        return name
+    return "".join(
+        f"%{ord(c) & 0xFF:02X}" if 0xDC80 <= ord(c) <= 0xDCFF or ord(c) < 32 or ord(c) == 127 else c for c in name
+    )
+
+
+def is_visible(name: str) -> bool:
+    """Whether no part of a relative path is hidden or some system's litter."""
+    return not any(part.startswith(".") or part in _HIDDEN for part in name.split("/"))
+
+
+def list_folder(root: Path, suffixes: Iterable[str]) -> list[Found]:
+    """Every file below a folder with one of the suffixes, sorted by name.
+
+    Links are followed, but each folder is listed once, under its own name rather than a link's: a loop ends, and no
+    image counts twice.
+
+    Raises:
+        BenchError: a folder cannot be read.
+    """
+    suffixes = frozenset(suffixes)
+    found: list[Found] = []
+    seen: set[tuple[int, int]] = set()
+    folders, linked = deque([(os.fspath(root), "")]), deque[tuple[str, str]]()
+    while folders or linked:
+        folder, prefix = (folders or linked).popleft()
+        try:
+            status = Path(folder).stat()
+            entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
+        except OSError as error:
+            raise BenchError(f"cannot read the folder {printable(folder)}: {error.strerror}") from None
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in filter(lambda entry: is_visible(entry.name), entries):
+            if entry.is_dir():
+                (linked if entry.is_symlink() else folders).append((entry.path, f"{prefix}{entry.name}/"))
+            elif posixpath.splitext(entry.name)[1].lower() in suffixes:
+                found.append(Found(prefix + entry.name, _file_source(entry)))
+    return sorted(found, key=lambda found: os.fsencode(found.name))
+
+
+def _file_source(entry: os.DirEntry[str]) -> FileSource:
+    """A link that leads nowhere is listed all the same: reading it will name it."""
+    try:
+        status = entry.stat()
+    except OSError:
+        return FileSource(entry.path, 0, 0)
+    return FileSource(entry.path, status.st_size, status.st_mtime_ns)
+
+
+def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
+    """Every member of a tar or zip archive with one of the suffixes, sorted by name.
+
+    Raises:
+        InputError: not a tar or zip, or a compressed tar, which can't be read at random.
+        BenchError: cut off, or with members that reach out of the archive.
+    """
+    suffixes = frozenset(suffixes)
+    if zipfile.is_zipfile(path):
+        found = _list_zip(path)
+    elif path.suffix.lower() == ".zip":
+        raise BenchError(f"{path} is cut off or no zip archive (its directory at the end is missing): fetch it again")
+    else:
+        found = _list_tar(path)
+    wanted = (f for f in found if posixpath.splitext(f.name)[1].lower() in suffixes and is_visible(f.name))
+    return sorted(wanted, key=lambda found: os.fsencode(found.name))
+
+
+def _checked_name(archive: Path, name: str) -> str:
+    name = name.replace("\\", "/").removeprefix("./")
+    if name.startswith("/") or ".." in name.split("/") or (len(name) > 1 and name[1] == ":"):
+        raise BenchError(f"{archive}: refused, its member {printable(name)!r} reaches out of the archive")
+    return name
+
+
+def _list_zip(path: Path) -> list[Found]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise BenchError(f"{path} is a damaged zip archive ({error}): fetch it again") from None
+    found = []
+    for info in infos:
+        name = _checked_name(path, info.filename)
+        if info.external_attr >> 16 & 0o170000 == 0o120000:
+            raise BenchError(f"{path}: refused, its member {printable(name)!r} is a link")
+        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BenchError(
+                f"{path}: {printable(name)!r} is encrypted or packed in an unusual way: unpack it yourself"
+            )
+        source = ZipSource(
+            os.fspath(path), name, info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC
+        )
+        found.append(Found(name, source))
+    return found
+
+
+def _list_tar(path: Path) -> list[Found]:
+    status = path.stat()
+    try:
+        with tarfile.open(path, "r:") as archive:
+            members = archive.getmembers()
+            end = archive.offset
+    except tarfile.ReadError as error:
+        if is_compressed(path):
+            raise InputError(
+                f"{path} is compressed and cannot be read at random: unpack it, and give the folder"
+            ) from None
+        raise BenchError(f"{path} is cut off or no tar archive ({error}): fetch it again") from None
+    if members and end + _TAR_BLOCK > status.st_size:  # a whole archive ends with blocks of zeros
+        raise BenchError(f"{path} is cut off: {status.st_size:,} bytes, its end mark is missing; fetch it again")
+    by_name = {_checked_name(path, member.name): member for member in members}
+    found = []
+    for member in members:
+        name = _checked_name(path, member.name)
+        if member.issym() or member.islnk():
+            member = _link_target(path, name, member, by_name)
+        elif not (member.isfile() or member.isdir()):
+            raise BenchError(f"{path}: refused, its member {printable(name)!r} is a device")
+        if member.isfile():
+            found.append(
+                Found(name, TarSource(os.fspath(path), name, member.offset_data, member.size, status.st_mtime_ns))
+            )
+    return found
+
+
+def _link_target(
+    archive: Path, name: str, member: tarfile.TarInfo, by_name: dict[str, tarfile.TarInfo]
+) -> tarfile.TarInfo:
+    """The file that a link inside the archive means; anything else refuses the archive."""
+    folder = posixpath.dirname(name) if member.issym() else ""
+    target = posixpath.normpath(posixpath.join(folder, member.linkname))
+    if target not in by_name or not (by_name[target].isfile() or by_name[target].isdir()):
+        raise BenchError(
+            f"{archive}: refused, its member {printable(name)!r} links to {printable(member.linkname)!r}, "
+            "which is no file of the archive"
+        )
+    return by_name[target]
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file begins as gzip, bzip2, xz or zstd do."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    return start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"))

@@ -1,0 +1,125 @@
+"""Image files → square uint8 arrays, by the one rule of the protocol (§1).
+
+Numpy and Pillow only, for worker processes import it.
+"""
+
+import io
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+RULE = (
+    "file → EXIF orientation → RGB (transparency on white, 16-bit levels to their high byte, no ICC profile applied) "
+    "→ short side to S (antialiased bicubic) → center crop S×S → uint8"
+)
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
+)
+# The formats of these suffixes and no others: some that Pillow knows start foreign programs (EPS: Ghostscript).
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+MAX_FILE_BYTES = 256 * 2**20
+MAX_PIXELS = 178_956_970  # where Pillow itself refuses by default; three bytes each: 512 MiB
+
+_Transpose = Image.Transpose
+_UPRIGHT = {  # EXIF orientation → what undoes it
+    2: _Transpose.FLIP_LEFT_RIGHT,
+    3: _Transpose.ROTATE_180,
+    4: _Transpose.FLIP_TOP_BOTTOM,
+    5: _Transpose.TRANSPOSE,
+    6: _Transpose.ROTATE_270,
+    7: _Transpose.TRANSVERSE,
+    8: _Transpose.ROTATE_90,
+}
+
+
+class BadImage(Exception):  # noqa: N818 - it says what the file is, and is always turned into a BenchError
+    """A file that is no readable image. The message says why, on one line, without the file's name."""
+
+
+def decode(data: bytes, size: int) -> NDArray[np.uint8]:
+    """The ground truth of the protocol from the bytes of an image file.
+
+    Args:
+        data: the whole file.
+        size: S, the side of the square.
+
+    Returns:
+        (S, S, 3) uint8, sRGB.
+
+    Raises:
+        BadImage: empty, truncated, not an image, of an unknown kind, or too large to be decoded safely.
+    """
+    if not data:
+        raise BadImage("the file is empty")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of large images and odd metadata; both are dealt with here
+        try:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise BadImage(_too_large(f"{image.width}×{image.height}"))
+                image.load()
+                return np.asarray(square(to_rgb(upright(image)), size))
+        except BadImage:
+            raise
+        except Image.DecompressionBombError:
+            raise BadImage(_too_large("more")) from None
+        except Image.UnidentifiedImageError:
+            raise BadImage("not an image file of a known format") from None
+        except (
+            Exception
+        ) as error:  # decoders raise whatever they like on broken files: OSError, SyntaxError, IndexError …
+            raise BadImage(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+def _too_large(pixels: str) -> str:
+    return f"{pixels} pixels: refused as a possible decompression bomb (limit {MAX_PIXELS:,} pixels)"
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Undoes the rotation or mirroring that EXIF records. Metadata that cannot be read counts as absent."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # malformed metadata on a sound image is common in the wild
+        orientation = 1
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode that Pillow reads → RGB in 8 bits.
+
+    Raises:
+        BadImage: floating-point or 32-bit levels, whose range the file does not say.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I"):  # 16 bits, in one of Pillow's modes; its own conversion would clip all above 255
+        levels = np.asarray(image)
+        if image.mode == "I" and (levels.min() < 0 or levels.max() > 65535):
+            raise BadImage("32-bit levels beyond 16 bits are not supported")
+        return Image.fromarray((levels.astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise BadImage("floating-point levels are not supported")
+    if image.has_transparency_data:
+        canvas = Image.new("RGBA", image.size, "white")
+        canvas.alpha_composite(image.convert("RGBA"))
+        return canvas.convert("RGB")
+    return image.convert("RGB")
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """Short side to `size` by antialiased bicubic, then the center square.
+
+    Only the square is computed: the region of the source that it comes from goes to Pillow as `box`, whose filter still
+    reads beyond the region's border. The result is that of resizing the whole image and cropping, for any aspect ratio.
+    """
+    width, height = image.size
+    if width == height == size:
+        return image
+    short = min(width, height)
+    scaled = [max(size, int(side * size / short + 0.5)) for side in (width, height)]
+    left, top = ((side - size) // 2 for side in scaled)
+    across, down = width / scaled[0], height / scaled[1]  # source pixels per pixel of the result
+    box = (left * across, top * down, min(width, (left + size) * across), min(height, (top + size) * down))
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
