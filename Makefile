@@ -1,0 +1,60 @@
+# Needs python3 (3.11 or newer), make and git. Everything goes into .venv; `make install` twice does nothing the second time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export PATH := $(abspath $(BIN)):$(PATH)
+unexport PYTHONDONTWRITEBYTECODE # compiled imports of torch are several times faster
+unexport VIRTUAL_ENV
+
+.PHONY: help install demo repro test check format lint types tables speed lock clean
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED) ## make .venv from the lock
+
+$(INSTALLED): pyproject.toml requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || { \
+	  awk '/^uv==/{found=1} found{print} found && !/\\$$/{exit}' requirements.lock > $(VENV)/uv.txt && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt; }
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: install ## train l2 and a conditional GAN on sample photographs and show them beside gray
+	bench run --method gray --data sample
+	bench run --method l2 --data sample
+	bench run --method cgan --data sample
+
+repro: install ## run the suite of params.yaml through DVC
+	dvc repro
+
+test: install ## run the tests
+	python -m pytest
+
+check: install format lint types test ## format, lint, types, tests
+
+format: install ## format the code
+	ruff format .
+
+lint: install ## lint, and fail on unformatted code
+	ruff check .
+	ruff format --check .
+
+types: install ## check types
+	mypy
+
+tables: install ## regenerate the tables from the committed results, and fail if they differ
+	bench leaderboard --check
+
+speed: install ## run the benchmarks: ratios against the usual way, in one process
+	for file in tests/speed/bench_*.py; do python $$file || exit 1; done
+
+lock: install ## resolve the lock anew
+	uv pip compile --quiet --all-extras --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+	  --no-annotate --no-header --upgrade pyproject.toml --output-file requirements.lock
+
+clean: ## remove the environment and caches; data, models and results stay
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
