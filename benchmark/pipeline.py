@@ -244,9 +244,8 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
         context.say(f"{cell.name}: scored already, {path}")
         return path
     method = load_trained(cell, prepared, context)
-    picture = context.workspace.model(cell) / PICTURE_FILE
     result, per_image = _score(method, cell, prepared, record, context)
-    draw_examples(method, prepared, context.device, picture)
+    draw_examples(method, prepared, context.device, picture_path(cell, context))
     return _write_unless_same(root, path, result, per_image)
 
 
@@ -326,6 +325,11 @@ def _write_unless_same(root: Path, path: Path, result: Result, per_image: dict[s
     ):
         return path
     return write_result(root, result, per_image)
+
+
+def picture_path(cell: Cell, context: Context) -> Path:
+    """The cell's side-by-side picture; not in the model's folder, whose content is the training's alone."""
+    return context.workspace.run(cell, read_record(context.workspace.model(cell))["key"]) / PICTURE_FILE
 
 
 def draw_examples(method: Method, prepared: Prepared, device: torch.device, path: Path) -> None:

@@ -1,0 +1,87 @@
+"""What there is and what is ready on this machine: `bench list`. Imports no adapter and no torch."""
+
+import ast
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmark import registry, weights
+from benchmark.config import Params, find_root, read_params
+from benchmark.metrics import METRICS
+
+
+def first_line(kind: registry.Kind, adapter: str) -> str:
+    """The first line of an adapter file's docstring, read without importing it."""
+    path = registry.source_file(kind, adapter)
+    if path is None:
+        return registry.plugin_version(kind, adapter)
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]
+
+
+def inventory() -> dict[str, list[dict[str, Any]]]:
+    """Methods, data sets, presets, metrics and weights, with what is ready here; plain JSON values."""
+    root = find_root()
+    params = read_params(root)
+    return {
+        "methods": _methods(params),
+        "data": [_data_set(name, root / "data") for name in registry.names("dataset")],
+        "presets": [{"name": name, "default": name == params.suite.preset} for name in params.presets],
+        "metrics": [
+            {
+                "name": metric.name,
+                "better": metric.direction or "–",
+                "about": metric.description,
+                "missing": [name for name in metric.needs if weights.path(name) is None],
+            }
+            for metric in METRICS.values()
+        ],
+        "weights": [{"name": name, "ready": weights.path(name) is not None} for name in weights.WEIGHTS],
+    }
+
+
+def _methods(params: Params) -> list[dict[str, Any]]:
+    entries = {name: params.entry(name) for name in {*params.entries, *registry.names("method")}}
+    return [
+        {
+            "name": name,
+            "adapter": entry.get("adapter", name),
+            "departures": {key: value for key, value in entry.items() if key != "adapter"},
+            "about": first_line("method", entry.get("adapter", name)),
+        }
+        for name, entry in sorted(entries.items())
+    ]
+
+
+def _data_set(name: str, folder: Any) -> dict[str, Any]:
+    prepared = sorted(path.parent.name for path in folder.glob(f"{name}-*/meta.json"))
+    return {"name": name, "prepared": prepared, "about": first_line("dataset", name)}
+
+
+def print_inventory(found: dict[str, list[dict[str, Any]]], console: Console | None = None) -> None:
+    """The inventory as tables for people."""
+    console = console or Console()
+    rows = {
+        "methods": [(row["name"], _departures(row), row["about"]) for row in found["methods"]],
+        "data": [(row["name"], ", ".join(row["prepared"]) or "not prepared", row["about"]) for row in found["data"]],
+        "presets": [(row["name"], "the suite's" if row["default"] else "", "") for row in found["presets"]],
+        "metrics": [(row["name"], _readiness(row["missing"]), row["about"]) for row in found["metrics"]],
+        "weights": [(row["name"], "ready" if row["ready"] else "missing", "") for row in found["weights"]],
+    }
+    for title, lines in rows.items():
+        table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2))
+        for line in lines:
+            table.add_row(*line)
+        console.print(table, highlight=False)
+        console.print()
+
+
+def _departures(row: dict[str, Any]) -> str:
+    changed = ", ".join(f"{key}={value}" for key, value in row["departures"].items())
+    adapter = "" if row["adapter"] == row["name"] else row["adapter"]
+    return " ".join(part for part in (adapter, changed) if part)
+
+
+def _readiness(missing: list[str]) -> str:
+    return f"needs: bench weights fetch {' '.join(missing)}" if missing else "ready"
