@@ -1,0 +1,195 @@
+"""Metrics of single image pairs: pure functions of batches, (B, …) in and (B,) out, on any device.
+
+All are float32 arithmetic without a matrix product or a convolution, which would run in TF32 where a trainer allows
+that. None splits its batch: `benchmark.metrics.scorer` passes pieces that fit the cache (or the GPU).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from benchmark.metrics.pooled import PSNR_CAP
+
+SSIM_WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+AUC_RANGE = 150  # largest threshold on the ab error, Lab units: Zhang et al. 2016, §3.1
+
+
+def planes(rgb: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 to (B, 3, H, W) float32, 0–255, contiguous."""
+    return rgb.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error over pixels and channels.
+
+    Args:
+        predicted: (B, 3, H, W) float32, 0–255.
+        target: the same.
+
+    Returns:
+        (B,), 0–255².
+    """
+    return (predicted - target).square_().mean(dim=(1, 2, 3))
+
+
+def psnr(mse: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB, at most 100 (which an exact match gets), of `squared_error`'s result."""
+    return (10 * torch.log10(255.0**2 / mse)).clamp(max=PSNR_CAP)
+
+
+def absolute_error(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of each channel: (B, 3, H, W) float32 twice to (B, 3)."""
+    return (predicted - target).abs_().mean(dim=(2, 3))
+
+
+def ssim(predicted: Tensor, target: Tensor) -> Tensor:
+    """Structural similarity (Wang et al. 2004), the mean over channels and over pixels whose window is whole.
+
+    Equals `skimage.metrics.structural_similarity(channel_axis=-1, gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False, data_range=255)`. Two variances are only needed as their sum, so four filtered images
+    do; their center is moved to 0 beforehand, against cancellation in float32.
+
+    Args:
+        predicted: (B, 3, H, W) float32, 0–255; H, W ≥ 11.
+        target: the same.
+
+    Returns:
+        (B,), at most 1.
+    """
+    height, width = predicted.shape[-2:]
+    if min(height, width) < SSIM_WINDOW:
+        raise ValueError(f"SSIM needs images of at least {SSIM_WINDOW}×{SSIM_WINDOW} pixels, got {height}×{width}")
+    x, y = predicted - 127.5, target - 127.5
+    moments = torch.stack([x, y, x * x + y * y, x * y])  # (4, B, 3, H, W)
+    mean_x, mean_y, mean_squares, mean_product = _gaussian_filter(moments)
+    mean_xy = mean_x * mean_y
+    means_squared = mean_x.square() + mean_y.square()
+    contrast = (2 * (mean_product - mean_xy) + _C2) / (mean_squares - means_squared + _C2)
+    # The luminance term needs the means where they were: (x + c)(y + c) = xy + c(x + y) + c², and so for the squares.
+    moved = (mean_x + mean_y).mul_(127.5).add_(127.5**2)
+    luminance = (2 * (mean_xy + moved) + _C1) / (means_squared + 2 * moved + _C1)
+    return (contrast * luminance)[..., : height - SSIM_WINDOW + 1, : width - SSIM_WINDOW + 1].mean(dim=(1, 2, 3))
+
+
+def _gaussian_filter(images: Tensor) -> Tensor:
+    """Filters with the 11×11 Gaussian, the window's corner (not its center) at each pixel.
+
+    Works on the flat memory, where a step down is a step of W: fast for any image size, and the values whose window
+    leaves the image (the last 10 rows and columns) are meaningless.
+
+    Args:
+        images: (..., H, W), contiguous; overwritten.
+    """
+    width = images.shape[-1]
+    offsets = range(SSIM_WINDOW)
+    weights = [math.exp(-((i - SSIM_WINDOW // 2) ** 2) / (2 * _SIGMA**2)) for i in offsets]
+    source = images.view(-1)
+    for stride in (1, width):
+        filtered = source * (weights[0] / sum(weights))
+        for i in offsets[1:]:
+            filtered[: -i * stride].add_(source[i * stride :], alpha=weights[i] / sum(weights))
+        source = filtered
+    return source.view(images.shape)
+
+
+def auc_credit(predicted_ab: Tensor, target_ab: Tensor) -> Tensor:
+    """What each pixel adds to the area under the curve "share of pixels with ab error ≤ t", t = 0, 1, …, 150.
+
+    The trapezoid rule over 151 thresholds is a sum over pixels: a pixel of error e > 0 is inside from t = ⌈e⌉ on, and
+    the two end points count half, so it adds 150.5 − ⌈e⌉; one of error 0 adds 150, one beyond 150 nothing.
+
+    Args:
+        predicted_ab: (B, 2, H, W), Lab units.
+        target_ab: the same.
+
+    Returns:
+        (B, H, W) in [0, 1]: the mean of it over any set of pixels is the set's area.
+    """
+    error = (predicted_ab - target_ab).square_().sum(dim=1).sqrt_()
+    return error.ceil_().neg_().add_(AUC_RANGE + 0.5).clamp_(0, AUC_RANGE).div_(AUC_RANGE)
+
+
+def accuracy(
+    predicted: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor], percents: tuple[int, ...] = (2, 5)
+) -> Tensor:
+    """Pixel accuracy of Nazeri et al. 2018: rounded L within t, and a and b within 2.2·t.
+
+    Args:
+        predicted: L (B, 1, H, W) and ab (B, 2, H, W) in Lab units.
+        target: the same.
+        percents: thresholds t, percent of the ranges 100, 220, 220.
+
+    Returns:
+        (B, len(percents)): share of pixels, 0 to 1.
+    """
+    (L, ab), (true_L, true_ab) = predicted, target
+    lightness = (L.round() - true_L.round())[:, 0].abs_()
+    chroma = (ab.round() - true_ab.round()).abs_().amax(dim=1)
+    inside = [(lightness <= t) & (chroma <= math.floor(2.2 * t)) for t in percents]  # differences are whole numbers
+    return torch.stack([pixels.float().mean(dim=(1, 2)) for pixels in inside], dim=1)
+
+
+def delta_e00(predicted: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]) -> Tensor:
+    """CIEDE2000 color difference (Sharma, Wu & Dalal 2005), all weighting factors 1.
+
+    Args:
+        predicted: L (B, 1, H, W) and ab (B, 2, H, W) in Lab units, float32 or float64.
+        target: the same.
+
+    Returns:
+        (B, H, W), not negative.
+    """
+    (L1, a1, b1), (L2, a2, b2) = ((L[:, 0], ab[:, 0], ab[:, 1]) for L, ab in (predicted, target))
+    stretch = 1.5 - 0.5 * _chroma_saturation((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2)
+    C1, h1 = _polar(a1 * stretch, b1)
+    C2, h2 = _polar(a2 * stretch, b2)
+    hue_difference = h2 - h1
+    # To [-π, π]. Exactly opposite hues stay as they are, as the published pairs want it, in spite of rounding errors.
+    hue_difference -= 2 * math.pi * (hue_difference * ((1 - 1e-6) / (2 * math.pi))).round_()
+    mean_L, mean_C, mean_h = (L1 + L2) / 2, (C1 + C2) / 2, torch.remainder(h1 + hue_difference / 2, 2 * math.pi)
+
+    T = (
+        1
+        - 0.17 * torch.cos(mean_h - math.radians(30))
+        + 0.24 * torch.cos(2 * mean_h)
+        + 0.32 * torch.cos(3 * mean_h + math.radians(6))
+        - 0.20 * torch.cos(4 * mean_h - math.radians(63))
+    )
+    from_middle = (mean_L - 50).square_()
+    dL = (L2 - L1) / (1 + 0.015 * from_middle / (20 + from_middle).sqrt_())
+    dC = (C2 - C1) / (1 + 0.045 * mean_C)
+    dH = 2 * (C1 * C2).sqrt_() * torch.sin(hue_difference / 2) / (1 + 0.015 * mean_C * T)
+    turn = torch.exp(-((mean_h - math.radians(275)) / math.radians(25)).square_())
+    rotation = -2 * _chroma_saturation(mean_C) * torch.sin(math.radians(60) * turn)
+    return (dL.square_() + dC.square() + dH.square() + rotation * dC * dH).clamp_(min=0).sqrt_()
+
+
+def _chroma_saturation(C: Tensor) -> Tensor:
+    """√(C⁷ / (C⁷ + 25⁷)), in [0, 1), without C⁷ leaving the range of float32."""
+    ratio = C / 25
+    power = ratio.square().square_() * ratio.square() * ratio
+    return (power / (power + 1)).sqrt_()
+
+
+def _polar(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Chroma, and hue in [0, 2π]: the angle of the opposite point, in [-π, π], and half a turn."""
+    return torch.hypot(a, b), torch.atan2(-b, -a).add_(math.pi)
+
+
+def colorfulness(rgb: Tensor) -> Tensor:
+    """Colorfulness M³ of Hasler & Süsstrunk 2003, from signed opponent colors and population deviations.
+
+    Args:
+        rgb: (B, 3, H, W) float32, 0–255.
+
+    Returns:
+        (B,), not negative; about 0 for grays, above 100 for extremely colorful images.
+    """
+    red, green, blue = rgb.flatten(2).unbind(dim=1)
+    opponents = torch.stack([red - green, (red + green).div_(2).sub_(blue)])  # (2, B, H·W)
+    means = opponents.mean(dim=-1, keepdim=True)
+    variances = (opponents - means).square_().mean(dim=-1)
+    return variances.sum(dim=0).sqrt() + 0.3 * means.square().sum(dim=0)[:, 0].sqrt()
