@@ -32,7 +32,7 @@ class Bench(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="colorbench")
 def main(debug: bool) -> None:
-    """Which automatic colorization method is better, and by how much?
+    r"""Which automatic colorization method is better, and by how much?
 
     Trains and scores colorization methods on one protocol. Start with:
 
@@ -46,7 +46,9 @@ def main(debug: bool) -> None:
 def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that name a cell; given to the command as `cell_options` of `resolve_cell`."""
     options = [
-        click.option("--method", required=True, metavar="NAME", help="Entry of params.yaml, or an adapter (bench list)."),
+        click.option(
+            "--method", required=True, metavar="NAME", help="Entry of params.yaml, or an adapter (bench list)."
+        ),
         click.option("--data", required=True, metavar="NAME", help="Data set, or folder:/path/to/photographs."),
         click.option("--preset", metavar="NAME", help="Sizes and budgets; default: the suite's."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
@@ -67,7 +69,9 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
             envvar="BENCH_DATA",
             help="Where data sets are kept already (or BENCH_DATA).",
         ),
-        click.option("--workers", type=click.IntRange(min=1), help="Processes of data preparation; default: all cores."),
+        click.option(
+            "--workers", type=click.IntRange(min=1), help="Processes of data preparation; default: all cores."
+        ),
         click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read, and record them."),
     ]
     for option in reversed(options):
@@ -86,9 +90,7 @@ def resolve_cell(
     return resolve(params, method=method, data=data, preset=preset, seed=seed, assignments=assignments), params
 
 
-def make_context(
-    params: Any, device: str, root: Path | None, workers: int | None, skip_corrupt: bool
-) -> "Context":
+def make_context(params: Any, device: str, root: Path | None, workers: int | None, skip_corrupt: bool) -> "Context":
     """What the stages need; imports torch."""
     from rich.console import Console
 
@@ -106,9 +108,7 @@ def make_context(
 @main.command()
 @cell_options
 @machine_options
-def run(
-    method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...], **machine: Any
-) -> None:
+def run(method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...], **machine: Any) -> None:
     """Prepare, train, evaluate, and print the table with this run's row marked.
 
     Every step is skipped when it is up to date. Ctrl-C saves; the same command goes on.
@@ -125,9 +125,7 @@ def run(
 @main.command()
 @cell_options
 @machine_options
-def train(
-    method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...], **machine: Any
-) -> None:
+def train(method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...], **machine: Any) -> None:
     """Train one cell on prepared data (a stage of dvc.yaml)."""
     cell, params = resolve_cell(method, data, preset, seed, assignments)
     context = make_context(params, **machine)

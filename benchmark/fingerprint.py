@@ -21,10 +21,12 @@ EVALUATION_CODE = ("evaluate",)
 
 
 def _canonical(node: ast.AST) -> Iterator[str]:
-    """A syntax tree as text that is the same on every version of Python: no positions, no empty fields, no docstrings."""
+    """A syntax tree as text, the same on every version of Python: no positions, empty fields or docstrings."""
     yield type(node).__name__
     body = getattr(node, "body", None)
-    has_docstring = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None
+    has_docstring = (
+        isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None
+    )
     for name, value in ast.iter_fields(node):
         if value is None or value == [] or name in ("type_comment", "kind", "ctx"):
             continue

@@ -9,7 +9,7 @@ knows nothing of devices, precision, checkpoints, logging or ranks.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -50,7 +50,7 @@ class DataInfo:
 
 
 class MethodConfig(BaseModel):
-    """Base of every `Method.Config`: immutable, unknown keys refused. Defaults are the paper's values, each with its source."""
+    """Base of every `Method.Config`: immutable, unknown keys refused. Defaults: the paper's, each with its source."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,7 +61,8 @@ class Method(nn.Module, ABC):
     name: ClassVar[str]
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     phases: tuple[Phase, ...] = (Phase("train", 1.0),)  # may be set from the config in __init__
-    role: ClassVar[str] = "method"  # or "baseline" (knows nothing of the picture), "ceiling" (has seen the truth)
+    # A baseline knows nothing of the picture, a ceiling has seen the truth; neither is ranked.
+    role: ClassVar[Literal["method", "baseline", "ceiling"]] = "method"
 
     colorizer: nn.Module  # what predict_ab needs: EMA, parameter and multiply-add counts look here
 
@@ -124,10 +125,10 @@ class OracleMethod(Method):
         """As `predict_ab`, with the truth's ab (B, 2, H, W) in Lab units."""
 
     def predict_ab(self, L: Tensor) -> Tensor:
+        """Raises TypeError: without the truth there is nothing to say."""
         raise TypeError(f"{self.name} needs the true colors: it is a ceiling, not a method")
 
 
 def parameter_count(module: nn.Module) -> int:
     """Number of trainable and frozen parameters of a module (buffers not counted)."""
     return sum(p.numel() for p in module.parameters())
-

@@ -1,4 +1,4 @@
-"""What a person sees of a training: a progress bar with losses, TensorBoard, and the same pictures at every validation."""
+"""What a person sees of a training: a bar with losses, TensorBoard, the same pictures at every validation."""
 
 import time
 from pathlib import Path
@@ -85,7 +85,9 @@ class TrainingMonitor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.progress.stop()
         if hasattr(self, "writer"):
             self.writer.close()

@@ -136,16 +136,16 @@ class Trainer:
             BenchError: a loss is not finite; names phase, step and loss.
             Interrupted: SIGINT or SIGTERM came; the state is saved.
         """
-        self._resume()
+        self.resume()
         self.monitor.start(self.step, self.training.steps)
         with stop_request() as stop:
             began = saved = time.perf_counter()
             while self.step < self.training.steps:
-                self._train_step()
+                self.train_step()
                 self.monitor.advance(self.step)
                 now = time.perf_counter()
                 if stop.signal is not None or now - saved >= self.training.checkpoint_seconds:
-                    self._save(self.seconds + now - began)
+                    self.save(self.seconds + now - began)
                     saved = time.perf_counter()
                 if stop.signal is not None:
                     raise self._interrupted(stop.signal)
@@ -157,7 +157,8 @@ class Trainer:
         rate = images / self.seconds if self.seconds and images else None
         return Outcome(self.training.steps, self.seconds, rate, self.history)
 
-    def _train_step(self) -> None:
+    def train_step(self) -> None:
+        """One step: every update that the method asks for, in its order."""
         phase = next(name for name, end in self.bounds if self.step < end)
         if phase != self.phase:
             self._enter(phase)
@@ -208,8 +209,8 @@ class Trainer:
     def _check_finite(self, what: str) -> None:
         if not self.finite.item():
             raise BenchError(
-                f"{self.method.name}: {what} is not finite at step {self.step} (phase {self.phase!r}); stopped, the "
-                f"last good checkpoint is kept in {self.folder}; a smaller learning rate may help"
+                f"{self.method.name}: {what} is not finite after step {self.step} (phase {self.phase!r}); stopped, "
+                f"the last good checkpoint is kept in {self.folder}; a smaller learning rate may help"
             )
 
     def _enter(self, phase: str) -> None:
@@ -235,7 +236,8 @@ class Trainer:
             else:
                 self.average[name].copy_(value)
 
-    def _save(self, seconds: float) -> None:
+    def save(self, seconds: float) -> None:
+        """Writes a checkpoint of the state after `self.step` steps and `seconds` of training."""
         self._check_finite("some loss since the last row of the history")
         state = {
             "key": self.key,
@@ -249,7 +251,8 @@ class Trainer:
         }
         save_checkpoint(self.folder, state)
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Takes up the newest checkpoint of the folder, if there is one of this key."""
         state = load_checkpoint(self.folder, self.monitor.message)
         if state is None:
             return
@@ -266,7 +269,9 @@ class Trainer:
         self.monitor.message(f"going on after step {self.step} of {self.training.steps}")
 
     def _interrupted(self, number: int) -> Interrupted:
-        text = f"stopped after step {self.step} of {self.training.steps}, saved in {self.folder}; the same command goes on"
+        text = (
+            f"stopped after step {self.step} of {self.training.steps}, saved in {self.folder}; the same command goes on"
+        )
         return Interrupted(text, REQUEUE if number == signal.SIGTERM else 128 + number)
 
 
@@ -341,4 +346,3 @@ def write_history(path: Path, history: Sequence[Row]) -> None:
     columns = list(dict.fromkeys(name for row in history for name in row))
     lines = [",".join(columns), *(",".join(str(row.get(name, "")) for name in columns) for row in history)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-

@@ -1,1 +1,1 @@
-"""One file = one method adapter: file `gan_perceptual.py`, class attribute `name = "gan-perceptual"`, CLI value the same."""
+"""One file = one method: file `gan_perceptual.py`, class attribute `name = "gan-perceptual"`, CLI value the same."""

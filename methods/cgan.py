@@ -24,7 +24,7 @@ from ._scale import scale_ab, scale_L, unscale_ab
 from ._unet import UNet
 
 
-class Config(MethodConfig):
+class CGANConfig(MethodConfig):
     """Settings of the conditional GAN."""
 
     base_channels: int = Field(64, ge=1, description="width of the generator's first level (Isola et al., 6.1.1)")
@@ -35,7 +35,9 @@ class Config(MethodConfig):
     generator_loss: Literal["non-saturating", "minimax"] = Field(
         "non-saturating", description="-log D(G) (Isola et al. §3.3, seed 003) or log(1 - D(G))"
     )
-    pretrain_share: float = Field(0.0, ge=0, le=1, description="share of the steps with L1 alone; seed 001: a first phase")
+    pretrain_share: float = Field(
+        0.0, ge=0, le=1, description="share of the steps with L1 alone; seed 001: a first phase"
+    )
     generator_rate: float = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
     discriminator_rate: float = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's β1 (§3.3); β2 is 0.999")
@@ -53,9 +55,9 @@ class CGAN(Method):
     """pix2pix for colors."""
 
     name = "cgan"
-    Config = Config
+    Config = CGANConfig
 
-    def __init__(self, config: Config, data: DataInfo) -> None:
+    def __init__(self, config: CGANConfig, data: DataInfo) -> None:
         super().__init__(config, data)
         self.phases = (Phase("pretrain", config.pretrain_share), Phase("adversarial", 1.0 - config.pretrain_share))
         generator = UNet(2, data.image_size, config.base_channels, dropout=config.dropout)

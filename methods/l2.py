@@ -22,7 +22,7 @@ from ._unet import UNet
 
 
 # 1. What may be set from params.yaml or `--set`: the paper's values as defaults, each with its source.
-class Config(MethodConfig):
+class L2Config(MethodConfig):
     """Settings of the L2 regression."""
 
     base_channels: int = Field(64, ge=1, description="width of the first level (seed 003)")
@@ -34,9 +34,9 @@ class L2(Method):
     """Mean squared error between the predicted and the true L*a*b*."""
 
     name = "l2"  # = the file's name = what people type
-    Config = Config
+    Config = L2Config
 
-    def __init__(self, config: Config, data: DataInfo) -> None:
+    def __init__(self, config: L2Config, data: DataInfo) -> None:
         super().__init__(config, data)
         # `colorizer` is what prediction needs: it alone is saved in the model file, counted and averaged.
         self.colorizer = nn.Sequential(UNet(3, data.image_size, config.base_channels, head="pointwise"), nn.Tanh())

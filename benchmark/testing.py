@@ -1,0 +1,288 @@
+"""The conformance kit: what every method must hold, as checks that anyone can run (`bench check NAME`).
+
+Our own contract tests run the same checks. They take seconds on a CPU, on tiny made-up pictures.
+"""
+
+import copy
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.checkpoint import load_model, save_model
+from benchmark.color import rgb_to_lab
+from benchmark.config import Training
+from benchmark.dataset import Batches
+from benchmark.evaluate import predict
+from benchmark.method import Batch, DataInfo, Method, MethodConfig
+from benchmark.trainer import Row, Trainer, phase_bounds
+
+SIZE, IMAGES, BATCH, STEPS = 32, 12, 4, 6
+ODD_SIZES = ((32, 32), (33, 47), (20, 64), (5, 3))
+LARGEST_AB = 200.0  # twice what sRGB reaches: more is a scale forgotten
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of one check."""
+
+    check: str
+    passed: bool
+    detail: str  # what was found, or what is wrong
+
+
+class Violation(AssertionError):
+    """The contract is broken; the message says how."""
+
+
+def require(condition: object, message: str) -> None:
+    """Raises `Violation` unless the condition holds."""
+    if not condition:
+        raise Violation(message)
+
+
+def tiny_info(image_size: int = SIZE) -> DataInfo:
+    """What a method is told of the made-up data."""
+    prior = torch.rand(313, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return DataInfo("tiny", image_size, IMAGES, (2.0, 5.0), prior / prior.sum())
+
+
+def tiny_images(count: int = IMAGES, image_size: int = SIZE, seed: int = 0) -> np.ndarray:
+    """Smooth made-up pictures whose color follows from their brightness: (count, S, S, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0 : 1 : image_size * 1j, 0 : 1 : image_size * 1j]
+    phase = rng.uniform(0, 6.28, (count, 1, 1))
+    brightness = 0.5 + 0.35 * np.sin(6.28 * (x + y) * rng.uniform(0.5, 2, (count, 1, 1)) + phase)
+    rgb = np.stack([brightness, 0.9 * brightness**1.5, 1.0 - 0.8 * brightness], axis=-1)
+    return np.clip(255 * rgb + 0.5, 0, 255).astype(np.uint8)
+
+
+def tiny_batch(count: int = BATCH) -> Batch:
+    """A batch of the made-up pictures."""
+    return Batch(*rgb_to_lab(torch.from_numpy(tiny_images(count))))
+
+
+class SilentMonitor:
+    """Implements `benchmark.trainer.Monitor` and says nothing."""
+
+    def start(self, step: int, steps: int) -> None:
+        """Nothing."""
+
+    def advance(self, step: int) -> None:
+        """Nothing."""
+
+    def log(self, row: Row) -> None:
+        """Nothing."""
+
+    def validate(self, step: int) -> Row:
+        """No scores."""
+        return {}
+
+    def message(self, text: str) -> None:
+        """Nothing."""
+
+
+def build(method_class: type[Method], config: MethodConfig, seed: int = 0) -> Method:
+    """A method on the CPU with the weights of this seed."""
+    torch.manual_seed(seed)
+    return method_class(config, tiny_info())
+
+
+def make_trainer(method: Method, steps: int, folder: Path, **training: Any) -> Trainer:
+    """A trainer on the made-up pictures; checkpoints are written only when asked for."""
+    settings = Training(steps=steps, batch_size=BATCH, checkpoint_seconds=1e9, **training)
+    batches = Batches(tiny_images(), BATCH, seed=0, device=torch.device("cpu"), flip=True)
+    return Trainer(
+        method,
+        settings,
+        batches,
+        seed=0,
+        device=torch.device("cpu"),
+        folder=folder,
+        key="tiny",
+        monitor=SilentMonitor(),
+    )
+
+
+def is_trained(method: Method) -> bool:
+    """Whether any phase of the method has an optimizer."""
+    return any(method.optimizers(phase.name) for phase in method.phases)
+
+
+# The checks. Each takes the class and a config and raises `Violation`, or says what it found. -------------------------
+
+
+def check_declaration(method_class: type[Method], config: MethodConfig) -> str:
+    """Name, Config, role and phases are as the contract wants them."""
+    name = method_class.name
+    require(name == name.lower() and "_" not in name, f"name {name!r}: lower case, with hyphens for underscores")
+    require(issubclass(method_class.Config, MethodConfig), "Config must derive from benchmark.method.MethodConfig")
+    require(method_class.role in ("method", "baseline", "ceiling"), f"role {method_class.role!r} is none of ours")
+    method = build(method_class, config)
+    bounds = phase_bounds(method.phases, 100)
+    require(isinstance(method.colorizer, torch.nn.Module), "`colorizer` must be a module: it is saved and counted")
+    return f"phases {', '.join(f'{phase} to {end} %' for phase, end in bounds)}"
+
+
+def check_training_step(method_class: type[Method], config: MethodConfig) -> str:
+    """Every phase yields scalar finite losses for its own optimizers, and each step moves their parameters alone."""
+    method = build(method_class, config)
+    seen = []
+    for phase in method.phases:
+        optimizers = method.optimizers(phase.name)
+        if not optimizers:
+            continue
+        method.train()
+        for update in method.training_step(tiny_batch(), phase.name):
+            key = update.optimizer
+            require(key in optimizers, f"phase {phase.name!r} yields {key!r}; its optimizers are {sorted(optimizers)}")
+            require(update.loss.ndim == 0, f"the loss of {key!r} has shape {tuple(update.loss.shape)}, not a scalar")
+            require(torch.isfinite(update.loss), f"the loss of {key!r} is {update.loss.item()}")
+            require(update.loss.requires_grad, f"the loss of {key!r} has no gradient: is something detached?")
+            require(not any(v.requires_grad for v in update.logs.values()), f"the logs of {key!r} must be detached")
+            _check_moves(method, optimizers[key], update.loss, key)
+            seen.append(f"{phase.name}: {key}")
+    require(seen or not is_trained(method), "no phase yields an update")
+    return "; ".join(seen) or "no training"
+
+
+def _check_moves(method: Method, optimizer: torch.optim.Optimizer, loss: Tensor, key: str) -> None:
+    own = [p for group in optimizer.param_groups for p in group["params"]]
+    others = [p for p in method.parameters() if not any(p is q for q in own)]
+    before, before_others = [p.detach().clone() for p in own], [p.detach().clone() for p in others]
+    optimizer.zero_grad()
+    loss.backward(inputs=own)
+    optimizer.step()
+    moved = sum(not torch.equal(p, q) for p, q in zip(own, before, strict=True))
+    require(moved, f"a step of {key!r} moves none of its {len(own)} parameters")
+    same = all(torch.equal(p, q) for p, q in zip(others, before_others, strict=True))
+    require(same, f"a step of {key!r} changes parameters that are not its own")
+
+
+def check_shapes(method_class: type[Method], config: MethodConfig) -> str:
+    """`predict_ab` takes any size and gives (B, 2, h, w) float32, finite, in Lab units, and leaves its input alone."""
+    method = build(method_class, config).eval()
+    shapes = []
+    for height, width in ODD_SIZES:
+        L = 100 * torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(1))
+        given = L.clone()
+        ab = _predict(method, L)
+        require(ab.ndim == 4 and ab.shape[:2] == (2, 2), f"{height}×{width}: gives shape {tuple(ab.shape)}")
+        require(ab.dtype == torch.float32, f"{height}×{width}: gives {ab.dtype}, not float32")
+        require(torch.isfinite(ab).all(), f"{height}×{width}: gives values that are not finite")
+        require(ab.abs().max() <= LARGEST_AB, f"{height}×{width}: |ab| up to {ab.abs().max():.0f}: not Lab units?")
+        require(torch.equal(L, given), f"{height}×{width}: changes its input")
+        shapes.append(f"{height}×{width} → {ab.shape[2]}×{ab.shape[3]}")
+    return ", ".join(shapes)
+
+
+def check_determinism(method_class: type[Method], config: MethodConfig) -> str:
+    """Colors depend on the picture alone: not on chance (dropout left on), nor on the other pictures of the batch."""
+    method = build(method_class, config).eval()
+    L = tiny_batch().L
+    together = _predict(method, L)
+    torch.manual_seed(99)
+    require(torch.equal(_predict(method, L), together), "two predictions of the same batch differ: dropout left on?")
+    apart = torch.cat([_predict(method, image[None]) for image in L])
+    largest = (apart - together).abs().max().item()
+    require(largest < 0.05, f"alone a picture gets other colors than in a batch, by up to {largest:.2g} Lab units")
+    return f"alone or in a batch: within {largest:.1g} Lab units"
+
+
+def check_device(method_class: type[Method], config: MethodConfig) -> str:
+    """No device is assumed: everything runs on torch's meta device, where a tensor made on the CPU is an error."""
+    method = build(method_class, config).to("meta")
+    batch = Batch(*(tensor.to("meta") for tensor in tiny_batch()))
+    try:
+        predict(method.eval(), *batch)
+        for phase in method.train().phases:
+            if method.optimizers(phase.name):
+                for _ in method.training_step(batch, phase.name):
+                    pass
+    except (RuntimeError, NotImplementedError) as error:
+        raise Violation(f"not on another device: {str(error).splitlines()[0]}") from error
+    return "prediction and training steps run on a device that is not the CPU"
+
+
+def check_resume(method_class: type[Method], config: MethodConfig) -> str:
+    """Training stopped half-way and resumed gives the same bits as training in one go."""
+    if not is_trained(build(method_class, config)):
+        return "no training"
+    with tempfile.TemporaryDirectory() as name:
+        whole = build(method_class, config)
+        make_trainer(whole, STEPS, Path(name) / "whole").run()
+        first = make_trainer(build(method_class, config), STEPS, Path(name) / "halves")
+        for _ in range(STEPS // 2):
+            first.train_step()
+        first.save(0.0)
+        second = build(method_class, config, seed=1)  # other weights: all must come from the checkpoint
+        make_trainer(second, STEPS, Path(name) / "halves").run()
+    after = second.state_dict()
+    for key, value in whole.state_dict().items():
+        require(torch.equal(value, after[key]), f"{key} differs after resuming: is state kept outside the modules?")
+    return f"{STEPS} steps = {STEPS // 2} + {STEPS - STEPS // 2}, bit for bit"
+
+
+def check_saving(method_class: type[Method], config: MethodConfig) -> str:
+    """The model file holds all that prediction needs: the colorizer's state."""
+    method = build(method_class, config)
+    if is_trained(method):
+        with tempfile.TemporaryDirectory() as name:
+            make_trainer(method, 2, Path(name)).run()
+    L = tiny_batch().L
+    before = _predict(method.eval(), L)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "model.safetensors"
+        save_model(path, method.colorizer.state_dict(), {"method": method_class.name})
+        fresh = build(method_class, config, seed=2)
+        fresh.colorizer.load_state_dict(load_model(path)[0])
+    after = _predict(fresh.eval(), L)
+    require(torch.equal(before, after), "a model loaded from its file predicts otherwise: state outside `colorizer`?")
+    parameters = sum(p.numel() for p in method.colorizer.parameters())
+    return f"{parameters:,} parameters in the model file"
+
+
+@torch.inference_mode()
+def _predict(method: Method, L: Tensor) -> Tensor:
+    return predict(method, L, torch.zeros_like(L).expand(-1, 2, -1, -1))
+
+
+Check = Callable[[type[Method], MethodConfig], str]
+CHECKS: tuple[Check, ...] = (
+    check_declaration,
+    check_training_step,
+    check_shapes,
+    check_determinism,
+    check_device,
+    check_resume,
+    check_saving,
+)
+
+
+def check_method(method_class: type[Method], config: MethodConfig | None = None) -> Iterator[Verdict]:
+    """Runs every check on a method.
+
+    Args:
+        method_class: the adapter.
+        config: its settings; None: the defaults.
+
+    Yields:
+        A verdict per check; a single one, passed, if the method says that it cannot run here.
+    """
+    config = method_class.Config() if config is None else config
+    if reason := method_class.skip(config, tiny_info()):
+        yield Verdict("skip", True, f"cannot run here, and says so: {reason}")
+        return
+    for check in CHECKS:
+        name = check.__name__.removeprefix("check_").replace("_", " ")
+        try:
+            yield Verdict(name, True, check(method_class, copy.deepcopy(config)))
+        except Violation as violation:
+            yield Verdict(name, False, str(violation))
+        except Exception as error:
+            yield Verdict(name, False, f"{type(error).__name__}: {error}")

@@ -1,0 +1,109 @@
+"""Every method, with the defaults and as every entry of params.yaml in the quick preset, holds the contract."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark import registry
+from benchmark.config import find_root, read_params, resolve
+from benchmark.method import Batch, Method, MethodConfig, Update
+from benchmark.testing import CHECKS, Check, Violation, check_method, tiny_info
+
+PARAMS = read_params(find_root(Path(__file__).parent))
+ENTRIES = sorted({*PARAMS.entries, *registry.names("method")})
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize("method", ENTRIES)
+def test_contract(method: str, check: Check) -> None:
+    cell = resolve(PARAMS, method=method, data="sample", preset="quick")
+    if reason := cell.method_class.skip(cell.method_config, tiny_info()):
+        pytest.skip(f"{method} cannot run here: {reason}")
+    assert check(cell.method_class, cell.method_config)
+
+
+class Faulty(Method):
+    """A method with one fault at a time."""
+
+    name = "faulty"
+    Config = MethodConfig
+    fault = ""
+
+    def __init__(self, config: MethodConfig, data: object) -> None:
+        super().__init__(config, tiny_info())
+        self.colorizer = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Dropout(0.5))
+        self.other = nn.Linear(1, 1)
+        self.scale = torch.tensor(0.01)
+
+    def optimizers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
+        return {"colorizer": torch.optim.SGD(self.colorizer.parameters(), lr=1e-6)}
+
+    def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
+        loss = (self.colorizer(batch.L * 0.01) - batch.ab).square().mean()
+        if self.fault == "detached":
+            loss = loss.detach()
+        elif self.fault == "vector":
+            loss = loss[None]
+        elif self.fault == "not finite":
+            loss = loss * float("nan")
+        elif self.fault == "live logs":
+            yield Update("colorizer", loss, {"loss": loss})
+            return
+        yield Update("generator" if self.fault == "unknown optimizer" else "colorizer", loss)
+
+    def predict_ab(self, L: Tensor) -> Tensor:
+        if self.fault == "dropout":
+            self.train()
+        ab = self.colorizer(L * 0.01)
+        if self.fault == "batch":
+            ab = ab + L.mean()
+        elif self.fault == "scale":
+            ab = ab + 1e4
+        elif self.fault == "cropped":
+            ab = ab[:, :1]
+        elif self.fault == "half":
+            ab = ab.half()
+        elif self.fault == "device":
+            ab = ab + torch.ones(1, 2, 1, 1, device="cpu").expand(1, 2, 1, 1).repeat(len(L), 1, 1, 1)
+        elif self.fault == "in place":
+            L.mul_(2)
+        return ab
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "words"),
+    [
+        ("detached", "training step", "has no gradient"),
+        ("vector", "training step", "not a scalar"),
+        ("not finite", "training step", "is nan"),
+        ("live logs", "training step", "must be detached"),
+        ("unknown optimizer", "training step", "its optimizers are ['colorizer']"),
+        ("dropout", "determinism", "dropout left on"),
+        ("batch", "determinism", "other colors than in a batch"),
+        ("scale", "shapes", "not Lab units"),
+        ("cropped", "shapes", "gives shape"),
+        ("half", "shapes", "not float32"),
+        ("in place", "shapes", "changes its input"),
+        ("device", "device", "not on another device"),
+    ],
+)
+def test_the_kit_finds_each_fault(fault: str, check: str, words: str) -> None:
+    broken = type("Broken", (Faulty,), {"fault": fault})
+    verdicts = {verdict.check: verdict for verdict in check_method(broken)}
+    assert not verdicts[check].passed
+    assert words in verdicts[check].detail
+
+
+def test_a_sound_method_passes_and_a_skipped_one_says_why() -> None:
+    assert all(verdict.passed for verdict in check_method(Faulty))
+    skipped = type("Skipped", (Faulty,), {"skip": classmethod(lambda cls, config, data: "no weights")})
+    assert [(v.check, v.passed, v.detail) for v in check_method(skipped)] == [
+        ("skip", True, "cannot run here, and says so: no weights")
+    ]
+
+
+def test_a_violation_is_an_assertion() -> None:
+    assert issubclass(Violation, AssertionError)  # so that other packages' pytest shows it as a failure, not an error

@@ -1,0 +1,48 @@
+"""Adapters are found by name; names follow one rule; listing imports nothing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from benchmark import registry
+from benchmark.errors import BenchError, InputError
+
+
+def test_every_file_is_a_name_and_every_name_loads_its_class() -> None:
+    for kind in ("method", "dataset"):
+        for name in registry.names(kind):
+            loaded = registry.load_method(name) if kind == "method" else registry.load_dataset(name)
+            assert loaded.name == name
+            path = registry.source_file(kind, name)
+            assert path is not None
+            assert path.stem == registry.file_name(name)
+
+
+def test_unknown_name_is_one_line_with_the_nearest_and_the_legal_ones() -> None:
+    with pytest.raises(InputError) as caught:
+        registry.load_method("cgn")
+    assert str(caught.value).startswith("unknown method 'cgn' (did you mean 'cgan'?); legal: ")
+    assert "gray" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_listing_and_help_import_no_torch() -> None:
+    code = (
+        "import sys; from benchmark import registry; import benchmark.cli;"
+        "registry.names('method'), registry.names('dataset'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_two_adapters_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    registry._plugins.cache_clear()
+    twin = EntryPoint("gray", "outside.gray:Gray", "benchmark.methods")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [twin] if group == "benchmark.methods" else [])
+    try:
+        with pytest.raises(BenchError, match="two methods are named 'gray'"):
+            registry.names("method")
+    finally:
+        registry._plugins.cache_clear()

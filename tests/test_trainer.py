@@ -1,0 +1,216 @@
+"""The loop: exact resumption, phases, interruption, damage, non-finite losses, one run per folder."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint, save_model
+from benchmark.errors import BenchError
+from benchmark.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+from benchmark.registry import load_method
+from benchmark.testing import SilentMonitor, build, make_trainer, tiny_info
+from benchmark.trainer import REQUEUE, Interrupted, Row, exclusive, phase_bounds, step_seed, write_history
+
+CGAN = {"base_channels": 4, "discriminator_channels": 4, "pretrain_share": 0.5, "dropout": 0.5}
+
+
+def make_cgan(seed: int = 0) -> Method:
+    adapter = load_method("cgan")
+    return build(adapter, adapter.Config(**CGAN), seed)
+
+
+def weights(method: Method) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in method.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    """A conditional GAN trained in one go, with dropout, two phases and averaged weights."""
+    method = make_cgan()
+    make_trainer(method, 12, tmp_path_factory.mktemp("whole"), ema_decay=0.9).run()
+    return weights(method)
+
+
+@pytest.mark.parametrize("stops", [(1,), (5,), (6,), (7,), (11,), (2, 3, 6, 9)])
+def test_resumed_anywhere_equals_uninterrupted(
+    stops: tuple[int, ...], tmp_path: Path, whole: dict[str, Tensor]
+) -> None:
+    for stop in stops:
+        trainer = make_trainer(make_cgan(seed=stop), 12, tmp_path, ema_decay=0.9)
+        if stop == stops[0]:
+            trainer = make_trainer(make_cgan(), 12, tmp_path, ema_decay=0.9)
+        trainer.resume()
+        while trainer.step < stop:
+            trainer.train_step()
+        trainer.save(0.0)
+    last = make_cgan(seed=99)
+    outcome = make_trainer(last, 12, tmp_path, ema_decay=0.9).run()
+    assert same(weights(last), whole)
+    assert [row["step"] for row in outcome.history] == sorted(int(row["step"]) for row in outcome.history)
+
+
+def test_averaged_weights_are_what_is_left(whole: dict[str, Tensor], tmp_path: Path) -> None:
+    method = make_cgan()
+    make_trainer(method, 12, tmp_path).run()
+    assert not same(weights(method), whole)
+
+
+def test_phase_bounds() -> None:
+    assert phase_bounds((Phase("a", 0.3), Phase("b", 0.7)), 10) == [("a", 3), ("b", 10)]
+    assert phase_bounds((Phase("a", 1 / 3), Phase("b", 1 / 3), Phase("c", 1 / 3)), 100)[-1] == ("c", 100)
+    assert phase_bounds((Phase("a", 0.0), Phase("b", 1.0)), 5) == [("a", 0), ("b", 5)]
+    with pytest.raises(BenchError, match="add up to 0\\.9"):
+        phase_bounds((Phase("a", 0.9),), 10)
+
+
+def test_steps_have_unrelated_seeds() -> None:
+    assert len({step_seed(seed, step) for seed in range(10) for step in range(1000)}) == 10_000
+
+
+def test_a_checkpoint_cut_off_anywhere_is_named_and_the_one_before_is_used(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, {"step": 1, "weights": torch.arange(100)})
+    save_checkpoint(tmp_path, {"step": 2, "weights": torch.arange(100)})
+    newest = tmp_path / GENERATIONS[0]
+    content = newest.read_bytes()
+    for length in [0, 1, 64, 65, 66, 200, len(content) // 2, len(content) - 1]:
+        newest.write_bytes(content[:length])
+        said: list[str] = []
+        state = load_checkpoint(tmp_path, said.append)
+        assert state is not None
+        assert state["step"] == 1, f"cut at {length}"
+        assert GENERATIONS[0] in said[0]
+    newest.write_bytes(content)
+    state = load_checkpoint(tmp_path, pytest.fail)
+    assert state is not None
+    assert state["step"] == 2
+
+
+def test_a_checkpoint_of_other_settings_is_not_continued_and_said_so(tmp_path: Path) -> None:
+    first = make_trainer(make_cgan(), 12, tmp_path)
+    first.train_step()
+    first.save(0.0)
+    other = make_trainer(make_cgan(), 12, tmp_path)
+    other.key = "other"
+    said: list[str] = []
+    other.monitor = type("Ears", (SilentMonitor,), {"message": lambda self, text: said.append(text)})()
+    other.resume()
+    assert other.step == 0
+    assert "other settings, code or data" in said[0]
+
+
+class Diverging(Method):
+    """Its loss turns into NaN at the third step."""
+
+    name = "diverging"
+    Config = MethodConfig
+
+    def __init__(self, config: MethodConfig, data: DataInfo) -> None:
+        super().__init__(config, data)
+        self.colorizer = nn.Conv2d(1, 2, 1)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def optimizers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
+        return {"colorizer": torch.optim.SGD(self.colorizer.parameters(), lr=1e-9)}
+
+    def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
+        self.calls += 1
+        yield Update("colorizer", self.colorizer(batch.L).square().mean() / (self.calls < 3))
+
+    def predict_ab(self, L: Tensor) -> Tensor:
+        return self.colorizer(L)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(tmp_path: Path) -> None:
+    method = build(Diverging, MethodConfig())
+    trainer = make_trainer(method, 10, tmp_path)
+    trainer.train_step()
+    trainer.save(0.0)
+    with pytest.raises(BenchError, match=r"the loss of 'colorizer', inf, is not finite after step 2 \(phase 'train'\)"):
+        trainer.run()
+    state = load_checkpoint(tmp_path, pytest.fail)
+    assert state is not None
+    assert state["step"] == 1
+    assert all(torch.isfinite(p).all() for p in method.parameters())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, REQUEUE)])
+def test_a_signal_saves_and_the_next_run_goes_on(
+    number: int, code: int, tmp_path: Path, whole: dict[str, Tensor]
+) -> None:
+    class Interrupting(SilentMonitor):
+        def advance(self, step: int) -> None:
+            if step == 4:
+                os.kill(os.getpid(), number)
+
+    trainer = make_trainer(make_cgan(), 12, tmp_path, ema_decay=0.9)
+    trainer.monitor = Interrupting()
+    with pytest.raises(Interrupted, match="stopped after step 4 of 12") as caught:
+        trainer.run()
+    assert caught.value.exit_code == code
+    last = make_cgan(seed=5)
+    make_trainer(last, 12, tmp_path, ema_decay=0.9).run()
+    assert same(weights(last), whole)
+
+
+def hold(folder: Path, ready: Any) -> None:
+    with exclusive(folder):
+        ready.set()
+        signal.pause()
+
+
+def test_a_folder_is_held_by_one_process_which_is_named(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    holder = context.Process(target=hold, args=(tmp_path, ready))
+    holder.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(BenchError, match=f"is being trained by process {holder.pid} on "), exclusive(tmp_path):
+            pass
+    finally:
+        holder.kill()
+        holder.join()
+    with exclusive(tmp_path):  # a killed process holds nothing
+        pass
+
+
+def test_model_file_is_the_same_bytes_twice_and_refused_when_cut(tmp_path: Path) -> None:
+    method = make_cgan()
+    about = {"key": "k", "settings": {"b": 1, "a": 2}}
+    paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    hashes = {save_model(path, method.colorizer.state_dict(), about) for path in paths}
+    assert len(hashes) == 1
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    state, described = load_model(paths[0])
+    assert described == about
+    assert same(state, dict(method.colorizer.state_dict()))
+    paths[0].write_bytes(paths[0].read_bytes()[:-1])
+    with pytest.raises(BenchError, match=r"a.safetensors is not a whole model file"):
+        load_model(paths[0])
+
+
+def test_history_has_a_column_for_everything_ever_logged(tmp_path: Path) -> None:
+    rows: list[Row] = [{"step": 1, "phase": "a", "x_loss": 0.5}, {"step": 2, "phase": "a", "val_psnr": 20.0}]
+    write_history(tmp_path / "history.csv", rows)
+    assert (tmp_path / "history.csv").read_text() == "step,phase,x_loss,val_psnr\n1,a,0.5,\n2,a,,20.0\n"
+
+
+def test_both_gan_losses_gradients_and_accuracy_are_logged(tmp_path: Path) -> None:
+    method = make_cgan()
+    outcome = make_trainer(method, 4, tmp_path, log_every=1).run()
+    assert {"generator_loss", "generator_gradient_norm", "generator_l1", "discriminator_loss"} <= outcome.history[
+        -2
+    ].keys()
+    assert 0 <= float(outcome.history[-2]["discriminator_accuracy"]) <= 1
+    assert tiny_info().image_size == 32
