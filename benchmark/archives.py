@@ -15,8 +15,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.errors import BenchError, InputError
-from benchmark.images import MAX_FILE_BYTES, BadImage
+from benchmark.images import MAX_FILE_BYTES, BadImage, decode
 
 _TAR_BLOCK = 512
 _ZIP_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # APPNOTE 4.3.7
@@ -37,6 +40,10 @@ class FileSource(NamedTuple):
         if len(data) > MAX_FILE_BYTES:
             raise BadImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
         return data
+
+    def load(self, size: int) -> NDArray[np.uint8]:
+        """The ground truth (size, size, 3) uint8."""
+        return decode(self.read(), size)
 
     @property
     def where(self) -> str:
@@ -63,6 +70,10 @@ class TarSource(NamedTuple):
         if self.size > MAX_FILE_BYTES:
             raise BadImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
         return read_at(self.archive, self.offset, self.size)
+
+    def load(self, size: int) -> NDArray[np.uint8]:
+        """The ground truth (size, size, 3) uint8."""
+        return decode(self.read(), size)
 
     @property
     def where(self) -> str:
@@ -102,6 +113,10 @@ class ZipSource(NamedTuple):
         if len(data) != self.size or zlib.crc32(data) != self.checksum:
             raise BadImage("its bytes do not match the archive's checksum")
         return data
+
+    def load(self, size: int) -> NDArray[np.uint8]:
+        """The ground truth (size, size, 3) uint8."""
+        return decode(self.read(), size)
 
     @property
     def where(self) -> str:
@@ -287,3 +302,28 @@ def is_compressed(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(6)
     return start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"))
+
+
+def places(name: str, root: Path | None) -> list[Path]:
+    """Where to look for a data set's originals, best first.
+
+    Args:
+        name: the data set's name: a folder so named inside a root counts as well as the root itself.
+        root: what the user gave with `--root`, a folder or an archive; None: `BENCH_DATA`, then the downloads.
+
+    Raises:
+        InputError: the root is not there.
+    """
+    downloads = [] if root else [download_folder(name)]
+    root = root or (Path(os.environ["BENCH_DATA"]) if os.environ.get("BENCH_DATA") else None)
+    if root is None:
+        return downloads
+    root = root.expanduser()
+    if not root.exists():
+        raise InputError(f"{root} does not exist; give --root (or BENCH_DATA) the folder that holds {name}")
+    return [root] if root.is_file() else [root, root / name, *downloads]
+
+
+def download_folder(name: str) -> Path:
+    """Where `bench data fetch` puts originals when no root is given."""
+    return Path("data/downloads") / name

@@ -71,7 +71,8 @@ def download(
     """Downloads a file to `target`, unless it is there and its checksum is right.
 
     The bytes go to `<target>.part`. A connection that breaks is taken up again where it broke, at once and by later
-    calls, if the server still has the same file (by ETag or date, else by the checksum at the end). `target` appears only after size and checksum were right.
+    calls, if the server still has the same file (by ETag or date, else by the checksum at the end). `target` appears
+    only after size and checksum were right.
 
     Args:
         url: http, https or file.
@@ -246,7 +247,7 @@ def _write_validator(part: Path, url: str, headers: Any) -> None:
 
 
 def _read_validator(part: Path, url: str) -> str | None:
-    """What tells the version that the part is of: an empty text where the server gave nothing, None for another URL's."""
+    """What tells the version that the part is of: an empty text where the server gave none, None for another URL."""
     try:
         noted = json.loads(_validator_file(part).read_text())
     except (OSError, ValueError):

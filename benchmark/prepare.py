@@ -1,0 +1,559 @@
+"""Photographs → the prepared arrays of `benchmark.dataset.Prepared`, once, in parallel, and resumable.
+
+Worker processes read, decode and resize chunks of consecutive images. This process takes their results in order, drops
+the grayscale photographs, and appends the rest to the final file: the bytes are the same for any number of workers, and
+nothing larger than a few chunks is ever in memory. After each chunk a line of a journal says how far the file is good;
+a run that was killed goes on from there, for as long as the originals of the finished chunks are unchanged.
+"""
+
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import PROTOCOL
+from benchmark.archives import Encoded
+from benchmark.dataset import (
+    META_FILE,
+    PRIOR_FILE,
+    SPLITS,
+    Dataset,
+    Item,
+    LeftOut,
+    Meta,
+    MissingDataError,
+    Prepared,
+    Source,
+    SplitMeta,
+    signature_of,
+)
+from benchmark.errors import BenchError, InputError
+from benchmark.images import RULE, BadImage
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+GRAY_LIMIT = 5.0  # PROTOCOL.md §1: max |a|, |b| of a grayscale photograph, Lab units
+JOURNAL_FILE = "journal.jsonl"
+_CHUNK_BYTES = 4 << 20  # of pixels: what travels from a worker at once
+_CHUNK_IMAGES = 512
+_SMALL = 256  # images that one process decodes before others have started
+_HEADER = 128  # bytes of a .npy header for (N, S, S, 3) uint8; numpy leaves room for any N
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def prepare(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    name: str | None = None,
+    workers: int | None = None,
+    skip_corrupt: bool = False,
+    quiet: bool = False,
+) -> Prepared:
+    """Prepares a data set, unless it is prepared already from the same originals under the same settings.
+
+    The work goes on in `<folder>.part`, which becomes `folder` when all is done.
+
+    Args:
+        dataset: what to prepare.
+        folder: where the arrays shall be.
+        name: what the prepared data set is called; default: the adapter's name.
+        workers: processes that decode; None: one per processor core where that pays.
+        skip_corrupt: leave files out that cannot be read, and record them, instead of stopping.
+        quiet: no progress bar.
+
+    Returns:
+        The opened arrays.
+
+    Raises:
+        MissingDataError: the originals are not there (and were not prepared before).
+        BenchError: a file that cannot be read, by name; no room; nothing left of a split.
+    """
+    with _exclusive(folder):
+        job = _Job(dataset, folder, name or dataset.name, skip_corrupt)
+        if (done := job.up_to_date()) is not None:
+            return done
+        try:
+            job.run(workers, quiet)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise _no_room(folder, error.strerror or "the disk is full") from None
+            raise BenchError(f"cannot write {folder}: {error.strerror or error}") from None
+        except BrokenProcessPool:
+            raise BenchError(
+                "a worker process was killed, perhaps for want of memory; the same command with fewer --workers goes on"
+            ) from None
+    return Prepared.open(folder)
+
+
+class _Job:
+    """One preparation."""
+
+    def __init__(self, dataset: Dataset, folder: Path, name: str, skip_corrupt: bool) -> None:
+        self.dataset, self.folder, self.name, self.skip_corrupt = dataset, folder, name, skip_corrupt
+        self.part = folder.with_name(folder.name + ".part")
+        self.size: int = dataset.config.image_size
+
+    def up_to_date(self) -> Prepared | None:
+        """What is there, if it was made from these originals under these settings, or if the originals are gone."""
+        try:
+            prepared = Prepared.open(self.folder)
+        except BenchError:
+            return None
+        meta = prepared.meta
+        if (meta.name, meta.protocol, meta.rule, meta.config) != (self.name, PROTOCOL, RULE, self._config()):
+            return None
+        try:
+            return prepared if meta.fingerprint == self.dataset.fingerprint() else None
+        except MissingDataError:
+            return prepared
+
+    def run(self, workers: int | None, quiet: bool) -> None:
+        """Everything from the journal of an earlier run to the finished folder."""
+        self._check_items()
+        self._check_room()
+        self.part.mkdir(parents=True, exist_ok=True)
+        settings = {"protocol": PROTOCOL, "rule": RULE, "image_size": self.size, "adapter": self.dataset.name}
+        with _Journal(self.part / JOURNAL_FILE, settings) as journal, _progress(quiet) as progress:
+            splits = {split: self._write_split(split, journal, workers, progress) for split in SPLITS}
+        self._refuse_empty(splits)
+        mean_ab, prior = color_statistics(np.load(self.part / "train.npy", mmap_mode="r"))
+        np.save(self.part / PRIOR_FILE, prior)
+        (self.part / META_FILE).write_text(self._meta(splits, mean_ab).model_dump_json(by_alias=True, indent=1) + "\n")
+        (self.part / JOURNAL_FILE).unlink()
+        self._put_in_place()
+
+    def _config(self) -> dict[str, Any]:
+        return self.dataset.config.model_dump(mode="json")
+
+    def _check_items(self) -> None:
+        """Ids are unique over all splits and legal file names."""
+        seen: dict[str, Item] = {}
+        for split in SPLITS:
+            for item in self.dataset.items(split):
+                if item.id in seen:
+                    first = seen[item.id].source.where
+                    raise BenchError(f"two images have the id {item.id!r}: {first} and {item.source.where}; rename one")
+                seen[item.id] = item
+        if not seen:
+            raise MissingDataError(f"{self.name}: no images found ({self.dataset.listing.layout})")
+
+    def _check_room(self) -> None:
+        existing = next(path for path in (self.part, *self.part.parents) if path.exists())
+        there = sum(path.stat().st_size for path in self.part.glob("*.npy"))
+        images = sum(len(self.dataset.items(split)) for split in SPLITS)
+        needed = images * self.size**2 * 3 - there
+        free = shutil.disk_usage(existing).free
+        if needed > free:
+            raise _no_room(self.folder, f"{needed:,} bytes are needed, {free:,} free")
+
+    def _write_split(
+        self, split: str, journal: "_Journal", workers: int | None, progress: "Progress"
+    ) -> "_SplitResult":
+        items = self.dataset.items(split)
+        length = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // (self.size**2 * 3)))
+        chunks = [items[start : start + length] for start in range(0, len(items), length)]
+        done = journal.finished(split, chunks)
+        result = _SplitResult()
+        task = progress.add_task(f"{self.name} {split}", total=len(items))
+        with _ArrayFile(self.part / f"{split}.npy", self.size, rows=sum(entry.kept for entry in done)) as array:
+            for chunk, entry in zip(chunks, done, strict=False):
+                self._account(split, chunk, entry, result)
+                progress.advance(task, len(chunk))
+            rest = chunks[len(done) :]
+            for chunk, decoded in zip(rest, decode_chunks(rest, self.size, workers), strict=True):
+                gray = grayscale(decoded.images)
+                entry = _Entry.of(split, chunk, decoded, gray)
+                self._account(split, chunk, entry, result)  # raises for a corrupt file before anything is written
+                array.append(decoded.images[~gray])
+                journal.add(entry)
+                progress.advance(task, len(chunk))
+            result.sha256 = array.finish()
+        if self.dataset.listing.classes is not None:
+            np.save(self.part / f"{split}_labels.npy", np.array([item.label for item in result.kept], dtype=np.int64))
+        return result
+
+    def _account(self, split: str, chunk: Sequence[Item], entry: "_Entry", result: "_SplitResult") -> None:
+        """Sorts a chunk's items into kept, grayscale and corrupt."""
+        for place, reason in entry.corrupt.items():
+            item = chunk[int(place)]
+            if not self.skip_corrupt:
+                raise BenchError(
+                    f"cannot read {item.source.where} ({self.name}, {split} image {item.id!r}): {reason}; "
+                    "repair or remove it, or leave it out with --skip-corrupt"
+                )
+            result.left_out.corrupt[item.id] = reason
+        left_out = {*map(int, entry.corrupt), *entry.gray}
+        result.left_out.grayscale += [chunk[place].id for place in entry.gray]
+        result.kept += [item for place, item in enumerate(chunk) if place not in left_out]
+
+    def _refuse_empty(self, splits: dict[str, "_SplitResult"]) -> None:
+        for split, result in splits.items():
+            if not result.kept:
+                lost = len(result.left_out.grayscale), len(result.left_out.corrupt)
+                raise BenchError(
+                    f"{self.name}: no image is left for {split} ({lost[0]} grayscale, {lost[1]} unreadable, "
+                    f"{len(self.dataset.items(split))} found; {self.dataset.listing.layout})"
+                )
+
+    def _meta(self, splits: dict[str, "_SplitResult"], mean_ab: tuple[float, float]) -> Meta:
+        dataset, listing = self.dataset, self.dataset.listing
+        return Meta(
+            schema=1,
+            protocol=PROTOCOL,
+            name=self.name,
+            adapter=dataset.name,
+            title=dataset.title,
+            licence=dataset.licence,
+            note=dataset.note,
+            config=self._config(),
+            image_size=self.size,
+            classes=None if listing.classes is None else list(listing.classes),
+            layout=listing.layout,
+            fingerprint=dataset.fingerprint(),
+            rule=RULE,
+            decoder=decoder_versions(),
+            mean_ab=mean_ab,
+            splits={
+                split: SplitMeta(
+                    images=len(result.kept),
+                    sha256=result.sha256,
+                    left_out=result.left_out,
+                    ids=[item.id for item in result.kept],
+                )
+                for split, result in splits.items()
+            },
+        )
+
+    def _put_in_place(self) -> None:
+        old = self.folder.with_name(self.folder.name + ".old.part")
+        shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            self.folder.rename(old)
+        self.part.rename(self.folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+class _SplitResult:
+    """What became of a split's photographs."""
+
+    def __init__(self) -> None:
+        self.kept: list[Item] = []
+        self.left_out = LeftOut(grayscale=[], corrupt={})
+        self.sha256 = ""
+
+
+class Decoded(NamedTuple):
+    """A chunk that a worker sends back."""
+
+    images: NDArray[np.uint8]  # (n, S, S, 3): the readable ones, in order
+    corrupt: dict[int, str]  # place in the chunk → why it could not be read
+
+
+def decode_chunk(sources: Sequence[Source], size: int) -> Decoded:
+    """Reads, decodes and resizes consecutive images; runs in a worker process."""
+    images = np.empty((len(sources), size, size, 3), dtype=np.uint8)
+    corrupt, count = {}, 0
+    for place, source in enumerate(sources):
+        try:
+            images[count] = source.load(size)
+            count += 1
+        except BadImage as error:
+            corrupt[place] = str(error)
+        except OSError as error:
+            corrupt[place] = error.strerror or str(error)
+    return Decoded(images[:count], corrupt)
+
+
+def decode_chunks(chunks: Sequence[Sequence[Item]], size: int, workers: int | None) -> Iterator[Decoded]:
+    """Decodes chunks, in order, in `workers` processes (None: as many as pay)."""
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers {workers}: at least 1")
+    jobs = ([item.source for item in chunk] for chunk in chunks)
+    count = min(len(chunks), workers if workers is not None else _useful_workers(chunks))
+    if count <= 1:
+        yield from (decode_chunk(job, size) for job in jobs)
+        return
+    # "spawn": forking a process that runs threads (torch's) can lock up.
+    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_start_worker) as pool:
+        pending: deque[Future[Decoded]] = deque()
+        try:
+            for job in jobs:
+                pending.append(pool.submit(decode_chunk, job, size))
+                if len(pending) > 2 * count:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _useful_workers(chunks: Sequence[Sequence[Item]]) -> int:
+    images = sum(map(len, chunks))
+    if images < _SMALL or not isinstance(chunks[0][0].source, Encoded):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start_worker() -> None:
+    """Workers leave Ctrl-C to the parent, and do not outlive one that was killed."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+
+class _Entry(NamedTuple):
+    """A line of the journal: a finished chunk."""
+
+    split: str
+    signature: str  # of its items: what it was made from
+    kept: int  # images written
+    gray: list[int]  # places in the chunk
+    corrupt: dict[str, str]  # place in the chunk → reason
+
+    @classmethod
+    def of(cls, split: str, chunk: Sequence[Item], decoded: Decoded, gray: NDArray[np.bool_]) -> "_Entry":
+        readable = [place for place in range(len(chunk)) if place not in decoded.corrupt]
+        return cls(
+            split=split,
+            signature=signature_of(chunk),
+            kept=int((~gray).sum()),
+            gray=[readable[place] for place in np.flatnonzero(gray)],
+            corrupt={str(place): reason for place, reason in decoded.corrupt.items()},
+        )
+
+
+class _Journal:
+    """The finished chunks of a preparation, one JSON line each, below a line with the settings."""
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self.path, self.settings = path, settings
+
+    def __enter__(self) -> "_Journal":
+        lines = list(_json_lines(self.path))
+        same = bool(lines) and lines[0] == self.settings
+        self._entries = [_Entry(*line) for line in lines[1:]] if same else []
+        self._file = self.path.open("w", encoding="utf-8")
+        self._write(self.settings)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def finished(self, split: str, chunks: Sequence[Sequence[Item]]) -> list[_Entry]:
+        """The entries of the first chunks that need not be made again."""
+        entries = [entry for entry in self._entries if entry.split == split]
+        good = []
+        for entry, chunk in zip(entries, chunks, strict=False):
+            if entry.signature != signature_of(chunk):
+                break
+            good.append(entry)
+            self.add(entry)
+        return good
+
+    def add(self, entry: _Entry) -> None:
+        """Notes a chunk whose images are in the array's file."""
+        self._write(list(entry))
+
+    def _write(self, content: object) -> None:
+        self._file.write(json.dumps(content) + "\n")
+        self._file.flush()
+
+
+def _json_lines(path: Path) -> Iterator[Any]:
+    """The lines of a journal up to the first that is not whole."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
+
+
+class _ArrayFile:
+    """A .npy file of (N, S, S, 3) uint8 that grows by appending; N is known, and written, at the end."""
+
+    def __init__(self, path: Path, size: int, rows: int) -> None:
+        self.path, self.size, self.rows = path, size, rows
+        self._digest = hashlib.sha256()
+
+    def __enter__(self) -> "_ArrayFile":
+        """Keeps the first `rows` images of an earlier run."""
+        self._file = self.path.open("r+b" if self.path.exists() and self.rows else "w+b")
+        self._file.seek(0)
+        self._write_header()
+        remaining = self.rows * self.size**2 * 3
+        self._file.truncate(_HEADER + remaining)
+        self._file.seek(_HEADER)
+        while remaining and (block := self._file.read(min(remaining, 1 << 22))):
+            self._digest.update(block)
+            remaining -= len(block)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, images: NDArray[np.uint8]) -> None:
+        """Writes images (n, S, S, 3) behind those that are there. Out of memory's hands when this returns."""
+        data = np.ascontiguousarray(images).data
+        self._file.write(data)
+        self._file.flush()
+        self._digest.update(data)
+        self.rows += len(images)
+
+    def finish(self) -> str:
+        """Writes the final header and all to the disk; the SHA-256 of the array's bytes."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._digest.hexdigest()
+
+    def _write_header(self) -> None:
+        shape = (self.rows, self.size, self.size, 3)
+        np.lib.format.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        if self._file.tell() != _HEADER:
+            raise RuntimeError(f"numpy writes a header of {self._file.tell()} bytes, not {_HEADER}")
+
+
+def grayscale(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which images are grayscale photographs: max |a|, |b| ≤ 5 everywhere (PROTOCOL.md §1).
+
+    Most images show a color on a coarse grid of their pixels; only where none does are all pixels converted.
+
+    Args:
+        images: (N, S, S, 3) uint8.
+
+    Returns:
+        (N,) bool.
+    """
+    gray = np.ones(len(images), dtype=bool)
+    for stride in (8, 1):
+        doubtful = np.flatnonzero(gray)
+        for part in np.array_split(doubtful, max(1, len(doubtful) // 64)):
+            gray[part] = _max_chroma(images[part][:, ::stride, ::stride]) <= GRAY_LIMIT
+    return gray
+
+
+def _max_chroma(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The largest |a| or |b| of each image (N, H, W, 3): (N,)."""
+    import torch
+
+    from benchmark.color import rgb_to_lab
+
+    if not len(images):
+        return np.empty(0, dtype=np.float32)
+    _, ab = rgb_to_lab(torch.from_numpy(np.ascontiguousarray(images)))
+    return ab.abs().amax((1, 2, 3)).numpy()
+
+
+def color_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, float], NDArray[np.float64]]:
+    """Mean color and distribution over the 313 bins of a split, over all its pixels.
+
+    Pixels are counted per RGB color first: there are many fewer colors than pixels, so Lab is computed once for each.
+
+    Args:
+        images: (N, S, S, 3) uint8, usually memory-mapped.
+
+    Returns:
+        The mean (a, b) in Lab units, and the share of pixels nearest to each bin, (313,) float64, sums to 1.
+    """
+    import torch
+
+    from benchmark.ab_bins import BINS, nearest_bin
+    from benchmark.color import rgb_to_lab
+
+    counts = count_colors(images)
+    colors = np.flatnonzero(counts).astype(np.uint32)
+    total, prior = np.zeros(2), np.zeros(BINS)
+    for part in np.array_split(colors, max(1, len(colors) >> 18)):
+        rgb = np.stack([part >> 16, part >> 8 & 255, part & 255], axis=-1).astype(np.uint8)
+        _, ab = rgb_to_lab(torch.from_numpy(rgb)[None, None])  # (1, 2, 1, n)
+        weight = counts[part].astype(np.float64)
+        prior += np.bincount(nearest_bin(ab).flatten().numpy(), weights=weight, minlength=BINS)
+        total += ab[0, :, 0].double().numpy() @ weight
+    pixels = float(counts.sum())
+    return (float(total[0] / pixels), float(total[1] / pixels)), prior / pixels
+
+
+def count_colors(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many pixels of (N, S, S, 3) have each color: (2²⁴,) int64, indexed by R·65536 + G·256 + B."""
+    counts = np.zeros(1 << 24, dtype=np.int64)
+    rows = max(1, (8 << 20) // max(1, images[0].size // 3))
+    for start in range(0, len(images), rows):
+        pixels = np.asarray(images[start : start + rows]).reshape(-1, 3)
+        packed = pixels[:, 0].astype(np.int32)
+        for channel in (1, 2):
+            packed <<= 8
+            packed |= pixels[:, channel]
+        counts += np.bincount(packed, minlength=1 << 24)
+    return counts
+
+
+def decoder_versions() -> dict[str, str | None]:
+    """Versions of what decides the prepared bytes."""
+    import PIL
+    from PIL import features
+
+    jpeg = "libjpeg-turbo" if features.check_feature("libjpeg_turbo") else "libjpeg"
+    return {"pillow": PIL.__version__, jpeg: features.version("jpg"), "webp": features.version("webp")}
+
+
+def _no_room(folder: Path, reason: str) -> BenchError:
+    return BenchError(
+        f"no room to prepare {folder}: {reason}; free some, and the same command goes on where it stopped"
+    )
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator["Progress"]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+        yield progress
+
+
+@contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """One preparation of a folder at a time: a second process waits, and then finds it done."""
+    import fcntl
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = folder.with_name(f".{folder.name}.lock").open("w")
+    except OSError as error:
+        raise BenchError(f"cannot write beside {folder}: {error.strerror}") from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def verify(prepared: Prepared) -> Iterable[tuple[str, bool]]:
+    """Reads every array and compares its SHA-256 with meta.json: yields (split, whether it is right)."""
+    for split in SPLITS:
+        images, digest = prepared.images(split), hashlib.sha256()
+        rows = max(1, (4 << 20) // (prepared.meta.image_size**2 * 3))
+        for start in range(0, len(images), rows):
+            digest.update(np.ascontiguousarray(images[start : start + rows]).data)
+        yield split, digest.hexdigest() == prepared.sha256[split]

@@ -1,0 +1,275 @@
+"""CIFAR-10: 60,000 color images of 32×32 in ten classes.
+
+A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. Official:
+https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz (170 MB, MD5 c58f30108f718f92721af3b95e74349a). The source
+states no licence and asks to cite the report. Split: the official 50,000 / 10,000; the last 5,000 of train are
+validation.
+
+Known layouts: the python archive, the binary archive, either of them unpacked, class folders of images
+(`train/airplane/…`, `test/airplane/…`), and arrays (`train_rgb.npy`, `train_labels.npy`, `test_…`).
+"""
+
+import io
+import pickle
+import tarfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from benchmark.archives import Found, list_folder, places, printable
+from benchmark.dataset import Dataset, DatasetConfig, Item, Listing, MissingDataError, Pixels, by_hash, subset
+from benchmark.download import Remote, file_digest
+from benchmark.errors import BenchError
+from benchmark.images import SUFFIXES
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+COUNTS = {"train": 50_000, "test": 10_000}
+VALIDATION = 5_000
+ARCHIVE = Remote(
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    file="cifar-10-python.tar.gz",
+    size=170_498_071,
+    md5="c58f30108f718f92721af3b95e74349a",
+)
+_BINARY_ARCHIVE = "cifar-10-binary.tar.gz"
+_SIDE = 32
+_RECORD = 1 + 3 * _SIDE**2  # bytes of the binary layout: label, then the R, G and B planes
+_PYTHON = {"train": [f"data_batch_{n}" for n in range(1, 6)], "test": ["test_batch"]}
+_BINARY = {split: [f"{name}.bin" for name in names] for split, names in _PYTHON.items()}
+_WANTED = (
+    f"{ARCHIVE.file}, {_BINARY_ARCHIVE}, cifar-10-batches-py/, cifar-10-batches-bin/, train/<class>/ or train_rgb.npy"
+)
+
+Images = tuple[NDArray[np.uint8], NDArray[np.int64]]  # (N, 32, 32, 3) and labels (N,)
+
+
+class Cifar10Config(DatasetConfig):
+    """Settings of CIFAR-10."""
+
+    image_size: Literal[32] = Field(32, description="S: untouched")
+
+
+class Cifar10(Dataset):
+    """CIFAR-10, from any of the forms that it comes in."""
+
+    name = "cifar10"
+    Config = Cifar10Config
+    title = "CIFAR-10: 60,000 color images of 32×32 in ten classes (Krizhevsky 2009)"
+    licence = "none stated; cite Krizhevsky 2009"
+    homepage = "https://www.cs.toronto.edu/~kriz/cifar.html"
+    remotes: ClassVar[tuple[Remote, ...]] = (ARCHIVE,)
+
+    def find(self) -> Listing:
+        """Reads all images into memory (180 MB), or lists the files of class folders."""
+        looked = places(self.name, self.root)
+        for place in looked:
+            if (listing := self._find_in(place)) is not None:
+                return listing
+        raise MissingDataError(
+            f"cifar10: found neither {_WANTED} in {' or '.join(map(str, looked))}; "
+            "run `bench data fetch cifar10`, or give --root the folder that holds one of them"
+        )
+
+    def fingerprint(self) -> str:
+        """Names, sizes and times of the files, without unpacking the archive."""
+        for place in places(self.name, self.root):
+            found = [(path.name, path.stat()) for path in _candidates(place)]
+            if found:
+                return ";".join(f"{name}:{status.st_size}:{status.st_mtime_ns}" for name, status in found)
+        return super().fingerprint()
+
+    def _find_in(self, place: Path) -> Listing | None:
+        files = _candidates(place)
+        if files:
+            return self._listing(*_read_files(files))
+        if place.is_dir() and all((place / split / CLASSES[0]).is_dir() for split in COUNTS):
+            return self._class_folders(place)
+        return None
+
+    def _listing(self, images: dict[str, Images], layout: str) -> Listing:
+        items = {}
+        for split, (rgb, labels) in images.items():
+            _check_count(split, len(rgb))
+            items[split] = [
+                Item(f"{split}-{place:05d}", f"{split}/{place:05d}", Pixels(image), int(label))
+                for place, (image, label) in enumerate(zip(rgb, labels, strict=True))
+            ]
+        return self._split(items["train"], items["test"], f"{layout}; the last {VALIDATION:,} of train are validation")
+
+    def _class_folders(self, place: Path) -> Listing:
+        items = {}
+        official = True
+        for split, count in COUNTS.items():
+            found = [
+                (label, file)
+                for label, name in enumerate(CLASSES)
+                for file in list_folder(place / split / name, SUFFIXES)
+            ]
+            _check_count(split, len(found))
+            stems = [Path(file.name).stem for _, file in found]
+            numbered = all(map(str.isdecimal, stems)) and sorted(map(int, stems)) == list(range(count))
+            official = official and numbered
+            items[split] = [_file_item(split, label, file, numbered) for label, file in found]
+            items[split].sort(key=lambda item: item.id)
+        if official:
+            return self._split(items["train"], items["test"], "class folders, files numbered in the official order")
+        held_out = {item.id for item in by_hash(items["train"])[-VALIDATION:]}
+        train = sorted(items["train"], key=lambda item: item.id in held_out)
+        layout = (
+            f"class folders whose files do not tell the official order: validation is {VALIDATION:,} of train by hash"
+        )
+        return self._split(train, items["test"], layout)
+
+    def _split(self, train: Sequence[Item], test: Sequence[Item], layout: str) -> Listing:
+        """The last images of `train` become the validation split."""
+        splits = {
+            "train": subset(train[:-VALIDATION], self.config.train_count),
+            "val": train[-VALIDATION:],
+            "test": subset(test, self.config.test_count),
+        }
+        return Listing(splits, layout, CLASSES)
+
+
+def _candidates(place: Path) -> list[Path]:
+    """The archive, or the batch files, or the arrays that a folder holds: the first of these that is there at all."""
+    if place.is_file():
+        return [place]
+    for name in (ARCHIVE.file, _BINARY_ARCHIVE):
+        if (place / name).is_file():
+            return [place / name]
+    batches = (("", "cifar-10-batches-py/"), _PYTHON), (("", "cifar-10-batches-bin/"), _BINARY)
+    for folders, names in batches:
+        for folder in folders:
+            paths = [place / folder / name for split in COUNTS for name in names[split]]
+            if any(path.is_file() for path in paths):
+                return paths
+    arrays = [place / f"{split}_{part}.npy" for split in COUNTS for part in ("rgb", "labels")]
+    return arrays if all(path.is_file() for path in arrays) else []
+
+
+def _read_files(files: Sequence[Path]) -> tuple[dict[str, Images], str]:
+    """The images by split from what `_candidates` found, and the layout's description."""
+    folder, suffix = files[0].parent, files[0].suffix
+    if len(files) == 1:
+        return _read_archive(files[0]), _describe(files[0])
+    if suffix == ".npy":
+        return {split: _read_arrays(folder, split) for split in COUNTS}, "arrays"
+    names, parse = (_BINARY, parse_binary) if suffix == ".bin" else (_PYTHON, parse_python)
+    images = {split: _join(parse, names[split], lambda name: _read(folder / name)) for split in COUNTS}
+    return images, f"official {'binary' if suffix == '.bin' else 'python'} batches"
+
+
+def _describe(archive: Path) -> str:
+    md5 = file_digest(archive, "md5")
+    return f"{archive.name}, {'the official archive' if md5 == ARCHIVE.md5 else f'not the official archive: MD5 {md5}'}"
+
+
+def _check_count(split: str, count: int) -> None:
+    if count != COUNTS[split]:
+        raise BenchError(
+            f"cifar10: {count:,} {split} images found, the data set has {COUNTS[split]:,}: it is incomplete"
+        )
+
+
+def _file_item(split: str, label: int, found: Found, numbered: bool) -> Item:
+    stem = printable(Path(found.name).stem)
+    identity = f"{split}-{int(stem):05d}" if numbered else f"{split}-{CLASSES[label]}-{stem}"
+    return Item(identity, f"{split}/{CLASSES[label]}/{found.name}", found.source, label)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BenchError(f"cifar10: cannot read {path}: {error.strerror}") from None
+
+
+def _read_archive(path: Path) -> dict[str, Images]:
+    """Batches of the python or binary archive, by member name; nothing is unpacked to the disk."""
+    content = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if member.isfile() and (file := archive.extractfile(member)):
+                    content[Path(member.name).name] = file.read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise BenchError(f"{path} is cut off or damaged ({error}); run `bench data fetch cifar10` again") from None
+    binary = _BINARY["test"][0] in content
+    names, parse = (_BINARY, parse_binary) if binary else (_PYTHON, parse_python)
+    if missing := [name for split in COUNTS for name in names[split] if name not in content]:
+        raise BenchError(f"{path} is no CIFAR-10 archive: {', '.join(missing)} not in it")
+    return {split: _join(parse, names[split], content.__getitem__) for split in COUNTS}
+
+
+def _join(parse: Callable[[bytes, str], Images], names: Sequence[str], read: Callable[[str], bytes]) -> Images:
+    rgb, labels = zip(*(parse(read(name), name) for name in names), strict=True)
+    return np.concatenate(rgb), np.concatenate(labels)
+
+
+def parse_binary(data: bytes, name: str) -> Images:
+    """A file of the official binary layout: records of one label byte and 3,072 pixel bytes, planes of R, G and B."""
+    if not data or len(data) % _RECORD:
+        raise BenchError(f"cifar10: {name} is cut off: {len(data):,} bytes are no multiple of {_RECORD:,}")
+    records = np.frombuffer(data, dtype=np.uint8).reshape(-1, _RECORD)
+    return _hwc(records[:, 1:]), _checked_labels(records[:, 0], name)
+
+
+def parse_python(data: bytes, name: str) -> Images:
+    """A file of the official python layout: a pickled dict, of which nothing but arrays and plain values is built."""
+    try:
+        batch = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
+        rgb, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
+    except BenchError:
+        raise
+    except Exception as error:  # unpickling raises whatever the bytes make it
+        raise BenchError(f"cifar10: {name} is no CIFAR-10 batch: {' '.join(str(error).split())}") from None
+    if rgb.dtype != np.uint8 or rgb.ndim != 2 or rgb.shape != (len(labels), _RECORD - 1):
+        raise BenchError(
+            f"cifar10: {name} holds {rgb.dtype} {rgb.shape}, expected uint8 ({len(labels)}, {_RECORD - 1})"
+        )
+    return _hwc(rgb), _checked_labels(labels, name)
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Builds arrays and plain values: a pickle can name any function of any module, so all others are refused."""
+
+    _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
+        ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self._ALLOWED[module, name]
+        except KeyError:
+            raise BenchError(
+                f"cifar10: refused, a batch file asks for {module}.{name}, which no CIFAR-10 file does"
+            ) from None
+
+
+def _read_arrays(folder: Path, split: str) -> Images:
+    try:
+        rgb, labels = (np.load(folder / f"{split}_{part}.npy", mmap_mode="r") for part in ("rgb", "labels"))
+    except (OSError, ValueError) as error:
+        raise BenchError(f"cifar10: cannot read the arrays in {folder}: {error}") from None
+    if rgb.dtype != np.uint8 or rgb.shape != (len(labels), _SIDE, _SIDE, 3):
+        raise BenchError(
+            f"cifar10: {split}_rgb.npy holds {rgb.dtype} {rgb.shape}, expected uint8 ({len(labels)}, 32, 32, 3)"
+        )
+    return rgb, _checked_labels(labels, f"{split}_labels.npy")
+
+
+def _hwc(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(planes.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1))
+
+
+def _checked_labels(labels: NDArray[Any], name: str) -> NDArray[np.int64]:
+    if labels.size and not 0 <= labels.min() <= labels.max() < len(CLASSES):
+        raise BenchError(f"cifar10: {name} holds the label {labels.max()}; legal: 0 to {len(CLASSES) - 1}")
+    return labels.astype(np.int64)
