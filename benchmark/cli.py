@@ -182,6 +182,24 @@ def data() -> None:
     """Data sets: list, fetch, prepare, verify, show."""
 
 
+@data.command(name="prepare")
+@click.argument("name")
+@click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's.")
+@machine_options
+def data_prepare(name: str, preset: str | None, **machine: Any) -> None:
+    """Decode, resize and crop data set NAME (or folder:/path) once into arrays of bytes."""
+    from benchmark.config import find_root, read_params
+
+    first = next(iter(read_params(find_root()).entries))  # any method: preparation knows none
+    cell, params = resolve_cell(first, name, preset, 0, ())
+    context = make_context(params, **machine)
+    from benchmark.pipeline import prepare_data
+
+    prepared = prepare_data(cell, context)
+    counts = ", ".join(f"{split} {meta.images}" for split, meta in prepared.meta.splits.items())
+    click.echo(f"{prepared.folder}: {counts}")
+
+
 # weights --------------------------------------------------------------------------------------------------------------
 
 
@@ -189,6 +207,27 @@ def data() -> None:
 
 
 # results --------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables.")
+@click.option("--preset", metavar="NAME", help="Only this preset's tables.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a committed table is not what the results give.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: bool) -> None:
+    """Regenerate the tables under results/ from the result files alone."""
+    from benchmark import leaderboard as tables
+    from benchmark.config import find_root
+
+    built = tables.build(find_root() / "results", data_set, preset, check)
+    for message in built.messages:
+        click.echo(message, err=True)
+    for path in built.stale:
+        click.echo(f"{'out of date' if check else 'written'}: {path}", err=True)
+    if as_json:
+        click.echo(tables.as_json(built.tables))
+    if check and built.stale:
+        raise BenchError("tables differ from the results; run: bench leaderboard, and commit what it writes")
 
 
 # methods --------------------------------------------------------------------------------------------------------------

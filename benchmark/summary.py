@@ -1,0 +1,42 @@
+"""What `bench run` prints at the end: the table with this run's row marked, and where everything lies."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.config import Cell
+from benchmark.leaderboard import build, print_table
+from benchmark.metrics import METRICS
+from benchmark.pipeline import MODEL_FILE, Context, picture_path
+from benchmark.results import read_result
+
+
+def print_summary(cell: Cell, result_file: Path, model_folder: Path, context: Context) -> None:
+    """Regenerates the table of the cell's data set and prints it; a run with `--set` is printed beside it.
+
+    Args:
+        cell: what was run.
+        result_file: its result.
+        model_folder: its model.
+        context: of the run.
+    """
+    console = Console()
+    result = read_result(result_file)
+    if result.status == "skipped":
+        console.print(f"{cell.name}: skipped: {result.reason}", highlight=False, markup=False)
+    if not cell.overrides:
+        built = build(context.workspace.results, cell.data, cell.preset)
+        for table in built.tables:
+            print_table(table, highlight=cell.method, console=console)
+        for message in built.messages:
+            context.say(message)
+    elif result.status == "ok":
+        console.print(f"{cell.name}, with {dict(cell.overrides)}: in no table", highlight=False, markup=False)
+        for name, value in result.metrics.items():
+            if value is not None:
+                console.print(f"  {METRICS[name].label:12} {value:.{METRICS[name].digits}f}", highlight=False)
+    places = {"result": result_file}
+    if result.status == "ok":
+        places |= {"model": model_folder / MODEL_FILE, "picture (gray, output, truth)": picture_path(cell, context)}
+    for what, path in places.items():
+        console.print(f"{what}: {path}", highlight=False, markup=False, soft_wrap=True)
