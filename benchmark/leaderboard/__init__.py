@@ -1,0 +1,101 @@
+"""Leaderboards: every table under `results/`, from the committed result files alone, the same bytes every time."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.errors import InputError, unknown
+from benchmark.files import write_atomically
+from benchmark.leaderboard import render
+from benchmark.leaderboard.collect import tables_in
+from benchmark.leaderboard.render import as_json, print_table
+from benchmark.leaderboard.table import Table, build_table
+
+__all__ = ["Built", "Table", "as_json", "build", "build_table", "print_table", "update_files"]
+
+OVERVIEW = "README.md"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What `build` did."""
+
+    tables: Sequence[Table]
+    messages: Sequence[str]  # result files that were left out, and why; seeds that are missing
+    stale: Sequence[Path]  # files that differed from what the results say (rewritten, unless only checked)
+
+
+def build(results_root: Path, data: str | None = None, preset: str | None = None, check: bool = False) -> Built:
+    """Writes `leaderboard.{md,csv,tex,html}` beside the results, and the overview `README.md` at their root.
+
+    Args:
+        results_root: the results folder.
+        data: only tables of this data set.
+        preset: only tables of this preset.
+        check: write nothing, only say which files are out of date.
+
+    Raises:
+        InputError: there are no results of that name, or none at all.
+    """
+    folders = tables_in(results_root, data, preset)
+    if not folders:
+        raise _nothing(results_root, data, preset)
+    tables: list[Table] = []
+    messages: list[str] = []
+    contents: dict[Path, str] = {}
+    for folder in folders:
+        table = build_table(folder)
+        tables.append(table)
+        messages += [*table.left_out, *_missing(table)]
+        contents |= {folder / f"leaderboard.{form}": text for form, text in _forms(table).items()}
+    contents[results_root / OVERVIEW] = _overview(results_root, contents)
+    return Built(tables, messages, update_files(contents, check))
+
+
+def update_files(contents: Mapping[Path, str], check: bool) -> list[Path]:
+    """Writes the files that differ from their contents, unless only checked; returns these."""
+    stale = [path for path, text in contents.items() if _read(path) != text.encode()]
+    for path in [] if check else stale:
+        write_atomically(path, contents[path].encode())
+    return stale
+
+
+def _forms(table: Table) -> dict[str, str]:
+    return {
+        "md": render.markdown(table),
+        "csv": render.csv_text(table),
+        "tex": render.latex(table),
+        "html": render.html(table),
+    }
+
+
+def _missing(table: Table) -> Iterable[str]:
+    for method, seeds in table.missing_seeds.items():
+        lacks = ", ".join(map(str, seeds))
+        yield f"{table.data}/{table.preset}: {method} lacks seeds that other methods have: {lacks}"
+
+
+def _overview(root: Path, fresh: Mapping[Path, str]) -> str:
+    """The overview of every table, from the CSV files: those just made, and those of tables that were not asked for."""
+    lying = {path: path.read_text(encoding="utf-8") for path in root.glob("*/*/leaderboard.csv") if path not in fresh}
+    texts = lying | {path: text for path, text in fresh.items() if path.suffix == ".csv"}
+    lines = {path.parent: list(csv.DictReader(io.StringIO(texts[path]))) for path in sorted(texts)}
+    return render.overview(lines)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _nothing(root: Path, data: str | None, preset: str | None) -> InputError:
+    folders = tables_in(root)
+    if not folders:
+        return InputError(f"no results in {root}; make one: bench run --method cgan --data sample")
+    if data and data not in {folder.parent.name for folder in folders}:
+        return unknown("data set with results", data, {folder.parent.name for folder in folders})
+    return unknown("preset with results", str(preset), {folder.name for folder in folders})

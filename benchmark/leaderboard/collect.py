@@ -1,0 +1,127 @@
+"""Reads one folder of results and sorts it: what may share a table, what was skipped, what is left out and why."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmark import PROTOCOL
+from benchmark.metrics import METRICS
+from benchmark.metrics.pooled import pooled
+from benchmark.results import Result, ResultError, read_per_image, read_result
+
+AGREEMENT = 1e-3  # between a metric and its per-image values, relative and absolute: these keep four digits
+PER_SEED = ("seed", "model_sha256")  # what may differ between the configurations of one method's seeds
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A result that may stand in a table, with its per-image values."""
+
+    path: Path
+    result: Result
+    columns: dict[str, np.ndarray]  # name → (N,) float32
+
+    @property
+    def row(self) -> str:
+        """The row that it belongs to: the method, or the method with what --set changed."""
+        run = self.result.run
+        changes = ", ".join(f"{key}={value}" for key, value in sorted(run.overrides.items()))
+        return f"{run.method} ({changes})" if changes else run.method
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Everything that a folder of results holds."""
+
+    measured: list[Measured]
+    skipped: list[Result]
+    left_out: list[str]  # one line each: which file, and why
+
+
+def tables_in(root: Path, data: str | None = None, preset: str | None = None) -> list[Path]:
+    """The folders `<data>/<preset>` below the results folder that hold result files, sorted."""
+    return sorted({path.parents[1] for path in root.glob(f"{data or '*'}/{preset or '*'}/*/seed*.json")})
+
+
+def collect(folder: Path, extra: Sequence[Path] = ()) -> Collection:
+    """Reads the result files of one data set and preset.
+
+    Args:
+        folder: `results/<data>/<preset>`.
+        extra: result files from elsewhere to add: the run with overrides that is to be shown beside the table.
+    """
+    collection = Collection([], [], [])
+    for path in [*sorted(folder.glob("*/seed*.json")), *extra]:
+        try:
+            result = read_result(path)
+            if reason := _not_for_tables(result, allow_overrides=path in extra):
+                raise ResultError(f"{path}: {reason}")
+            if result.status == "skipped":
+                collection.skipped.append(result)
+                continue
+            columns = read_per_image(path, result)
+            _check_agreement(path, result, columns)
+            collection.measured.append(Measured(path, result, columns))
+        except ResultError as error:
+            collection.left_out.append(str(error))
+    return _of_one_kind(collection)
+
+
+def _not_for_tables(result: Result, allow_overrides: bool) -> str | None:
+    if result.protocol != PROTOCOL:
+        return f"protocol {result.protocol}, the tables are of {PROTOCOL}; evaluate it again: {result.run.command}"
+    if result.run.overrides and not allow_overrides:
+        return f"run with --set {', '.join(sorted(result.run.overrides))}, which the other rows were not"
+    return None
+
+
+def _check_agreement(path: Path, result: Result, columns: dict[str, np.ndarray]) -> None:
+    """A metric must follow from its per-image values: an edited number stands out."""
+    for name, value in result.metrics.items():
+        metric = METRICS.get(name)
+        if value is None or metric is None or not metric.columns or not columns.keys() >= set(metric.columns):
+            continue
+        expected = float(pooled(name, columns))
+        if not np.isclose(value, expected, rtol=AGREEMENT, atol=AGREEMENT):
+            raise ResultError(f"{path}: {name} is {value:.6g}, but its per-image values say {expected:.6g}")
+
+
+def _of_one_kind(collection: Collection) -> Collection:
+    """Leaves out results on other test images than the rest, or under other settings than the row's other seeds."""
+    kept, left_out = _majority(
+        collection.measured,
+        kind=lambda measured: measured.result.provenance.data_sha256["test"],
+        fault="its test images are not those of the other results; prepare the data and run it again",
+    )
+    rows = defaultdict(list)
+    for measured in kept:
+        rows[measured.row].append(measured)
+    agreed = []
+    for group in rows.values():
+        same, others = _majority(
+            group, kind=_configuration, fault="its settings are not those of the method's other seeds; run it again"
+        )
+        agreed += same
+        left_out += others
+    return Collection(agreed, collection.skipped, [*collection.left_out, *left_out])
+
+
+def _configuration(measured: Measured) -> str:
+    config = measured.result.provenance.config
+    return repr(sorted((key, repr(value)) for key, value in config.items() if key not in PER_SEED))
+
+
+def _majority(
+    group: Iterable[Measured], kind: Callable[[Measured], str], fault: str
+) -> tuple[list[Measured], list[str]]:
+    """Splits a group into its most frequent kind (the newest of equals) and one message for each of the rest."""
+    kinds = defaultdict(list)
+    for measured in group:
+        kinds[kind(measured)].append(measured)
+    if not kinds:
+        return [], []
+    most = max(kinds, key=lambda name: (len(kinds[name]), max(m.result.provenance.date for m in kinds[name])))
+    return kinds[most], [f"{m.path}: {fault}: {m.result.run.command}" for k in kinds if k != most for m in kinds[k]]

@@ -1,0 +1,493 @@
+"""One table → Markdown, CSV, LaTeX, HTML, JSON, and lines for a terminal. All formatting of numbers is here."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from tabulate import tabulate
+
+from benchmark.leaderboard.table import GRAY, GRAY_TEST, SEEDS_WANTED, Cell, Row, Table
+from benchmark.metrics import METRICS, Metric
+from benchmark.results import Cost
+
+HEADLINE = ("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "top1", "delta_colorfulness")
+MORE_PER_TABLE = 6  # metrics side by side, with their intervals, before a page gets too wide
+ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
+NOTHING = "–"
+LEADERS_SHOWN = 3
+COST_HEADS = ("parameters", "multiply-adds", "training", "training images/s", "inference images/s", "peak memory")
+LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+    "\\": r"\textbackslash{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$\dagger$", "‡": r"$\ddagger$",
+    "Δ": r"$\Delta$", "–": "--", "×": r"$\times$", "≤": r"$\leq$", "−": "$-$",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a format marks text."""
+
+    plain: Callable[[str], str]
+    bold: Callable[[str], str]
+    name: Callable[[str], str]
+    aside: Callable[[str], str]
+
+
+def _latex(text: str) -> str:
+    return "".join(LATEX_SPECIAL.get(character, character) for character in text)
+
+
+MARKDOWN = Style(str, lambda text: f"**{text}**", lambda text: f"`{text}`", lambda text: f"*{text}*")
+LATEX = Style(
+    _latex,
+    lambda text: rf"\textbf{{{_latex(text)}}}",
+    lambda text: rf"\texttt{{{_latex(text)}}}",
+    lambda text: rf"\emph{{{_latex(text)}}}",
+)
+TEXT = Style(str, str, str, lambda text: f"({text})")
+
+
+@lru_cache
+def environment() -> Environment:
+    """The templates' environment. HTML templates escape what they print."""
+    templates = Environment(
+        loader=PackageLoader("benchmark"),
+        autoescape=lambda name: bool(name and ".html" in name),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {"code": _code_html, "latex": _code_latex, "thousands": lambda number: f"{number:,}"}
+    return templates
+
+
+def number(value: float, digits: int) -> str:
+    """A number with so many decimals, without a negative zero."""
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def interval_text(cell: Cell, digits: int) -> str:
+    """`[23.9, 24.1]`, or nothing where no interval is known."""
+    return f"[{', '.join(number(end, digits) for end in cell.interval)}]" if cell.interval else ""
+
+
+def value_text(cell: Cell, digits: int) -> str:
+    """The mean, with its mark if it is not shown to beat gray."""
+    return NOTHING if cell.mean is None else number(cell.mean, digits) + ("†" if cell.below_gray else "")
+
+
+def cell_text(cell: Cell, digits: int, style: Style, with_interval: bool = True) -> str:
+    """`**24.00** [23.9, 24.1]`, bold where nothing is shown to be better."""
+    value = value_text(cell, digits)
+    value = style.bold(value) if cell.best else style.plain(value)
+    return f"{value} {interval_text(cell, digits)}".rstrip() if with_interval else value
+
+
+def head(metric: Metric) -> str:
+    """`psnr ↑`: the column's name, which stands for its exact variant, and its better side."""
+    return metric.name + ARROWS[metric.direction]
+
+
+def headline(table: Table) -> list[Metric]:
+    """The metrics of the first, short table."""
+    return [metric for metric in table.metrics if metric.name in HEADLINE]
+
+
+def row_name(row: Row, style: Style) -> str:
+    """The method's name; external ones are marked."""
+    return style.name(row.name) + (f" {style.aside('external')}" if row.run.external else "")
+
+
+def seeds_text(row: Row) -> str:
+    """How many seeds; ‡ marks a method that too few stand for."""
+    few = row.run.role == "method" and len(row.seeds) < SEEDS_WANTED
+    return f"{len(row.seeds)}{'‡' if few else ''}"
+
+
+def gray_text(row: Row, table: Table) -> str:
+    """Whether a method beats `gray`."""
+    if row.run.role != "method" or table.row(GRAY) is None:
+        return NOTHING
+    return f"not in {', '.join(row.not_above_gray)} †" if row.not_above_gray else "yes"
+
+
+def sections(table: Table) -> list[tuple[str, Sequence[Row]]]:
+    """The parts of a table that are set apart."""
+    parts = [
+        ("methods", table.rows),
+        ("baselines", table.baselines),
+        ("ceilings, shown the true colors", table.ceilings),
+    ]
+    return [(title, rows) for title, rows in parts if rows]
+
+
+def grid(table: Table, heads: Sequence[str], line: Callable[[Row], list[str]], style: Style) -> list[list[str]]:
+    """Lines of text cells: one per row, and one with a title above each part but the first."""
+    lines: list[list[str]] = []
+    for title, rows in sections(table):
+        if title != "methods":
+            lines.append([style.aside(title), *[""] * (len(heads) - 1)])
+        lines += [line(row) for row in rows]
+    return lines
+
+
+def main_grid(table: Table, style: Style) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines of the first table."""
+    metrics = headline(table)
+    heads = ["method", "mean rank", *[style.plain(head(metric)) for metric in metrics], "beats gray", "seeds", "N"]
+
+    def line(row: Row) -> list[str]:
+        cells = [cell_text(row.cells[metric.name], metric.digits, style) for metric in metrics]
+        mean_rank = NOTHING if row.mean_rank is None else number(row.mean_rank, 1)
+        facts = [gray_text(row, table), seeds_text(row), f"{row.images:,}"]
+        return [row_name(row, style), style.plain(mean_rank), *cells, *map(style.plain, facts)]
+
+    return heads, grid(table, heads, line, style)
+
+
+def metric_grid(table: Table, metrics: Sequence[Metric], style: Style) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines of a table of some metrics."""
+    heads = ["method", *[style.plain(head(metric)) for metric in metrics]]
+
+    def line(row: Row) -> list[str]:
+        return [row_name(row, style), *[cell_text(row.cells[m.name], m.digits, style) for m in metrics]]
+
+    return heads, grid(table, heads, line, style)
+
+
+def rank_grid(table: Table, style: Style) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines of the ranks, for the methods that have any."""
+    metrics = [metric for metric in table.metrics if any(row.cells[metric.name].rank for row in table.rows)]
+    heads = ["method", *[style.plain(metric.name) for metric in metrics]]
+    ranked = [row for row in table.rows if row.mean_rank is not None]
+    lines = [[row_name(row, style), *[str(row.cells[m.name].rank or NOTHING) for m in metrics]] for row in ranked]
+    return heads, lines
+
+
+def cost_grid(table: Table, style: Style) -> tuple[list[str], list[list[str]]]:
+    """Heads and lines of what each row costs."""
+    heads = ["method", *COST_HEADS, "device"]
+
+    def line(row: Row) -> list[str]:
+        return [row_name(row, style), *map(style.plain, cost_texts(row.cost)), style.plain(row.cost.device or NOTHING)]
+
+    return heads, grid(table, heads, line, style)
+
+
+def cost_texts(cost: Cost) -> list[str]:
+    """The figures of a cost in the order of `COST_HEADS`, to three digits, in readable units."""
+    return [
+        _scaled(cost.parameters),
+        _scaled(cost.macs),
+        NOTHING if cost.train_seconds is None else _duration(cost.train_seconds),
+        _scaled(cost.train_images_per_second),
+        _scaled(cost.inference_images_per_second),
+        NOTHING if cost.peak_memory_bytes is None else f"{_three_digits(cost.peak_memory_bytes / 2**30)} GiB",
+    ]
+
+
+def caption(table: Table) -> list[str]:
+    """What a table must say of itself; `code` in backticks, which each format turns into its own."""
+    devices = "; ".join(table.devices) or "not recorded"
+    return [
+        f"Protocol {table.protocol}; test split of `{table.data}`, preset `{table.preset}`: {table.images:,} images, "
+        f"SHA-256 `{table.data_sha256[:12]}`.",
+        "Mean over seeds with a 95 % interval by hierarchical bootstrap (seeds, then images); ↑ higher is better, "
+        "↓ lower is. Bold: no method is shown to be better, by paired tests after Holm's correction; "
+        "methods that the tests cannot tell from the best share rank 1. Rows stand in the order of their mean rank.",
+        f"Measured on: {devices}.",
+    ]
+
+
+def footnotes(table: Table) -> list[str]:
+    """What a reader must know beside the numbers; `code` in backticks."""
+    notes = []
+    if any(row.not_above_gray for row in table.rows):
+        notes.append(f"† not shown to beat `{GRAY}`, a picture without any color, in {', '.join(GRAY_TEST)}.")
+    if table.rows and table.row(GRAY) is None:
+        notes.append(f"Whether a method beats `{GRAY}` is not known: that baseline is missing. {_run(table, GRAY)}")
+    few = [row for row in table.rows if len(row.seeds) < SEEDS_WANTED]
+    if few:
+        notes.append(f"‡ fewer than {SEEDS_WANTED} seeds: {_few_seeds(few)}")
+    notes += [
+        f"`{name}` lacks seeds that other methods have: {', '.join(map(str, seeds))}. {_run(table, name, seeds[0])}"
+        for name, seeds in table.missing_seeds.items()
+    ]
+    partial = [row for row in table.all_rows if row.images != table.images]
+    notes += [f"`{row.name}` was scored on {row.images:,} of {table.images:,} images: not ranked." for row in partial]
+    notes += [f"`{name}` is not in the table: {reason}." for name, reason in table.skipped.items()]
+    notes += [
+        f"n/a: {', '.join(f'`{name}`' for name in names)} ({reason})." for reason, names in _absent(table).items()
+    ]
+    for name, truth in table.truth.items():
+        notes.append(f"`{name}` of the true images: {cell_text(Cell(truth), METRICS[name].digits, TEXT)}.")
+    unresampled = [metric for metric in table.metrics if not metric.columns]
+    if unresampled:
+        names = ", ".join(f"`{metric.name}`" for metric in unresampled)
+        notes.append(f"{names}: scores of the whole set; interval and test over seeds alone.")
+    return notes + [f"`{name}`: {note}." for name, note in _shared_notes(table).items()]
+
+
+def _few_seeds(rows: Sequence[Row]) -> str:
+    if any(len(row.seeds) == 1 for row in rows):
+        return "with one, interval and test are over images alone and speak of that training, not of the method."
+    return "the interval is wide, as two values say little of their spread."
+
+
+def _run(table: Table, method: str, seed: int = 0) -> str:
+    return f"Run: `bench run --method {method} --data {table.data} --preset {table.preset} --seed {seed}`."
+
+
+def _absent(table: Table) -> dict[str, list[str]]:
+    """Reason → metrics without any value for it."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in table.absent.items():
+        reasons.setdefault(reason, []).append(name)
+    return reasons
+
+
+def _shared_notes(table: Table) -> dict[str, str]:
+    """Metric → what is said of it alike in every row that has it."""
+    shared = {}
+    for metric in table.metrics:
+        said = {row.cells[metric.name].note for row in table.all_rows if row.cells[metric.name].estimate}
+        if len(said) == 1 and (note := said.pop()):
+            shared[metric.name] = note
+    return shared
+
+
+def markdown(table: Table) -> str:
+    """The table as a Markdown document."""
+    further = [metric for metric in table.metrics if metric.name not in HEADLINE]
+    chunks = [further[start : start + MORE_PER_TABLE] for start in range(0, len(further), MORE_PER_TABLE)]
+    return _render(
+        "leaderboard.md.j2",
+        table=table,
+        main=_markdown_grid(*main_grid(table, MARKDOWN)),
+        further=[_markdown_grid(*metric_grid(table, chunk, MARKDOWN)) for chunk in chunks],
+        ranks=_markdown_grid(*rank_grid(table, MARKDOWN)) if any(row.mean_rank for row in table.rows) else "",
+        cost=_markdown_grid(*cost_grid(table, MARKDOWN)),
+        caption=caption(table),
+        footnotes=footnotes(table),
+        commands=_commands(table),
+    )
+
+
+def _markdown_grid(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A pipe table whose columns line up, so that it is read in an editor too. The first column is left-aligned."""
+    align = ["left", *["right"] * (len(heads) - 1)]
+    lines = [[text.replace("|", "\\|") for text in line] for line in lines]
+    return tabulate(lines, heads, tablefmt="pipe", colalign=align if lines else None, disable_numparse=True)
+
+
+def _commands(table: Table) -> list[str]:
+    """One line per row that repeats it: its first seed's command."""
+    return [row.run.command for row in table.all_rows]
+
+
+def latex(table: Table) -> str:
+    """The first table as LaTeX (package booktabs)."""
+    heads, lines = main_grid(table, LATEX)
+    return _render("leaderboard.tex.j2", heads=heads, lines=lines, caption=caption(table), footnotes=footnotes(table))
+
+
+def html(table: Table) -> str:
+    """The whole table as one HTML page without any outside file."""
+    return _render(
+        "leaderboard.html.j2",
+        table=table,
+        parts=sections(table),
+        head=head,
+        value=value_text,
+        interval=interval_text,
+        gray=gray_text,
+        seeds=seeds_text,
+        number=number,
+        cost_heads=COST_HEADS,
+        cost_texts=cost_texts,
+        caption=caption(table),
+        footnotes=footnotes(table),
+        commands=_commands(table),
+    )
+
+
+def csv_text(table: Table) -> str:
+    """Every number of the table, one line per method, six significant digits."""
+    lines = [_csv_line(row) for _, rows in sections(table) for row in rows]
+    lines += [{"method": name, "status": f"skipped: {reason}"} for name, reason in table.skipped.items()]
+    heads = list(dict.fromkeys(key for line in lines for key in line))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, heads, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return out.getvalue()
+
+
+def _csv_line(row: Row) -> dict[str, str]:
+    line = {
+        "method": row.name,
+        "status": "ok",
+        "adapter": row.run.adapter,
+        "role": row.run.role,
+        "external": str(row.run.external).lower(),
+        "seeds": " ".join(map(str, row.seeds)),
+        "images": str(row.images),
+        "mean_rank": _six(row.mean_rank),
+        "not_above_gray": " ".join(row.not_above_gray),
+    }
+    for name, cell in row.cells.items():
+        low, high = cell.interval or (None, None)
+        line |= {name: _six(cell.mean), f"{name}_low": _six(low), f"{name}_high": _six(high)}
+        if METRICS[name].direction:
+            line[f"{name}_rank"] = str(cell.rank or "")
+    return line | {name: value if isinstance(value, str) else _six(value) for name, value in row.cost}
+
+
+def as_json(table: Table) -> dict[str, Any]:
+    """The table for programs: means, intervals, ranks as numbers."""
+    return {
+        "data": table.data,
+        "preset": table.preset,
+        "protocol": table.protocol,
+        "data_sha256": table.data_sha256,
+        "images": table.images,
+        "rows": [_json_row(row) for row in table.all_rows],
+        "skipped": dict(table.skipped),
+        "absent": dict(table.absent),
+        "left_out": list(table.left_out),
+    }
+
+
+def _json_row(row: Row) -> dict[str, Any]:
+    metrics = {
+        name: {"mean": cell.mean, "interval": cell.interval, "rank": cell.rank, "note": cell.note}
+        for name, cell in row.cells.items()
+    }
+    facts = {"method": row.name, "role": row.run.role, "external": row.run.external, "seeds": row.seeds}
+    shown = {"images": row.images, "mean_rank": row.mean_rank, "not_above_gray": row.not_above_gray}
+    return facts | shown | {"metrics": metrics, "cost": row.cost.model_dump()}
+
+
+def print_table(table: Table, highlight: str | None = None, console: Any = None) -> None:
+    """Prints the first table: with colors and lines to a terminal, else as plain text.
+
+    Args:
+        table: what to print.
+        highlight: the row to mark with an arrow.
+        console: a `rich.console.Console`; default: standard output.
+    """
+    from rich.console import Console
+
+    console = console or Console()
+    if console.is_terminal:
+        console.print(_rich_table(table, highlight, max(3, (console.width - 45) // 19)))
+    else:
+        heads, lines = main_grid(table, TEXT)
+        lines = [[f"{'>' if line[0] == highlight else ' '} {line[0]}", *line[1:]] for line in lines]
+        print(tabulate(lines, heads, tablefmt="simple", disable_numparse=True), file=console.file)
+    notes = [*caption(table)[:1], *footnotes(table)]
+    console.print("\n".join(note.replace("`", "") for note in notes), markup=False, highlight=False, soft_wrap=True)
+
+
+def _rich_table(table: Table, highlight: str | None, columns: int) -> Any:
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    metrics = headline(table)[:columns]  # as many as fit, with their intervals
+    drawn = RichTable(title=f"{table.data}, preset {table.preset}", box=box.SIMPLE_HEAD, title_justify="left")
+    for title in ("method", *map(head, metrics), "beats gray", "seeds"):
+        drawn.add_column(title, justify="left" if title == "method" else "right", no_wrap=title != "beats gray")
+    for _, rows in sections(table):
+        for row in rows:
+            marked = row.name == highlight
+            cells = [_rich_cell(row.cells[metric.name], metric.digits) for metric in metrics]
+            name = Text(f"{'▶' if marked else ' '} {row_name(row, TEXT)}", style="bold" if marked else "")
+            drawn.add_row(name, *cells, gray_text(row, table), seeds_text(row), style="on grey19" if marked else "")
+        drawn.add_section()
+    return drawn
+
+
+def _rich_cell(cell: Cell, digits: int) -> Any:
+    from rich.text import Text
+
+    value = Text(value_text(cell, digits), style="bold green" if cell.best else "")
+    return value.append(f"\n{interval_text(cell, digits)}", style="dim") if cell.interval else value
+
+
+def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
+    """`results/README.md`: every table, and who leads it.
+
+    Args:
+        tables: folder `<data>/<preset>` → the lines of its CSV file.
+    """
+    metrics = [METRICS[name] for name in HEADLINE if any(line.get(name) for lines in tables.values() for line in lines)]
+    heads = ["data, preset", "images", "methods", *map(head, metrics)]
+    rows = [_overview_line(folder, lines, metrics) for folder, lines in tables.items()]
+    return _render("overview.md.j2", tables=_markdown_grid(heads, rows))
+
+
+def _overview_line(folder: Path, lines: Sequence[Mapping[str, str]], metrics: Sequence[Metric]) -> list[str]:
+    name = f"{folder.parent.name}/{folder.name}"
+    methods = [line for line in lines if line.get("role") == "method"]
+    images = max((int(line["images"]) for line in lines if line.get("images")), default=0)
+    leaders = [_leaders(methods, metric) for metric in metrics]
+    return [f"[{name}]({name}/leaderboard.md)", f"{images:,}", str(len(methods)), *leaders]
+
+
+def _leaders(methods: Sequence[Mapping[str, str]], metric: Metric) -> str:
+    """The methods of rank 1, the best mean first, with that mean."""
+    first = [line for line in methods if line.get(f"{metric.name}_rank") == "1"]
+    first.sort(key=lambda line: float(line[metric.name]), reverse=metric.direction == "higher")
+    names = [f"`{line['method']}`" for line in first]
+    shown = ", ".join(names[:LEADERS_SHOWN]) + (f", {len(names) - LEADERS_SHOWN} more" if names[LEADERS_SHOWN:] else "")
+    return f"{number(float(first[0][metric.name]), metric.digits)} {shown}" if first else NOTHING
+
+
+def _render(template: str, **values: Any) -> str:
+    return environment().get_template(template).render(**values)
+
+
+def _code_html(text: str) -> Markup:
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _code_latex(text: str) -> str:
+    parts = text.split("`")  # every second one is code
+    return "".join(LATEX.name(part) if k % 2 else _latex(part) for k, part in enumerate(parts))
+
+
+def _six(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _scaled(value: float | None) -> str:
+    """1234567 → `1.23 M`."""
+    if value is None:
+        return NOTHING
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{_three_digits(value / size)} {unit}"
+    return _three_digits(value)
+
+
+def _duration(seconds: float) -> str:
+    """75 → `1.25 min`."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{_three_digits(seconds / size)} {unit}"
+    return f"{_three_digits(seconds)} s"

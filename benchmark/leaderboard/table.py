@@ -1,0 +1,268 @@
+"""Results of one data set and preset → one table: means, intervals, ranks, and what a reader must know beside them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from benchmark import PROTOCOL, registry
+from benchmark.leaderboard.collect import Collection, Measured, collect
+from benchmark.metrics import METRICS, Metric
+from benchmark.results import Cost, Run
+from benchmark.statistics import LEVEL, Estimate, compare, holm, image_weights, ranks, resample
+
+GRAY = "gray"
+GRAY_TEST = ("psnr", "ssim", "auc")  # in which a method that learned color must beat no color at all
+SEEDS_WANTED = 3  # protocol §3
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method under one metric."""
+
+    estimate: Estimate | None
+    note: str = ""  # why there is no value, or what must be known of it
+    rank: int | None = None
+    best: bool = False  # nothing is shown to be better
+    below_gray: bool = False  # not shown to beat `gray`
+
+    @cached_property
+    def mean(self) -> float | None:
+        """Mean over seeds; None: n/a."""
+        return self.estimate.mean if self.estimate else None
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval, None where nothing is known of the spread."""
+        return self.estimate.interval() if self.estimate else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method in a table."""
+
+    name: str
+    run: Run  # of the first seed
+    seeds: tuple[int, ...]
+    images: int  # scored by every seed
+    cells: Mapping[str, Cell]  # by metric
+    cost: Cost  # means over seeds; the largest peak memory
+
+    @property
+    def mean_rank(self) -> float | None:
+        """Mean of the ranks over all metrics: the order of the rows, and no more than that."""
+        found = [cell.rank for cell in self.cells.values() if cell.rank]
+        return fmean(found) if found else None
+
+    @property
+    def not_above_gray(self) -> list[str]:
+        """The metrics of `GRAY_TEST` in which it is not shown to beat `gray`."""
+        return [name for name, cell in self.cells.items() if cell.below_gray]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything that is printed, in whichever form."""
+
+    data: str
+    preset: str
+    note: str  # what the data set says of itself
+    protocol: int
+    data_sha256: str  # of the prepared test split
+    images: int
+    metrics: Sequence[Metric]  # those that have a value in some row
+    rows: Sequence[Row]  # methods, in the order of their mean rank
+    baselines: Sequence[Row]
+    ceilings: Sequence[Row]
+    truth: Mapping[str, Estimate]  # metrics of the true images, where they have one
+    skipped: Mapping[str, str]  # method → reason
+    absent: Mapping[str, str]  # metric without any value → reason
+    missing_seeds: Mapping[str, Sequence[int]]  # method → seeds that other methods have
+    devices: Sequence[str]
+    left_out: Sequence[str]  # not printed in the tables: messages of the command that builds them
+
+    @property
+    def all_rows(self) -> list[Row]:
+        """Methods, baselines, ceilings."""
+        return [*self.rows, *self.baselines, *self.ceilings]
+
+    def row(self, name: str) -> Row | None:
+        """A row by name."""
+        return next((row for row in self.all_rows if row.name == name), None)
+
+
+def build_table(folder: Path, extra: Sequence[Path] = ()) -> Table:
+    """The table of `results/<data>/<preset>`; without rows when none of its files may stand in one.
+
+    Args:
+        folder: holds `<method>/seed<k>.json`.
+        extra: result files from elsewhere, shown unranked beside the others.
+    """
+    collection = collect(folder, extra)
+    groups = _by_row(collection.measured)
+    estimates = {name: _estimates(group) for name, group in groups.items()}
+    images = max((measured.result.images for measured in collection.measured), default=0)
+    ranked = {name for name, group in groups.items() if _is_ranked(group, images)}
+    below = _not_above_gray(estimates, [name for name, group in groups.items() if _is_learned(group, images)])
+    placed = _ranks(estimates, ranked)
+    rows = [_row(name, group, estimates[name], placed, below) for name, group in groups.items()]
+    return _assemble(folder, collection, rows, images)
+
+
+def _by_row(measured: Iterable[Measured]) -> dict[str, list[Measured]]:
+    groups = defaultdict(list)
+    for one in sorted(measured, key=lambda one: one.result.run.seed):
+        groups[one.row].append(one)
+    return dict(sorted(groups.items()))
+
+
+def _is_learned(group: Sequence[Measured], images: int) -> bool:
+    """Scored on all test images, as tests that are paired by image need it, and neither a baseline nor a ceiling."""
+    return group[0].result.run.role == "method" and all(one.result.images == images for one in group)
+
+
+def _is_ranked(group: Sequence[Measured], images: int) -> bool:
+    return _is_learned(group, images) and not group[0].result.run.overrides
+
+
+def _estimates(group: Sequence[Measured]) -> dict[str, Estimate]:
+    """Metric → estimate, of one row, for the metrics that every seed has."""
+    images = min(one.result.images for one in group)
+    whole = all(one.result.images == images for one in group)
+    shared = set.intersection(*(set(one.columns) for one in group)) if whole else set()
+    drawn = (
+        resample({name: np.stack([one.columns[name] for one in group]) for name in sorted(shared)}) if shared else {}
+    )
+    found = {}
+    for name in METRICS:
+        values = [one.result.metrics.get(name) for one in group]
+        if all(value is not None for value in values):
+            found[name] = Estimate(np.array(values, dtype=np.float64), drawn.get(name), images)
+    return found
+
+
+def _ranks(estimates: Mapping[str, Mapping[str, Estimate]], ranked: set[str]) -> dict[tuple[str, str], int]:
+    """(row, metric) → rank, where the metric has a better side and the row a spread to test by."""
+    placed: dict[tuple[str, str], int] = {}
+    for metric in METRICS.values():
+        rivals = {
+            name: estimates[name][metric.name]
+            for name in sorted(ranked)
+            if metric.name in estimates[name] and estimates[name][metric.name].testable
+        }
+        if metric.direction and rivals:
+            found = ranks(rivals, higher_is_better=metric.direction == "higher")
+            placed |= {(name, metric.name): rank for name, rank in found.items()}
+    return placed
+
+
+def _not_above_gray(estimates: Mapping[str, Mapping[str, Estimate]], learned: Sequence[str]) -> set[tuple[str, str]]:
+    """(row, metric) of the learned rows that are not shown to beat `gray`; one family of tests per metric."""
+    below: set[tuple[str, str]] = set()
+    for metric in GRAY_TEST:
+        floor = estimates.get(GRAY, {}).get(metric)
+        names = [name for name in learned if metric in estimates[name]]
+        if floor is None or not names:
+            continue
+        differences = [compare(estimates[name][metric], floor) for name in names]
+        adjusted = holm([difference.p for difference in differences])
+        shown = [d.effect > 0 and p < 1 - LEVEL for d, p in zip(differences, adjusted, strict=True)]
+        below |= {(name, metric) for name, beats in zip(names, shown, strict=True) if not beats}
+    return below
+
+
+def _row(
+    name: str,
+    group: Sequence[Measured],
+    estimates: Mapping[str, Estimate],
+    placed: Mapping[tuple[str, str], int],
+    below: set[tuple[str, str]],
+) -> Row:
+    contested = Counter(metric for _, metric in placed)
+    cells = {}
+    for metric in METRICS:
+        notes = dict.fromkeys(one.result.notes[metric] for one in group if metric in one.result.notes)
+        cells[metric] = Cell(
+            estimates.get(metric),
+            note="; ".join(notes) or ("" if metric in estimates else "not measured"),
+            rank=placed.get((name, metric)),
+            best=placed.get((name, metric)) == 1 and contested[metric] > 1,
+            below_gray=(name, metric) in below,
+        )
+    return Row(
+        name=name,
+        run=group[0].result.run,
+        seeds=tuple(one.result.run.seed for one in group),
+        images=min(one.result.images for one in group),
+        cells=cells,
+        cost=_mean_cost([one.result.cost for one in group]),
+    )
+
+
+def _mean_cost(costs: Sequence[Cost]) -> Cost:
+    def mean(name: str) -> float | None:
+        values = [getattr(cost, name) for cost in costs if getattr(cost, name) is not None]
+        return fmean(values) if values else None
+
+    return Cost(
+        parameters=costs[0].parameters,
+        macs=costs[0].macs,
+        train_seconds=mean("train_seconds"),
+        train_images_per_second=mean("train_images_per_second"),
+        inference_images_per_second=mean("inference_images_per_second"),
+        peak_memory_bytes=max((cost.peak_memory_bytes or 0 for cost in costs), default=0) or None,
+        device=" / ".join(dict.fromkeys(cost.device for cost in costs if cost.device)) or None,
+    )
+
+
+def _assemble(folder: Path, collection: Collection, rows: Sequence[Row], images: int) -> Table:
+    by_role = {role: [row for row in rows if row.run.role == role] for role in ("method", "baseline", "ceiling")}
+    valued = {name for row in rows for name, cell in row.cells.items() if cell.estimate}
+    seeds = {row.name: set(row.seeds) for row in by_role["method"] if not (row.run.external or row.run.overrides)}
+    wanted: set[int] = set().union(*seeds.values())
+    return Table(
+        data=folder.parent.name,
+        preset=folder.name,
+        note=_note(folder.parent.name),
+        protocol=PROTOCOL,
+        data_sha256=next((one.result.provenance.data_sha256["test"] for one in collection.measured), ""),
+        images=images,
+        metrics=[metric for name, metric in METRICS.items() if name in valued],
+        rows=sorted(by_role["method"], key=lambda row: (row.mean_rank or inf, row.name)),
+        baselines=by_role["baseline"],
+        ceilings=by_role["ceiling"],
+        truth=_truth(collection.measured),
+        skipped={result.run.method: result.reason or "" for result in collection.skipped},
+        absent={name: _why_absent(name, rows) for name in METRICS if name not in valued and rows},
+        missing_seeds={name: sorted(wanted - own) for name, own in seeds.items() if wanted - own},
+        devices=sorted({row.cost.device for row in rows if row.cost.device}),
+        left_out=collection.left_out,
+    )
+
+
+def _note(data: str) -> str:
+    """What the data set's adapter has printed beside every table of it; "" when the adapter is not installed here."""
+    known = registry.names("dataset")
+    adapter = data if data in known else data.partition("-")[0]  # "folder-holidays" is data of the adapter "folder"
+    return (registry.load_dataset(adapter).note or "") if adapter in known else ""
+
+
+def _why_absent(metric: str, rows: Sequence[Row]) -> str:
+    return "; ".join(dict.fromkeys(row.cells[metric].note for row in rows))
+
+
+def _truth(measured: Sequence[Measured]) -> dict[str, Estimate]:
+    """Metrics of the true images themselves: from the columns named `<metric>_target`, the same in every result."""
+    whole = max(measured, key=lambda one: one.result.images, default=None)
+    found = {}
+    for name, column in whole.columns.items() if whole else ():
+        metric = name.removesuffix("_target")
+        if metric != name and metric in METRICS:
+            draws = (image_weights(len(column)) @ column.astype(np.float64)[:, None])[:, 0]
+            found[metric] = Estimate(np.array([column.mean(dtype=np.float64)]), draws, len(column))
+    return found

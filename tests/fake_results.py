@@ -1,0 +1,99 @@
+"""Makes result trees as a real suite would leave them: every method scored on the same images, under several seeds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.metrics import METRICS
+from benchmark.metrics.pooled import pooled
+from benchmark.results import Cost, Provenance, Result, Run, write_result
+
+SHA = "0123456789abcdef" * 4
+IMAGES = 300
+
+
+def fake_columns(quality: float, images: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Per-image columns of a method whose PSNR is about 24 + `quality` dB; image k is as hard for every method."""
+    hardness = np.random.default_rng(7).normal(0, 4, images)
+    psnr = 24 + quality + hardness + rng.normal(0, 0.5, images)
+    mae = 10 ** (-(psnr - 24) / 20)
+    return {
+        "psnr": psnr,
+        "mse": 255**2 / 10 ** (psnr / 10),
+        "ssim": 1 - 0.07 * mae,
+        "auc": 100 - 10 * mae,
+        "auc_rebal": 100 - 40 * mae,
+        "auc_rebal_weight": np.random.default_rng(8).gamma(2, 0.5, images),
+        "acc_2": 20 / mae,
+        "acc_5": 40 / mae,
+        "mae_r": 12 * mae,
+        "mae_g": 8 * mae,
+        "mae_b": 11 * mae,
+        "delta_e00": 9 * mae,
+        "colorfulness": 20 + 4 * quality + rng.normal(0, 1, images),
+        "colorfulness_target": 30 + np.random.default_rng(9).normal(0, 8, images),
+        "clipped": rng.uniform(0, 1, images),
+    }
+
+
+def fake_result(method: str, seed: int, columns: Mapping[str, np.ndarray], **changes: Any) -> Result:
+    """The result that these columns make. Keywords: fields of `Run` and of `Result`, `config`, `sha`, `metrics`."""
+    run_fields = {name: changes.pop(name) for name in list(changes) if name in Run.model_fields}
+    run = Run(
+        **({"method": method, "adapter": method, "data": "cifar10", "preset": "quick", "seed": seed} | run_fields)
+    )
+    values: dict[str, float | None] = {
+        name: float(pooled(name, columns)) if metric.columns and columns.keys() >= set(metric.columns) else None
+        for name, metric in METRICS.items()
+    }
+    values |= changes.pop("metrics", {})
+    notes = {name: f"{name} weights missing" for name, value in values.items() if value is None}
+    provenance = Provenance(
+        command=run.command,
+        config={"seed": seed, "steps": 100} | changes.pop("config", {}),
+        config_hash="f" * 64,
+        packages={"torch": "2.15.0"},
+        device="Test CPU",
+        data_sha256={"test": changes.pop("sha", SHA)},
+        date=changes.pop("date", "2026-01-01T00:00:00+00:00"),
+    )
+    cost = Cost(parameters=1_234_567, macs=98_000_000, train_seconds=75.0 + seed, device="Test CPU")
+    fields: dict[str, Any] = {
+        "run": run,
+        "metrics": values,
+        "notes": notes,
+        "images": len(columns["psnr"]),
+        "cost": cost,
+    }
+    return Result(**(fields | {"provenance": provenance} | changes))
+
+
+def write_method(
+    root: Path,
+    method: str,
+    quality: float = 0.0,
+    seeds: Sequence[int] = (0, 1, 2),
+    spread: float = 0.05,
+    images: int = IMAGES,
+    **changes: Any,
+) -> list[Path]:
+    """Writes one method's results; `spread` is the standard deviation of its quality between seeds."""
+    paths = []
+    for seed in seeds:
+        rng = np.random.default_rng([seed, *method.encode()])
+        columns = fake_columns(quality + rng.normal(0, spread), images, rng)
+        paths.append(write_result(root, fake_result(method, seed, columns, **changes), columns))
+    return paths
+
+
+def write_suite(root: Path, **changes: Any) -> None:
+    """Two methods clearly apart, one that ties with the better, one below gray, two baselines and a ceiling."""
+    write_method(root, "cgan", 2.0, **changes)
+    write_method(root, "classification", 2.0, **changes)
+    write_method(root, "l2", 1.0, **changes)
+    write_method(root, "eccv16", -1.0, **changes)
+    write_method(root, "gray", 0.0, seeds=(0,), role="baseline", **changes)
+    write_method(root, "mean-color", -0.3, seeds=(0,), role="baseline", **changes)
+    write_method(root, "oracle-bins", 12.0, seeds=(0,), role="ceiling", **changes)
