@@ -1,0 +1,319 @@
+"""The 313 ab bins of Zhang et al. 2016: soft-encoding, nearest bin, priors, class weights and decoding.
+
+The ab plane is cut into a grid of step 10; the 313 grid points inside the sRGB gamut are the classes. Their
+coordinates (`ab_centers.npy`, (313, 2), order kept) were published with Zhang, Isola and Efros, "Colorful Image
+Colorization", ECCV 2016. They cannot be derived by eye: other counts than 313 come out, and the authors' released
+weights then fit no more.
+
+Soft-encoding gives a pixel the k nearest bins, weighted by a Gaussian of the distance. The nearest bins are found
+exactly, from a table of candidates per cell of half a Lab unit: nearly everywhere a whole cell has the same k nearest
+bins, or the same k - 1 and two rivals for the last place; what is left is sorted. At equal distances the bin with the
+higher index counts as the nearer one.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from importlib.resources import as_file, files
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmark.errors import InputError
+
+BINS = 313
+NEIGHBORS = 5  # Zhang et al. 2016, §2.1; the Caffe training code that they released has 10
+SIGMA = 5.0  # §2.1, Lab units
+TEMPERATURE = 0.38  # §2.3
+UNIFORM = 0.5  # §2.2, λ
+
+_RANGE = 128  # the table covers ab in [-128, 128); sRGB reaches from -108 to 99
+_EDGES = (32, 8, 2, 0.5)  # Lab units: the table is built from coarse cells to fine ones
+_CELLS = int(2 * _RANGE / _EDGES[-1])  # along each axis
+_OUT, _OPEN, _CERTAIN = 0, 1, 2  # a bin's standing in a cell: never, perhaps, always among the k nearest
+_CHUNK = 1 << 16  # pixels at a time on a CPU: what is touched stays in the cache
+
+
+class SoftTargets(NamedTuple):
+    """Soft-encoded ab: per pixel a distribution over the bins with `k` non-zero entries."""
+
+    indices: Tensor  # (B, k, H, W) int64, [0, 313)
+    weights: Tensor  # (B, k, H, W) float32, sums to 1 over k
+
+
+@lru_cache(maxsize=8)
+def centers(device: str = "cpu") -> Tensor:
+    """The bins' coordinates (313, 2) in Lab units, float32, shared: not to be written to."""
+    with as_file(files("benchmark") / "ab_centers.npy") as path:
+        return torch.from_numpy(np.load(path)).float().to(device)
+
+
+def nearest_bin(ab: Tensor) -> Tensor:
+    """The nearest bin of each pixel.
+
+    Args:
+        ab: (B, 2, H, W) float32, Lab units; values beyond ±128, which no sRGB color has, count as ±128.
+
+    Returns:
+        (B, H, W) int64, [0, 313).
+    """
+    return _encode(ab, 1, None)[0].view(ab.shape[0], *ab.shape[2:])
+
+
+def soft_encode(ab: Tensor, neighbors: int = NEIGHBORS, sigma: float = SIGMA) -> SoftTargets:
+    """The soft-encoding of §2.1: the nearest bins, weighted by exp(-distance² / 2σ²), normalised.
+
+    Args:
+        ab: (B, 2, H, W) float32, Lab units; values beyond ±128, which no sRGB color has, count as ±128.
+        neighbors: how many bins share a pixel, 1 to 32.
+        sigma: of the Gaussian, Lab units.
+
+    Returns:
+        Targets whose k entries are in no particular order (views with the strides of (k, B, H, W)).
+
+    Raises:
+        InputError: `neighbors` or `sigma` out of range.
+    """
+    if not 1 <= neighbors <= 32:
+        raise InputError(f"neighbors is {neighbors}; legal: 1 to 32")
+    if not sigma > 0:
+        raise InputError(f"sigma is {sigma}; it must be above 0")
+    indices, weights = _encode(ab, neighbors, sigma)
+    shape = (neighbors, ab.shape[0], *ab.shape[2:])
+    return SoftTargets(indices.view(shape).transpose(0, 1), weights.view(shape).transpose(0, 1))
+
+
+def soft_cross_entropy(logits: Tensor, targets: SoftTargets, pixel_weights: Tensor | None = None) -> Tensor:
+    """Cross-entropy of a prediction with soft targets, without ever making the targets dense.
+
+    Since a pixel's weights sum to 1, -Σ_k w_k log p_k = logsumexp(logits) - Σ_k w_k logit_k.
+
+    Args:
+        logits: (B, 313, h, w).
+        targets: k bins and their weights, each (B, k, h, w).
+        pixel_weights: (B, h, w), the rebalancing factor v of §2.2, or None for 1 everywhere.
+
+    Returns:
+        The mean over all pixels, scalar, float32, in nats.
+    """
+    logits = logits.float()
+    wanted = (logits.gather(1, targets.indices) * targets.weights).sum(1)
+    per_pixel = logits.logsumexp(1) - wanted
+    return (per_pixel if pixel_weights is None else per_pixel * pixel_weights).mean()
+
+
+def bin_counts(ab: Tensor) -> Tensor:
+    """How many pixels of ab (B, 2, H, W), Lab units, are nearest to each bin: (313,) int64."""
+    return torch.bincount(nearest_bin(ab).flatten(), minlength=BINS)
+
+
+def smooth_prior(prior: Tensor, sigma: float = SIGMA) -> Tensor:
+    """A distribution over the bins (313,), smoothed by a Gaussian in the ab plane (§2.2, p̃). Float64, sums to 1.
+
+    Each bin's mass is spread over all bins; what would fall outside the gamut stays inside.
+    """
+    points = centers(str(prior.device)).double()
+    squared = (points[:, None] - points[None]).square().sum(-1)
+    kernel = torch.exp(squared / (-2 * sigma**2))  # (from, to)
+    return prior.double() @ (kernel / kernel.sum(1, keepdim=True))
+
+
+def class_weights(prior: Tensor, uniform: float = UNIFORM) -> Tensor:
+    """The rebalancing weight of each bin: 1 / ((1 - λ)·prior + λ/Q), scaled to mean 1 under the prior (§2.2, eq. 4).
+
+    As in the authors' released code Q counts the bins that occur, and the mean is taken under the same prior.
+
+    Args:
+        prior: (313,) probabilities, sum 1; smoothed first (`smooth_prior`) for training, as it is for metrics.
+        uniform: λ in [0, 1]. 0 is inverse frequency (rebalanced AuC); 1 gives every bin the weight 1.
+
+    Returns:
+        (313,) float64. A bin that never occurs gets the weight of the rarest one that does.
+    """
+    prior = prior.double()
+    occurs = prior > 0
+    mixed = (1 - uniform) * prior + uniform * occurs / occurs.sum()
+    weights = 1 / mixed.clamp(min=float(mixed[occurs].min()))
+    return weights / (prior * weights).sum()
+
+
+def decode(logits: Tensor, temperature: float | str = TEMPERATURE) -> Tensor:
+    """The color of a predicted distribution (§2.3), differentiable unless "mode".
+
+    Args:
+        logits: (B, 313, h, w).
+        temperature: T of the annealed mean, above 0; "mean" is T = 1, "mode" the likeliest bin (T → 0).
+
+    Returns:
+        (B, 2, h, w) float32, Lab units, inside the hull of the bins.
+
+    Raises:
+        InputError: another word, or T ≤ 0.
+    """
+    points = centers(str(logits.device))
+    if temperature == "mode":
+        return points[logits.argmax(1)].movedim(-1, 1)
+    sharpness = 1 / _checked_temperature(temperature)
+    with torch.autocast(logits.device.type, enabled=False):
+        return F.conv2d((logits.float() * sharpness).softmax(1), points.T[:, :, None, None])
+
+
+def _checked_temperature(temperature: float | str) -> float:
+    value = 1.0 if temperature == "mean" else temperature
+    if isinstance(value, str) or not value > 0:
+        raise InputError(f"temperature is {temperature!r}; legal: a number above 0, 'mean', 'mode'")
+    return value
+
+
+def _encode(ab: Tensor, k: int, sigma: float | None) -> tuple[Tensor, Tensor]:
+    """The k nearest bins of every pixel of (B, 2, H, W), and their weights: both (k, B·H·W), in no particular order.
+
+    Without `sigma` there are no weights (0, B·H·W).
+    """
+    if ab.ndim != 4 or ab.shape[1] != 2:
+        raise ValueError(f"ab must be (B, 2, H, W), got {tuple(ab.shape)}")
+    table = _table(k, str(ab.device))
+    a, b = ab.detach().float().clamp(-_RANGE, _RANGE).transpose(0, 1).reshape(2, -1)
+    indices = torch.empty(k, len(a), dtype=torch.int64, device=ab.device)
+    weights = torch.empty(k if sigma else 0, len(a), dtype=torch.float32, device=ab.device)
+    size = len(a) if ab.is_cuda else _CHUNK
+    inference = torch.is_inference_mode_enabled()  # a setting that other threads do not inherit
+
+    def work(start: int) -> None:
+        run = slice(start, start + size)
+        with torch.inference_mode(inference):
+            _find_nearest(table, a[run], b[run], out=indices[:, run])
+            if sigma:
+                _weigh(indices[:, run], a[run], b[run], sigma, out=weights[:, run])
+
+    starts = range(0, len(a), max(1, size))
+    if len(starts) == 1 or torch.get_num_threads() == 1:
+        for start in starts:
+            work(start)
+    else:  # one run per thread scales better than the threads inside each small operation
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(work, starts))
+    return indices, weights
+
+
+def _find_nearest(table: "_Table", a: Tensor, b: Tensor, out: Tensor) -> None:
+    """Writes the k nearest bins of n pixels to `out` (k, n)."""
+    # Shifted only after rounding down: -1e-7 + 128 is 128, the wrong cell.
+    row, column = ((v / _EDGES[-1]).floor_().clamp_(max=_CELLS // 2 - 1).add_(_CELLS // 2) for v in (a, b))
+    cell = row.mul_(_CELLS).add_(column).int()
+    for place, bins in zip(out, table.bins, strict=True):
+        torch.index_select(bins, 0, cell, out=place)
+    slope_a, slope_b, offset = (line.index_select(0, cell) for line in table.duel)
+    rival_wins = slope_a.mul_(a.double()).addcmul_(slope_b, b.double()).add_(offset) >= 0
+    out[-1].add_(table.step.index_select(0, cell).mul_(rival_wins))
+    crossing = table.crossing.index_select(0, cell)
+    hard = (crossing >= 0).nonzero().squeeze(1)
+    if len(hard):
+        out[:, hard] = _by_sorting(table.candidates[crossing[hard]], a[hard], b[hard], len(out))
+
+
+def _by_sorting(candidates: Tensor, a: Tensor, b: Tensor, k: int) -> Tensor:
+    """The k nearest (k, n) of each pixel's candidates (n, M), which stand highest first, then BINS for none."""
+    # In float64 the squared differences of float32 numbers are exact, and so are ties; the sort is stable.
+    points = F.pad(centers(str(a.device)).double(), (0, 0, 0, 1), value=torch.inf)[candidates]  # (n, M, 2)
+    squared = (points[..., 0] - a[:, None]).square() + (points[..., 1] - b[:, None]).square()
+    return candidates.gather(1, squared.sort(dim=1, stable=True).indices[:, :k]).T
+
+
+def _weigh(indices: Tensor, a: Tensor, b: Tensor, sigma: float, out: Tensor) -> None:
+    """Writes the Gaussian weights of the bins `indices` (k, n) of n pixels to `out` (k, n)."""
+    center_a, center_b = centers(str(a.device)).T.contiguous()
+    flat = indices.reshape(-1)
+    squared = center_a.index_select(0, flat).view(indices.shape).sub_(a).square_()
+    off_b = center_b.index_select(0, flat).view(indices.shape).sub_(b)
+    out.copy_(squared.addcmul_(off_b, off_b).mul_(-0.5 / sigma**2).softmax(0))
+
+
+class _Table(NamedTuple):
+    """What is known of the k nearest bins in each cell [a, a + 1/2) x [b, b + 1/2) of the ab plane, row by row."""
+
+    bins: Tensor  # (k, cells) int64: the k nearest; the last of them may have a rival
+    duel: Tensor  # (3, cells) float64 s_a, s_b, s_0: the rival is the nearer one where s_a·a + s_b·b + s_0 ≥ 0
+    step: Tensor  # (cells,) int64: index of the rival - index of the last
+    crossing: Tensor  # (cells,) int64: row of `candidates` where more than two bins compete, else -1
+    candidates: Tensor  # (rows, M) int64: every bin that can be among the k nearest, highest first, then BINS
+
+
+@lru_cache(maxsize=16)
+def _table(k: int, device: str) -> _Table:
+    """Builds the table for k neighbors (0.2 s for k = 5), once per process and device."""
+    near, standing = _standings(k)
+    certain, possible = (standing == _CERTAIN).sum(1), (standing > _OUT).sum(1)
+    # Certain bins first, then the rivals, lower index first, so that a tie goes to the rival.
+    bins = near.gather(1, standing.sort(dim=1, descending=True, stable=True).indices)
+    last, rival = bins[:, k - 1], bins[:, min(k, bins.shape[1] - 1)]
+    is_duel = (possible == k + 1) & (certain == k - 1)
+    points = F.pad(centers().double(), (0, 0, 0, 1))
+    slopes = 2 * (points[rival] - points[last])  # d²(last) - d²(rival) = slopes · (a, b) + |last|² - |rival|²
+    offset = points[last].square().sum(1) - points[rival].square().sum(1)
+    duel = torch.stack([slopes[:, 0] * is_duel, slopes[:, 1] * is_duel, torch.where(is_duel, offset, -1.0)])
+    is_crossing = (possible > k) & ~is_duel
+    crossing = torch.where(is_crossing, is_crossing.cumsum(0) - 1, -1)
+    candidates = torch.where(standing > _OUT, near, -1)[is_crossing].sort(dim=1, descending=True).values
+    candidates = torch.where(candidates < 0, BINS, candidates)
+    return _Table(*(t.contiguous().to(device) for t in (bins[:, :k].T, duel, rival - last, crossing, candidates)))
+
+
+def _standings(k: int) -> tuple[Tensor, Tensor]:
+    """For every cell of the table: the bins that can be among the k nearest (cells, M), and their standing there.
+
+    Bins stand in order of their index; rows with fewer are filled up with BINS, standing `_OUT`.
+    """
+    middle, near = torch.zeros(1, 2), torch.arange(BINS)[None]
+    standing = torch.full_like(near, _OPEN)
+    coarse = 2.0 * _RANGE
+    for edge in _EDGES:
+        offsets = (torch.arange(coarse / edge) + 0.5) * edge - coarse / 2
+        middle = (middle[:, None] + torch.cartesian_prod(offsets, offsets)).reshape(-1, 2)
+        near, standing = (t.repeat_interleave(len(offsets) ** 2, dim=0) for t in (near, standing))
+        parts = zip(middle.split(4096), near.split(4096), standing.split(4096), strict=True)
+        standing = torch.cat([_decide(*part, edge=edge, k=k) for part in parts])
+        near, order = torch.where(standing > _OUT, near, BINS).sort(dim=1)
+        width = int((near < BINS).sum(1).max())
+        near, standing = near[:, :width], standing.gather(1, order)[:, :width]
+        coarse = edge
+    row, column = ((middle + _RANGE) / _EDGES[-1]).long().T
+    by_place = (row * _CELLS + column).argsort()
+    return near[by_place], standing[by_place]
+
+
+def _decide(middle: Tensor, near: Tensor, standing: Tensor, edge: float, k: int) -> Tensor:
+    """Settles, where it can be, which of the open bins are among the k nearest in square cells.
+
+    Bin i is nearer than bin j where d_i² - d_j² < 0. That is linear in (a, b), so over a cell it is largest at a
+    corner: its value in the middle plus half the edge times the sum of its slopes' sizes. Where this is ≤ 0, i beats j
+    all over the cell. (Equality is no loss: the bins are sorted by a, then b, and the higher wins a tie, so either i
+    is the higher, or the tie lies on an edge that belongs to the next cell.) With n places left, a bin that n others
+    beat is out, and one that fails to beat fewer than n others is certain. All numbers here are exact in float32.
+
+    Args:
+        middle: (cells, 2), Lab units.
+        near: (cells, M) indices of bins, or BINS.
+        standing: (cells, M), of the bins in the coarser cell around this one.
+        edge: of the cells, Lab units.
+        k: how many places there are.
+
+    Returns:
+        The standing (cells, M) of the bins in these cells.
+    """
+    places = k - (standing == _CERTAIN).sum(1, keepdim=True)
+    rivals = int((standing == _OPEN).sum(1).max())
+    columns = (standing == _OPEN).int().sort(dim=1, descending=True, stable=True).indices[:, :rivals]
+    is_open = standing.gather(1, columns) == _OPEN
+    points = F.pad(centers(), (0, 0, 0, 1))[near.gather(1, columns)]  # (cells, rivals, 2)
+    squared = (points - middle[:, None]).square().sum(-1).masked_fill(~is_open, torch.inf)
+    reach = (points[:, :, None] - points[:, None]).abs().sum(-1) * edge
+    beats = squared[:, :, None] - squared[:, None] + reach <= 0  # (cells, i, j); nothing closed beats
+    beats &= is_open[:, None] & ~torch.eye(rivals, dtype=torch.bool)
+    unbeaten = is_open.sum(1, keepdim=True) - 1 - beats.sum(2)
+    verdict = torch.full_like(columns, _OPEN)
+    verdict[unbeaten < places] = _CERTAIN
+    verdict[beats.sum(1) >= places] = _OUT
+    return standing.scatter(1, columns, torch.where(is_open, verdict, standing.gather(1, columns)))

@@ -1,0 +1,66 @@
+"""Soft-encoding against scikit-learn's NearestNeighbors doing the same: `python tests/speed/bench_bins.py`.
+
+Prints images per second at 256×256 for both, and their ratio; exits with 1 if ours is less than 30 times as fast as
+scikit-learn with its default settings. scikit-learn's faster setting (brute force in two processes' threads) stands
+beside it.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from skimage import color, data
+from sklearn.neighbors import NearestNeighbors
+
+from benchmark import ab_bins
+
+WANTED = 30
+NEIGHBORS = (5, 10)
+PHOTOS = ("astronaut", "coffee", "cat", "rocket")
+
+
+def images_per_second(encode: Callable[[], object], images: int, repeats: int) -> float:
+    """The median over `repeats` runs, after one to warm up."""
+    encode()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        encode()
+        seconds.append(time.perf_counter() - start)
+    return images / float(np.median(seconds))
+
+
+def scikit_learn(points: np.ndarray, k: int, **settings: object) -> float:
+    """Images per second for the ab (N, 2) of one image: neighbors and normalised weights, as sparse as ours."""
+    search = NearestNeighbors(n_neighbors=k, **settings).fit(ab_bins.centers().numpy().astype(np.float64))
+
+    def encode() -> tuple[np.ndarray, np.ndarray]:
+        distances, indices = search.kneighbors(points)
+        weights = np.exp(-(distances**2) / (2 * ab_bins.SIGMA**2))
+        return indices, weights / weights.sum(1, keepdims=True)
+
+    return images_per_second(encode, 1, 9)
+
+
+def main() -> int:
+    photos = [color.rgb2lab(getattr(data, name)()[:256, :256])[..., 1:] for name in PHOTOS]
+    ab = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).float().contiguous()
+    points = photos[0].reshape(-1, 2)
+    slow = False
+    print(f"256×256, {torch.get_num_threads()} threads, images/s")
+    for k in NEIGHBORS:
+        ours = images_per_second(lambda k=k: ab_bins.soft_encode(ab, k), len(ab), 25)  # type: ignore[misc]
+        default = scikit_learn(points, k)
+        best = max(default, scikit_learn(points, k, n_jobs=2), scikit_learn(points, k, algorithm="brute", n_jobs=2))
+        slow |= ours < WANTED * default
+        print(
+            f"k = {k:2}: ours {ours:6.0f}   scikit-learn {default:5.1f} ({ours / default:.0f}×), "
+            f"its fastest setting {best:5.1f} ({ours / best:.0f}×)"
+        )
+    return int(slow)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
