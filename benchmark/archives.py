@@ -212,7 +212,7 @@ def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
 
     Raises:
         InputError: not a tar or zip, or a compressed tar, which can't be read at random.
-        BenchError: cut off, or with members that reach out of the archive.
+        BenchError: cut off, with members that reach out of the archive, or with different ones of the same name.
     """
     suffixes = frozenset(suffixes)
     if zipfile.is_zipfile(path):
@@ -222,7 +222,17 @@ def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
     else:
         found = _list_tar(path)
     wanted = (f for f in found if posixpath.splitext(f.name)[1].lower() in suffixes and is_visible(f.name))
-    return sorted(wanted, key=lambda found: os.fsencode(found.name))
+    return sorted(_unrepeated(path, wanted), key=lambda found: os.fsencode(found.name))
+
+
+def _unrepeated(archive: Path, found: Iterable[Found]) -> Iterable[Found]:
+    """Members by name. One that is there twice counts once if both are the same, and refuses the archive if not."""
+    by_name: dict[str, Found] = {}
+    for file in found:
+        other = by_name.setdefault(file.name, file)
+        if other is not file and other.source.read() != file.source.read():
+            raise BenchError(f"{archive}: refused, it holds two different files named {printable(file.name)!r}")
+    return by_name.values()
 
 
 def _checked_name(archive: Path, name: str) -> str:

@@ -96,7 +96,8 @@ class DatasetConfig(BaseModel):
     train_count: int | None = Field(
         None, ge=1, description="so many training images, by hash of the file name; none: all"
     )
-    test_count: int | None = Field(None, ge=1, description="so many test images, by hash of the file name; none: all")
+    val_count: int | None = Field(None, ge=1, description="so many validation images, chosen alike; none: all")
+    test_count: int | None = Field(None, ge=1, description="so many test images, chosen alike; none: all")
 
 
 class MissingDataError(BenchError):

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmark.archives import Found, list_folder, places, printable
-from benchmark.dataset import Dataset, DatasetConfig, Item, Listing, MissingDataError, Pixels, by_hash, subset
+from benchmark.dataset import Dataset, DatasetConfig, Item, Listing, MissingDataError, Pixels, by_hash
 from benchmark.download import Remote, file_digest
 from benchmark.errors import BenchError
 from benchmark.images import SUFFIXES
+
+from ._layouts import limited
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 COUNTS = {"train": 50_000, "test": 10_000}
@@ -126,12 +128,8 @@ class Cifar10(Dataset):
 
     def _split(self, train: Sequence[Item], test: Sequence[Item], layout: str) -> Listing:
         """The last images of `train` become the validation split."""
-        splits = {
-            "train": subset(train[:-VALIDATION], self.config.train_count),
-            "val": train[-VALIDATION:],
-            "test": subset(test, self.config.test_count),
-        }
-        return Listing(splits, layout, CLASSES)
+        splits = {"train": train[:-VALIDATION], "val": train[-VALIDATION:], "test": test}
+        return Listing(limited(splits, self.config), layout, CLASSES)
 
 
 def _candidates(place: Path) -> list[Path]:

@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError, subset
+from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
 from benchmark.images import square, to_rgb
+
+from ._layouts import limited
 
 # Every color photograph of the wheel but motorcycle_right, the same scene as motorcycle_left from 20 cm aside.
 PHOTOGRAPHS = (
@@ -97,9 +99,10 @@ class Sample(Dataset):
                 width, height = photograph.size
             for split in SPLITS:
                 items[split] += self._tiles(path, split, width, height)
-        items["train"] = subset(items["train"], self.config.train_count)
-        items["test"] = subset(items["test"], self.config.test_count)
-        return Listing(items, "scikit-image's photographs, cut by region: right quarter test, lower left validation")
+        return Listing(
+            limited(items, self.config),
+            "scikit-image's photographs, cut by region: right quarter test, lower left validation",
+        )
 
     def _tiles(self, path: Path, split: str, width: int, height: int) -> Iterator[Item]:
         left, top, right, bottom = region(split, width, height)

@@ -1,0 +1,124 @@
+"""CelebA: 202,599 photographs of faces, aligned and cropped to 178×218.
+
+Z. Liu, P. Luo, X. Wang, X. Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015. Official:
+https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, which leads to a Google Drive folder: `img_align_celeba.zip` (1.4 GB,
+MD5 00d2c5bc6d35e252742224ab0c1e8fcb) and `list_eval_partition.txt` (MD5 d32c9cbf5e040fd4025c592c306e6668).
+Non-commercial research only, no redistribution. The host's daily quota often refuses programs; a browser, logged in, fares better.
+
+Split: the official partition, 162,770 / 19,867 / 19,962. It goes by number, so the partition file is not needed where
+all images are there. A part of the images that lacks some split is split by hash instead, and meta.json says so.
+
+Known layouts: the archive, `img_align_celeba/` (also one in the other), any single archive or folder of images named by
+number; beside them the partition file, as .txt or as the .csv of Kaggle.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from pydantic import Field
+
+from benchmark.archives import Found, places
+from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
+from benchmark.download import Remote
+from benchmark.errors import BenchError
+
+from ._layouts import images_named, images_of, items_by_name, limited, split_by_hash
+
+IMAGES = 202_599
+LAST = {"train": 162_770, "val": 182_637, "test": IMAGES}  # number of each split's last image
+HOMEPAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+PARTITION_FILES = ("list_eval_partition.txt", "list_eval_partition.csv")
+_DRIVE = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
+
+
+class CelebaConfig(DatasetConfig):
+    """Settings of CelebA. The shares count only where the official partition cannot be used."""
+
+    val_share: float = Field(0.1, gt=0, lt=0.5, description="of a part of the data set that is split by hash")
+    test_share: float = Field(0.1, gt=0, lt=0.5, description="of a part of the data set that is split by hash")
+
+
+class Celeba(Dataset):
+    """CelebA, aligned and cropped."""
+
+    name = "celeba"
+    Config = CelebaConfig
+    title = "CelebA: 202,599 aligned photographs of faces (Liu et al. 2015)"
+    licence = "non-commercial research only, no redistribution"
+    homepage = HOMEPAGE
+    remotes: ClassVar[tuple[Remote, ...]] = (
+        Remote(
+            url=_DRIVE.format("0B7EVK8r0v71pZjFTYXZWM3FlRnM"),
+            file="img_align_celeba.zip",
+            size=1_443_490_838,
+            md5="00d2c5bc6d35e252742224ab0c1e8fcb",
+            by_hand=HOMEPAGE,
+        ),
+        Remote(
+            url=_DRIVE.format("0B7EVK8r0v71pY0NSMzRuSXJEVkk"),
+            file="list_eval_partition.txt",
+            size=2_836_386,
+            md5="d32c9cbf5e040fd4025c592c306e6668",
+            by_hand=HOMEPAGE,
+        ),
+    )
+
+    def find(self) -> Listing:
+        """Lists the archive or folder, split by the official partition where it serves."""
+        looked = places(self.name, self.root)
+        for place in looked:
+            if found := images_named(place, "img_align_celeba"):
+                return self._listing(found, place)
+        for place in reversed(looked):
+            if found := images_of(place):
+                return self._listing(found, place)
+        raise MissingDataError(
+            f"celeba: neither img_align_celeba.zip, img_align_celeba/ nor images in {' or '.join(map(str, looked))}; "
+            f"run `bench data fetch celeba`, or get them by hand from {HOMEPAGE} and give --root their folder"
+        )
+
+    def _listing(self, found: Sequence[Found], place: Path) -> Listing:
+        items = items_by_name(found)
+        partition = _read_partition(place)
+        source = "the partition file" if partition else "the official numbers"
+        splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
+        for item in items:
+            split = partition.get(item.file) if partition else _split_of_number(item.file)
+            if split is not None:
+                splits[split].append(item)
+        if all(splits.values()):
+            used = sum(map(len, splits.values()))
+            layout = f"{used:,} of the {IMAGES:,} aligned images, split by {source}"
+        else:
+            empty = " and ".join(split for split in SPLITS if not splits[split])
+            splits = split_by_hash(items, self.config.val_share, self.config.test_share)
+            layout = (
+                f"{len(items):,} of the {IMAGES:,} images, not the official split: by {source} none were {empty}, "
+                "so they are split by hash of the file name"
+            )
+        return Listing(limited(splits, self.config), layout)
+
+
+def _split_of_number(file: str) -> str | None:
+    stem = PurePosixPath(file).stem
+    if not stem.isdecimal():
+        return None
+    return next((split for split in SPLITS if int(stem) <= LAST[split]), None)
+
+
+def _read_partition(place: Path) -> dict[str, str]:
+    """File name → split, from a partition file in the place or beside it; empty if there is none."""
+    folders = (place.parent,) if place.is_file() else (place, place / "Eval", place.parent / "Eval")
+    path = next((folder / name for folder in folders for name in PARTITION_FILES if (folder / name).is_file()), None)
+    if path is None:
+        return {}
+    partition = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        fields = line.replace(",", " ").split()
+        if not fields or fields == ["image_id", "partition"]:
+            continue
+        if len(fields) != 2 or fields[1] not in ("0", "1", "2"):
+            raise BenchError(f"{path}, line {number}: {line!r} is not `<file> <0, 1 or 2>`; fetch it again")
+        partition[fields[0]] = SPLITS[int(fields[1])]
+    return partition

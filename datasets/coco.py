@@ -1,0 +1,84 @@
+"""COCO 2017: photographs of everyday scenes, 118,287 of train2017 and 5,000 of val2017, mostly 640×480.
+
+T.-Y. Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014. Official: http://images.cocodataset.org/zips/
+`val2017.zip` (0.8 GB, MD5 442b8da7639aecaf257c1dceb8ba8c80) and `train2017.zip` (19.3 GB, MD5
+cced6f7f71b7629ddf16f17bbcfab6b2; the sums are those that public copies agree on, for the host gives none). Each
+photograph is under the Flickr terms of its author; see https://cocodataset.org/#termsofuse.
+
+Split: train2017 → train, val2017 → test; the last `val_count` of train2017 in order of SHA-256(file name) are
+validation. Where only one collection of photographs is there, it is split by hash instead, and meta.json says so.
+
+Known layouts: the two archives or folders (`train2017`, `val2017`, also below `images/`), or any single archive or
+folder of images.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field
+
+from benchmark.archives import Found, places
+from benchmark.dataset import Dataset, DatasetConfig, Listing, MissingDataError
+from benchmark.download import Remote
+
+from ._layouts import hold_out, images_named, images_of, items_by_name, limited, split_by_hash
+
+
+class CocoConfig(DatasetConfig):
+    """Settings of COCO. The shares count only where the official split cannot be used."""
+
+    val_count: int = Field(2000, ge=1, description="images of train2017 that are held out for validation")
+    val_share: float = Field(0.1, gt=0, lt=0.5, description="of a collection that is split by hash")
+    test_share: float = Field(0.1, gt=0, lt=0.5, description="of a collection that is split by hash")
+
+
+class Coco(Dataset):
+    """COCO 2017's photographs, without their annotations."""
+
+    name = "coco"
+    Config = CocoConfig
+    title = "COCO 2017: photographs of everyday scenes (Lin et al. 2014)"
+    licence = "the Flickr terms of each photograph; https://cocodataset.org/#termsofuse"
+    homepage = "https://cocodataset.org"
+    remotes: ClassVar[tuple[Remote, ...]] = (
+        Remote(
+            url="http://images.cocodataset.org/zips/val2017.zip",
+            file="val2017.zip",
+            size=815_585_330,
+            md5="442b8da7639aecaf257c1dceb8ba8c80",
+        ),
+        Remote(
+            url="http://images.cocodataset.org/zips/train2017.zip",
+            file="train2017.zip",
+            size=19_336_861_798,
+            md5="cced6f7f71b7629ddf16f17bbcfab6b2",
+        ),
+    )
+
+    def find(self) -> Listing:
+        """Lists both archives or folders, or any one collection of images."""
+        looked = places(self.name, self.root)
+        for place in [place / below for place in looked for below in ("", "images")]:
+            train, test = images_named(place, "train2017"), images_named(place, "val2017")
+            if train and test:
+                return self._official(train, test)
+            if one := train or test:
+                return self._one_collection(one, "train2017" if train else "val2017")
+        for place in reversed(looked):
+            if found := images_of(place):
+                return self._one_collection(found, place.name)
+        raise MissingDataError(
+            f"coco: neither train2017 and val2017 (.zip or folders) nor images in {' or '.join(map(str, looked))}; "
+            "run `bench data fetch coco`, or give --root the folder that holds them"
+        )
+
+    def _official(self, train: Sequence[Found], test: Sequence[Found]) -> Listing:
+        kept, held = hold_out(items_by_name(train), self.config.val_count)
+        splits = {"train": kept, "val": held, "test": items_by_name(test)}
+        layout = f"train2017 ({len(train):,}) and val2017 ({len(test):,}); {len(held):,} of train held out by hash"
+        return Listing(limited(splits, self.config), layout)
+
+    def _one_collection(self, found: Sequence[Found], name: str) -> Listing:
+        splits = split_by_hash(items_by_name(found), self.config.val_share, self.config.test_share)
+        layout = f"{len(found):,} images of {name}, not the official split: they are split by hash of the file name"
+        return Listing(limited(splits, self.config), layout)
