@@ -1,7 +1,8 @@
 """Reads one folder of results and sorts it: what may share a table, what was skipped, what is left out and why."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +25,6 @@ class Measured:
     result: Result
     columns: dict[str, np.ndarray]  # name → (N,) float32
 
-    @property
-    def row(self) -> str:
-        """The row that it belongs to: the method, or the method with what --set changed."""
-        run = self.result.run
-        changes = ", ".join(f"{key}={value}" for key, value in sorted(run.overrides.items()))
-        return f"{run.method} ({changes})" if changes else run.method
-
 
 @dataclass(frozen=True)
 class Collection:
@@ -46,34 +40,39 @@ def tables_in(root: Path, data: str | None = None, preset: str | None = None) ->
     return sorted({path.parents[1] for path in root.glob(f"{data or '*'}/{preset or '*'}/*/seed*.json")})
 
 
-def collect(folder: Path, extra: Sequence[Path] = ()) -> Collection:
-    """Reads the result files of one data set and preset.
-
-    Args:
-        folder: `results/<data>/<preset>`.
-        extra: result files from elsewhere to add: the run with overrides that is to be shown beside the table.
-    """
-    collection = Collection([], [], [])
-    for path in [*sorted(folder.glob("*/seed*.json")), *extra]:
-        try:
-            result = read_result(path)
-            if reason := _not_for_tables(result, allow_overrides=path in extra):
-                raise ResultError(f"{path}: {reason}")
-            if result.status == "skipped":
-                collection.skipped.append(result)
-                continue
-            columns = read_per_image(path, result)
-            _check_agreement(path, result, columns)
-            collection.measured.append(Measured(path, result, columns))
-        except ResultError as error:
-            collection.left_out.append(str(error))
-    return _of_one_kind(collection)
+def collect(folder: Path) -> Collection:
+    """Reads the result files of one data set and preset, `results/<data>/<preset>`."""
+    paths = sorted(folder.glob("*/seed*.json"))
+    with ThreadPoolExecutor() as pool:  # decompressing takes most of the time, and lets other threads run
+        read = list(pool.map(_read, paths))
+    return _of_one_kind(
+        Collection(
+            measured=[one for one in read if isinstance(one, Measured)],
+            skipped=[one for one in read if isinstance(one, Result)],
+            left_out=[one for one in read if isinstance(one, str)],
+        )
+    )
 
 
-def _not_for_tables(result: Result, allow_overrides: bool) -> str | None:
+def _read(path: Path) -> Measured | Result | str:
+    """What may stand in a table; the result alone when it was skipped; or the reason why it is left out."""
+    try:
+        result = read_result(path)
+        if reason := _not_for_tables(result):
+            return f"{path}: {reason}"
+        if result.status == "skipped":
+            return result
+        columns = read_per_image(path, result)
+        _check_agreement(path, result, columns)
+        return Measured(path, result, columns)
+    except ResultError as error:
+        return str(error)
+
+
+def _not_for_tables(result: Result) -> str | None:
     if result.protocol != PROTOCOL:
         return f"protocol {result.protocol}, the tables are of {PROTOCOL}; evaluate it again: {result.run.command}"
-    if result.run.overrides and not allow_overrides:
+    if result.run.overrides:
         return f"run with --set {', '.join(sorted(result.run.overrides))}, which the other rows were not"
     return None
 
@@ -90,17 +89,17 @@ def _check_agreement(path: Path, result: Result, columns: dict[str, np.ndarray])
 
 
 def _of_one_kind(collection: Collection) -> Collection:
-    """Leaves out results on other test images than the rest, or under other settings than the row's other seeds."""
+    """Leaves out results on other test images than the rest, or under other settings than the method's other seeds."""
     kept, left_out = _majority(
         collection.measured,
         kind=lambda measured: measured.result.provenance.data_sha256["test"],
         fault="its test images are not those of the other results; prepare the data and run it again",
     )
-    rows = defaultdict(list)
+    methods = defaultdict(list)
     for measured in kept:
-        rows[measured.row].append(measured)
+        methods[measured.result.run.method].append(measured)
     agreed = []
-    for group in rows.values():
+    for group in methods.values():
         same, others = _majority(
             group, kind=_configuration, fault="its settings are not those of the method's other seeds; run it again"
         )

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -351,11 +352,16 @@ def _csv_line(row: Row) -> dict[str, str]:
     return line | {name: value if isinstance(value, str) else _six(value) for name, value in row.cost}
 
 
-def as_json(table: Table) -> dict[str, Any]:
-    """The table for programs: means, intervals, ranks as numbers."""
+def as_json(tables: Sequence[Table]) -> str:
+    """Tables for programs: means, intervals, ranks as numbers."""
+    return json.dumps([_json_table(table) for table in tables], indent=2, allow_nan=False)
+
+
+def _json_table(table: Table) -> dict[str, Any]:
     return {
         "data": table.data,
         "preset": table.preset,
+        "note": table.note,
         "protocol": table.protocol,
         "data_sha256": table.data_sha256,
         "images": table.images,

@@ -96,38 +96,29 @@ class Table:
         return next((row for row in self.all_rows if row.name == name), None)
 
 
-def build_table(folder: Path, extra: Sequence[Path] = ()) -> Table:
-    """The table of `results/<data>/<preset>`; without rows when none of its files may stand in one.
-
-    Args:
-        folder: holds `<method>/seed<k>.json`.
-        extra: result files from elsewhere, shown unranked beside the others.
-    """
-    collection = collect(folder, extra)
-    groups = _by_row(collection.measured)
+def build_table(folder: Path) -> Table:
+    """The table of `results/<data>/<preset>`; without rows when none of its files may stand in one."""
+    collection = collect(folder)
+    groups = _by_method(collection.measured)
     estimates = {name: _estimates(group) for name, group in groups.items()}
     images = max((measured.result.images for measured in collection.measured), default=0)
-    ranked = {name for name, group in groups.items() if _is_ranked(group, images)}
-    below = _not_above_gray(estimates, [name for name, group in groups.items() if _is_learned(group, images)])
+    ranked = [name for name, group in groups.items() if _is_ranked(group, images)]
+    below = _not_above_gray(estimates, ranked)
     placed = _ranks(estimates, ranked)
     rows = [_row(name, group, estimates[name], placed, below) for name, group in groups.items()]
     return _assemble(folder, collection, rows, images)
 
 
-def _by_row(measured: Iterable[Measured]) -> dict[str, list[Measured]]:
+def _by_method(measured: Iterable[Measured]) -> dict[str, list[Measured]]:
     groups = defaultdict(list)
     for one in sorted(measured, key=lambda one: one.result.run.seed):
-        groups[one.row].append(one)
+        groups[one.result.run.method].append(one)
     return dict(sorted(groups.items()))
 
 
-def _is_learned(group: Sequence[Measured], images: int) -> bool:
-    """Scored on all test images, as tests that are paired by image need it, and neither a baseline nor a ceiling."""
-    return group[0].result.run.role == "method" and all(one.result.images == images for one in group)
-
-
 def _is_ranked(group: Sequence[Measured], images: int) -> bool:
-    return _is_learned(group, images) and not group[0].result.run.overrides
+    """Neither a baseline nor a ceiling, and scored on all test images, as tests that are paired by image need it."""
+    return group[0].result.run.role == "method" and all(one.result.images == images for one in group)
 
 
 def _estimates(group: Sequence[Measured]) -> dict[str, Estimate]:
@@ -146,13 +137,13 @@ def _estimates(group: Sequence[Measured]) -> dict[str, Estimate]:
     return found
 
 
-def _ranks(estimates: Mapping[str, Mapping[str, Estimate]], ranked: set[str]) -> dict[tuple[str, str], int]:
-    """(row, metric) → rank, where the metric has a better side and the row a spread to test by."""
+def _ranks(estimates: Mapping[str, Mapping[str, Estimate]], ranked: Sequence[str]) -> dict[tuple[str, str], int]:
+    """(method, metric) → rank, where the metric has a better side and the method a spread to test by."""
     placed: dict[tuple[str, str], int] = {}
     for metric in METRICS.values():
         rivals = {
             name: estimates[name][metric.name]
-            for name in sorted(ranked)
+            for name in ranked
             if metric.name in estimates[name] and estimates[name][metric.name].testable
         }
         if metric.direction and rivals:
@@ -161,12 +152,12 @@ def _ranks(estimates: Mapping[str, Mapping[str, Estimate]], ranked: set[str]) ->
     return placed
 
 
-def _not_above_gray(estimates: Mapping[str, Mapping[str, Estimate]], learned: Sequence[str]) -> set[tuple[str, str]]:
-    """(row, metric) of the learned rows that are not shown to beat `gray`; one family of tests per metric."""
+def _not_above_gray(estimates: Mapping[str, Mapping[str, Estimate]], ranked: Sequence[str]) -> set[tuple[str, str]]:
+    """(method, metric) of the ranked methods that are not shown to beat `gray`; one family of tests per metric."""
     below: set[tuple[str, str]] = set()
     for metric in GRAY_TEST:
         floor = estimates.get(GRAY, {}).get(metric)
-        names = [name for name in learned if metric in estimates[name]]
+        names = [name for name in ranked if metric in estimates[name]]
         if floor is None or not names:
             continue
         differences = [compare(estimates[name][metric], floor) for name in names]
@@ -223,7 +214,7 @@ def _mean_cost(costs: Sequence[Cost]) -> Cost:
 def _assemble(folder: Path, collection: Collection, rows: Sequence[Row], images: int) -> Table:
     by_role = {role: [row for row in rows if row.run.role == role] for role in ("method", "baseline", "ceiling")}
     valued = {name for row in rows for name, cell in row.cells.items() if cell.estimate}
-    seeds = {row.name: set(row.seeds) for row in by_role["method"] if not (row.run.external or row.run.overrides)}
+    seeds = {row.name: set(row.seeds) for row in by_role["method"] if not row.run.external}
     wanted: set[int] = set().union(*seeds.values())
     return Table(
         data=folder.parent.name,

@@ -1,0 +1,333 @@
+"""Tables follow from the result files alone, say who may be called better, and name what they leave out."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_results import IMAGES, fake_columns, fake_result, write_method, write_suite
+from rich.console import Console
+
+from benchmark.errors import InputError
+from benchmark.leaderboard import Table, as_json, build, build_table, print_table
+from benchmark.results import write_result
+
+FORMS = ("md", "csv", "tex", "html")
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder that no test may change, its tables written."""
+    root = tmp_path_factory.mktemp("results")
+    write_suite(root)
+    write_method(root, "photoshop", 0.5, seeds=(0,), external=True)
+    write_method(root, "cgan", 2.0, seeds=(0,), data="sample", images=40)
+    skipped = fake_result("gan-perceptual", 0, fake_columns(0, 3, np.random.default_rng(0)))
+    skipped = skipped.model_copy(
+        update={"status": "skipped", "reason": "VGG-19 weights missing", "metrics": {}, "notes": {}, "images": 0}
+    )
+    write_result(root, skipped)
+    build(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def table(suite: Path) -> Table:
+    return build_table(suite / "cifar10/quick")
+
+
+def read_csv(root: Path, folder: str = "cifar10/quick") -> dict[str, dict[str, str]]:
+    text = (root / folder / "leaderboard.csv").read_text()
+    return {line["method"]: line for line in csv.DictReader(io.StringIO(text))}
+
+
+def markdown(root: Path, folder: str = "cifar10/quick") -> str:
+    return (root / folder / "leaderboard.md").read_text()
+
+
+# What a table says
+
+
+def test_order_and_ranks(table: Table) -> None:
+    assert [row.name for row in table.rows][2:] == ["l2", "photoshop", "eccv16"]
+    assert {row.name: row.cells["psnr"].rank for row in table.all_rows} == {
+        "cgan": 1, "classification": 1, "l2": 3, "photoshop": 4, "eccv16": 5,
+        "gray": None, "mean-color": None, "oracle-bins": None,
+    }  # fmt: skip
+    assert {row.name for row in table.rows if row.cells["psnr"].best} == {"cgan", "classification"}
+    assert not any(row.cells["colorfulness"].rank for row in table.rows)  # neither side of it is better
+
+
+def test_means_and_intervals(table: Table) -> None:
+    row = table.row("l2")
+    assert row is not None
+    cell = row.cells["psnr"]
+    assert cell.mean is not None
+    assert cell.interval is not None
+    assert cell.interval[0] < cell.mean < cell.interval[1]
+    assert row.seeds == (0, 1, 2)
+    assert row.cost.train_seconds == 76.0
+
+
+def test_methods_that_do_not_beat_gray_are_marked(suite: Path, table: Table) -> None:
+    assert {row.name: row.not_above_gray for row in table.rows if row.not_above_gray} == {
+        "eccv16": ["psnr", "ssim", "auc"]
+    }
+    text = markdown(suite)
+    assert re.search(r"`eccv16` .*\d† \[.*not in psnr, ssim, auc †", text)
+    assert "† not shown to beat `gray`" in text
+
+
+def test_better_than_gray_by_luck_is_marked(tmp_path: Path) -> None:
+    """A mean a little above gray's is not enough: the paired test must say so."""
+    write_method(tmp_path, "gray", 0.0, seeds=(0,), role="baseline")
+    write_method(tmp_path, "l2", 0.01, spread=0.3)
+    [table] = build(tmp_path).tables
+    assert table.rows[0].not_above_gray == ["psnr", "ssim", "auc"]
+
+
+def test_baselines_and_ceilings_stand_apart(suite: Path) -> None:
+    lines = [line for line in markdown(suite).splitlines() if line.startswith("| ")]
+    names = [line.split("|")[1].strip() for line in lines]
+    main = names[: names.index("`oracle-bins`") + 1]
+    assert main[main.index("*baselines*") :] == [
+        "*baselines*", "`gray`", "`mean-color`", "*ceilings, shown the true colors*", "`oracle-bins`",
+    ]  # fmt: skip
+
+
+def test_external_rows_are_marked(suite: Path) -> None:
+    assert "`photoshop` *external*" in markdown(suite)
+    assert "bench score DIR --name photoshop --data cifar10 --preset quick" in markdown(suite)
+    assert read_csv(suite)["photoshop"]["external"] == "true"
+
+
+def test_caption_notes_and_commands(suite: Path) -> None:
+    text = markdown(suite)
+    assert "Protocol 1; test split of `cifar10`, preset `quick`: 300 images, SHA-256 `0123456789ab`." in text
+    assert "Measured on: Test CPU." in text
+    assert "`gan-perceptual` is not in the table: VGG-19 weights missing." in text
+    assert "n/a: `fid` (fid weights missing)." in text
+    assert "`colorfulness` of the true images: 30." in text
+    assert "bench run --method l2 --data cifar10 --preset quick --seed 0" in text
+    assert "no evidence" in markdown(suite, "sample/quick")
+
+
+def test_few_seeds_are_marked(suite: Path) -> None:
+    assert "‡ fewer than 3 seeds: with one" in markdown(suite)
+    lines = read_csv(suite)
+    assert lines["photoshop"]["psnr_low"] < lines["photoshop"]["psnr"]  # over images alone
+    assert re.search(r"`photoshop` .* 1‡ ", markdown(suite))
+    assert re.search(r"`gray` .* 1 ", markdown(suite))  # a baseline has no luck to average over
+
+
+def test_metrics_of_the_whole_set(tmp_path: Path) -> None:
+    """No per-image values: interval and test over seeds alone, and neither with one seed."""
+    for seed, fid in enumerate((20.0, 20.5, 21.0)):
+        write_method(tmp_path, "cgan", seeds=(seed,), metrics={"fid": fid})
+        write_method(tmp_path, "l2", seeds=(seed,), metrics={"fid": fid + 30})
+    write_method(tmp_path, "eccv16", seeds=(0,), metrics={"fid": 1.0})
+    build(tmp_path)
+    lines = read_csv(tmp_path)
+    assert [lines[name]["fid_rank"] for name in ("cgan", "l2", "eccv16")] == ["1", "2", ""]
+    assert lines["eccv16"]["fid_low"] == ""
+    assert "`fid`: scores of the whole set; interval and test over seeds alone." in markdown(tmp_path)
+
+
+def test_missing_seeds_and_missing_gray_are_said(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan")
+    write_method(tmp_path, "l2", seeds=(0, 2))
+    built = build(tmp_path)
+    assert built.messages == ["cifar10/quick: l2 lacks seeds that other methods have: 1"]
+    assert "bench run --method l2 --data cifar10 --preset quick --seed 1" in markdown(tmp_path)
+    assert "Whether a method beats `gray` is not known" in markdown(tmp_path)
+
+
+def test_partial_rows_are_not_ranked(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan")
+    write_method(tmp_path, "photoshop", 3.0, seeds=(0,), images=IMAGES - 20, external=True)
+    build(tmp_path)
+    assert read_csv(tmp_path)["photoshop"]["psnr_rank"] == ""
+    assert "`photoshop` was scored on 280 of 300 images: not ranked." in markdown(tmp_path)
+
+
+def test_a_single_cell_makes_a_table(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan", seeds=(0,))
+    [table] = build(tmp_path).tables
+    assert [row.name for row in table.rows] == ["cgan"]
+    assert "**" not in "".join(line for line in markdown(tmp_path).splitlines() if line.startswith("| `cgan`"))
+
+
+# Which files may share a table
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: edit(path, lambda c: c.update(protocol=7)), "seed1.json: protocol 7, the tables are of 1"),
+        (lambda path: edit(path, lambda c: c["metrics"].update(psnr=float("nan"))), "seed1.json: not valid JSON.*NaN"),
+        (
+            lambda path: edit(path, lambda c: c["metrics"].update(psnr=30.5)),
+            "psnr is 30.5, but its per-image values say",
+        ),
+        (lambda path: edit(path, lambda c: c["run"].pop("seed")), "seed1.json: run.seed: Field required"),
+        (lambda path: edit(path, lambda c: c["run"].update(preset="paper")), "holds the run cifar10/paper/l2/seed1"),
+        (
+            lambda path: edit(path, lambda c: c["run"].update(overrides={"steps": 3})),
+            "seed1.json: run with --set steps",
+        ),
+        (
+            lambda path: edit(path, lambda c: c["provenance"]["data_sha256"].update(test="b" * 64)),
+            "seed1.json: its test images are not those of the other results",
+        ),
+        (
+            lambda path: edit(path, lambda c: c["provenance"]["config"].update(steps=7)),
+            "seed1.json: its settings are not those of the method's other seeds",
+        ),
+        (lambda path: path.write_bytes(path.read_bytes()[:300]), "seed1.json: not valid JSON, truncated perhaps"),
+        (
+            lambda path: path.with_suffix(".npz").write_bytes(path.with_suffix(".npz").read_bytes()[:-9]),
+            "seed1.npz: SHA-256 differs",
+        ),
+        (lambda path: path.with_suffix(".npz").unlink(), "seed1.npz: per-image values cannot be read"),
+    ],
+)
+def test_what_must_not_stand_in_a_table_is_named(tmp_path: Path, spoil: Callable[[Path], object], said: str) -> None:
+    write_method(tmp_path, "cgan")
+    spoil(write_method(tmp_path, "l2")[1])
+    built = build(tmp_path)
+    assert re.search(said, built.messages[0])
+    assert read_csv(tmp_path)["l2"]["seeds"] == "0 2"
+
+
+def test_nothing_fit_for_a_table(tmp_path: Path) -> None:
+    for path in write_method(tmp_path, "cgan"):
+        edit(path, lambda content: content.update(protocol=7))
+    built = build(tmp_path)
+    assert len(built.messages) == 3
+    assert "Protocol 1" in markdown(tmp_path)
+    assert read_csv(tmp_path) == {}
+
+
+def test_presets_and_data_sets_have_tables_of_their_own(suite: Path) -> None:
+    assert list(read_csv(suite, "sample/quick")) == ["cgan"]
+    readme = (suite / "README.md").read_text()
+    assert "[cifar10/quick](cifar10/quick/leaderboard.md)" in readme
+    assert "[sample/quick](sample/quick/leaderboard.md)" in readme
+    assert re.search(r"\d+\.\d\d `c\w+`, `c\w+`", readme)  # both of rank 1
+
+
+def test_unknown_names(suite: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"unknown data set with results 'cifar' \(did you mean 'cifar10'\?\)"):
+        build(suite, data="cifar")
+    with pytest.raises(InputError, match="unknown preset with results 'papr'"):
+        build(suite, data="cifar10", preset="papr")
+    with pytest.raises(InputError, match="no results in"):
+        build(tmp_path)
+
+
+# The files
+
+
+def test_twice_the_same_bytes(suite: Path, tmp_path: Path) -> None:
+    write_suite(tmp_path)
+    build(tmp_path)
+    first = {form: (tmp_path / f"cifar10/quick/leaderboard.{form}").read_bytes() for form in FORMS}
+    for form in FORMS:
+        (tmp_path / f"cifar10/quick/leaderboard.{form}").unlink()
+    build(tmp_path)
+    assert first == {form: (tmp_path / f"cifar10/quick/leaderboard.{form}").read_bytes() for form in FORMS}
+    assert build(suite).stale == []
+
+
+def test_check_writes_nothing(tmp_path: Path) -> None:
+    write_suite(tmp_path)
+    stale = build(tmp_path, check=True).stale
+    assert len(stale) == 5
+    assert not any(path.exists() for path in stale)
+    build(tmp_path)
+    assert build(tmp_path, check=True).stale == []
+    (tmp_path / "cifar10/quick/leaderboard.csv").write_text("edited")
+    assert [path.name for path in build(tmp_path, check=True).stale] == ["leaderboard.csv"]
+
+
+def test_one_table_leaves_the_others_in_the_overview(suite: Path, tmp_path: Path) -> None:
+    write_suite(tmp_path)
+    write_method(tmp_path, "cgan", data="sample", images=40)
+    build(tmp_path)
+    whole = (tmp_path / "README.md").read_text()
+    assert [table.data for table in build(tmp_path, data="sample").tables] == ["sample"]
+    assert (tmp_path / "README.md").read_text() == whole
+
+
+def test_html_is_whole_and_needs_nothing_from_outside(suite: Path) -> None:
+    text = (suite / "cifar10/quick/leaderboard.html").read_text()
+    open_tags: list[str] = []
+
+    class Checker(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: Any) -> None:
+            if tag != "meta":
+                open_tags.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert open_tags.pop() == tag
+
+    Checker().feed(text)
+    assert open_tags == []
+    assert "http" not in text
+    assert "src=" not in text
+    rows = re.findall(r"<tr>(.*?)</tr>", text.partition('id="scores"')[2].partition("</table>")[0], flags=re.DOTALL)
+    assert len({len(re.findall(r"<t[dh][ >]", row)) for row in rows}) == 1
+
+
+def test_latex_has_as_many_cells_as_columns(suite: Path) -> None:
+    text = (suite / "cifar10/quick/leaderboard.tex").read_text()
+    body = text.partition("\\midrule")[2].partition("\\bottomrule")[0]
+    columns = len(re.findall(r"\{(l[r]+)\}", text)[0])
+    assert {line.count(" & ") + 1 for line in body.splitlines() if line.endswith("\\\\")} == {columns}
+    assert not re.search(r"(?<!\\)[_%#]", text.partition("\n")[2])
+
+
+def test_json_holds_numbers(table: Table) -> None:
+    [content] = json.loads(as_json([table]))
+    row = next(row for row in content["rows"] if row["method"] == "l2")
+    assert isinstance(row["metrics"]["psnr"]["mean"], float)
+    assert row["metrics"]["fid"] == {"mean": None, "interval": None, "rank": None, "note": "fid weights missing"}
+
+
+def test_printed_plain_and_to_a_terminal(table: Table) -> None:
+    plain, terminal = io.StringIO(), io.StringIO()
+    print_table(table, "l2", Console(file=plain))
+    print_table(table, "l2", Console(file=terminal, force_terminal=True, width=140))
+    assert re.search(r"^> l2 ", plain.getvalue(), flags=re.MULTILINE)
+    assert "\x1b[" not in plain.getvalue()
+    assert "▶ l2" in terminal.getvalue()
+    assert "\x1b[" in terminal.getvalue()
+    for printed in (plain.getvalue(), terminal.getvalue()):
+        assert "psnr ↑" in printed
+        assert "not shown to beat gray" in printed
+
+
+def test_needs_neither_torch_nor_pandas_and_three_seconds_at_most(suite: Path) -> None:
+    program = (
+        "import sys, time; began = time.perf_counter(); from pathlib import Path\n"
+        "from benchmark.leaderboard import build\n"
+        f"build(Path({str(suite)!r})); print(time.perf_counter() - began)\n"
+        "sys.exit(', '.join({'torch', 'pandas', 'skimage', 'matplotlib'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr.strip() == ""
+    assert float(done.stdout) < 3
