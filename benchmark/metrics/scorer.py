@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,19 +13,18 @@ from torch import Tensor
 from benchmark.ab_bins import class_weights, nearest_bin
 from benchmark.color import rgb_to_lab
 from benchmark.errors import unknown
+from benchmark.judge import load_judge
 from benchmark.metrics import METRICS, pixels
+from benchmark.metrics.inception import Inception
+from benchmark.metrics.perceptual import Lpips
 from benchmark.metrics.pooled import pooled
+from benchmark.metrics.sets import InceptionMetrics, JudgeMetrics, Reference
+
+if TYPE_CHECKING:
+    from benchmark.dataset import Prepared
 
 _CPU_PIXELS, _GPU_PIXELS = 1 << 16, 1 << 21  # at a time: what fits the cache, and some 500 MB of a GPU's memory
-
-
-class Truth(Protocol):
-    """What scoring needs of a prepared data set (`benchmark.dataset.Prepared`)."""
-
-    @property
-    def ab_prior(self) -> NDArray[np.float64]:
-        """(313,): the training split's distribution over the bins."""
-        ...
+_NETWORKS = {"inception": "Inception", "alexnet": "AlexNet"}
 
 
 @dataclass(frozen=True)
@@ -37,27 +37,34 @@ class Scores:
 
 
 class Scorer:
-    """Scores outputs against truths, batch by batch; the batches' sizes and order change nothing but the order kept.
+    """Scores outputs against truths, batch by batch; how they are cut into batches changes nothing.
 
-    Memory grows by some 80 bytes per image.
+    Memory grows by some 80 bytes per image, by 3 KB more where the data set has a judge, and by 8 to 16 KB more where
+    Inception's weights are there. The truth's features under either are kept in `.features` beside the prepared
+    folders, and computed once.
     """
 
     def __init__(
         self,
         *,
         device: torch.device,
-        prepared: Truth | None = None,
+        prepared: "Prepared | None" = None,
         metrics: Sequence[str] | None = None,
+        split: str = "test",
+        chosen: Sequence[int] | None = None,
     ) -> None:
-        """Checks what can be had.
+        """Finds out what can be had, and loads the networks.
 
         Args:
             device: where the batches will be.
             prepared: the data set that the truths come from. Without it, what depends on it is n/a.
             metrics: names from `METRICS`; None for all.
+            split: of the data set.
+            chosen: which images of the split will come, as indices in their order; None for all in order.
 
         Raises:
             InputError: an unknown metric.
+            BenchError: a judge's file is damaged.
         """
         for name in metrics or ():
             if name not in METRICS:
@@ -65,11 +72,54 @@ class Scorer:
         self.device = device
         self.metrics = tuple(METRICS) if metrics is None else tuple(metrics)
         self._columns = {column for name in self.metrics for column in METRICS[name].columns}
-        self._bin_weights = None
-        if prepared is not None:
-            prior = torch.from_numpy(np.asarray(prepared.ab_prior, np.float64))
-            self._bin_weights = class_weights(prior, uniform=0.0).float().to(device)
         self._kept: dict[str, list[Tensor]] = {}
+        self._absent: dict[str, str] = {}  # metric → why it cannot be had
+        self._bin_weights = self._weigh_bins(prepared)
+        self._lpips = self._open_lpips()
+        reference = _reference(prepared, split) if prepared and chosen is None else None
+        self._sets: list[InceptionMetrics | JudgeMetrics] = [
+            *self._open_inception(reference),
+            *self._open_judge(prepared, split, chosen, reference),
+        ]
+
+    def _weigh_bins(self, prepared: "Prepared | None") -> Tensor | None:
+        if prepared is None:
+            self._absent["auc_rebal"] = "no training split to weigh the bins by"
+            return None
+        return class_weights(torch.from_numpy(prepared.ab_prior), uniform=0.0).float().to(self.device)
+
+    def _open_lpips(self) -> Lpips | None:
+        if "lpips_alex" not in self.metrics:
+            return None
+        path = _weights("alexnet")
+        if path is None:
+            self._absent["lpips_alex"] = _missing("alexnet")
+        return Lpips(path, self.device) if path else None
+
+    def _open_inception(self, reference: Reference | None) -> list[InceptionMetrics]:
+        if not set(InceptionMetrics.names) & set(self.metrics):
+            return []
+        path = _weights("inception")
+        if path is None:
+            self._absent |= dict.fromkeys(InceptionMetrics.names, _missing("inception"))
+        return [InceptionMetrics(Inception(path, self.device), self.device, reference)] if path else []
+
+    def _open_judge(
+        self,
+        prepared: "Prepared | None",
+        split: str,
+        chosen: Sequence[int] | None,
+        reference: Reference | None,
+    ) -> list[JudgeMetrics]:
+        if not set(JudgeMetrics.names) & set(self.metrics):
+            return []
+        labels = prepared.labels(split) if prepared else None
+        judge = load_judge(prepared.meta.name, self.device) if prepared else None
+        if labels is None or judge is None:
+            reason = "the data set has no labels" if labels is None else "the data set has no judge"
+            self._absent |= dict.fromkeys(JudgeMetrics.names, reason)
+            return []
+        return [JudgeMetrics(judge, labels if chosen is None else labels[list(chosen)], self.device, reference)]
 
     @torch.inference_mode()
     def update(self, predicted: Tensor, target: Tensor, clipped: Tensor | None = None) -> None:
@@ -90,30 +140,67 @@ class Scorer:
             )
         with torch.autocast(self.device.type, enabled=False):
             for part in _pieces(predicted):
-                for column, values in measure(predicted[part], target[part], self._columns, self._bin_weights).items():
-                    self._kept.setdefault(column, []).append(values)
+                self._keep(measure(predicted[part], target[part], self._columns, self._bin_weights))
         if clipped is not None and "clipped" in self._columns:
-            self._kept.setdefault("clipped", []).append(100 * clipped.float().mean(dim=(1, 2)))
+            self._keep({"clipped": 100 * clipped.float().mean(dim=(1, 2))})
+        if self._lpips:
+            self._keep({"lpips_alex": self._lpips.distance(predicted, target)})
+        for group in self._sets:
+            group.update(predicted, target)
+
+    def _keep(self, columns: dict[str, Tensor]) -> None:
+        for column, values in columns.items():
+            self._kept.setdefault(column, []).append(values)
 
     def compute(self) -> Scores:
         """The scores of everything seen so far.
 
         Raises:
-            ValueError: nothing was scored.
+            ValueError: nothing was scored, or not the images that were announced.
         """
-        if not self._kept:
-            raise ValueError("nothing to score: no images were given")
+        groups = [group.compute() for group in self._sets]
         per_image = {column: torch.cat(parts).cpu().numpy() for column, parts in self._kept.items()}
-        values: dict[str, float | None] = {}
+        computed: dict[str, float] = {}
         notes: dict[str, str] = {}
+        for group in groups:
+            computed |= group.values
+            notes |= group.notes
+            per_image |= group.per_image
         for name in self.metrics:
             columns = METRICS[name].columns
-            values[name] = None
             if columns and all(column in per_image for column in columns):
-                values[name] = float(pooled(name, per_image))
-            else:
-                notes[name] = "n/a"
-        return Scores(values, per_image, notes)
+                computed[name] = float(pooled(name, per_image))
+        absent = {name: f"n/a ({self._reason(name)})" for name in self.metrics if name not in computed}
+        return Scores(
+            {name: computed.get(name) for name in self.metrics},
+            per_image,
+            {name: notes[name] for name in self.metrics if name in notes} | absent,
+        )
+
+    def _reason(self, name: str) -> str:
+        if name in self._absent:
+            return self._absent[name]
+        if not self._kept:
+            return "no images were scored"
+        if name == "clipped":
+            return "not known of finished images"
+        return f"images smaller than {pixels.SSIM_WINDOW}×{pixels.SSIM_WINDOW}"
+
+
+def _weights(name: str) -> Path | None:
+    try:
+        from benchmark import weights
+    except ImportError:
+        return None
+    return weights.path(name)
+
+
+def _missing(name: str) -> str:
+    return f"{_NETWORKS[name]} weights missing: bench weights fetch {name}"
+
+
+def _reference(prepared: "Prepared", split: str) -> Reference:
+    return Reference(prepared.folder.parent / ".features", prepared.sha256[split], len(prepared.ids(split)))
 
 
 def measure(

@@ -1,0 +1,39 @@
+"""LPIPS (Zhang et al. 2018), by its authors' package."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.metrics.features import exact_arithmetic
+from benchmark.metrics.pixels import planes
+
+
+class Lpips:
+    """LPIPS v0.1 with AlexNet and the linear heads that ship with the `lpips` package."""
+
+    def __init__(self, alexnet: Path, device: torch.device) -> None:
+        """Loads the network.
+
+        Args:
+            alexnet: torchvision's AlexNet weights (a state dict); the package itself would download them unchecked.
+            device: to run on.
+        """
+        import lpips
+
+        with torch.random.fork_rng(devices=[]):  # the trunk is built with random weights, then given these
+            network = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
+        _load_trunk(network.net, torch.load(alexnet, map_location="cpu", weights_only=True))
+        self._network = network.eval().to(device)
+
+    def distance(self, predicted: Tensor, target: Tensor) -> Tensor:
+        """Two batches (B, H, W, 3) uint8 to (B,) float32, not negative."""
+        with exact_arithmetic(predicted.device):
+            scaled = [planes(images).div_(127.5).sub_(1) for images in (predicted, target)]
+            return self._network(*scaled).flatten()
+
+
+def _load_trunk(trunk: nn.Module, state: dict[str, Tensor]) -> None:
+    """Gives the trunk, which has torchvision's layers under their numbers in five slices, torchvision's weights."""
+    ours = {name: state[f"features.{name.split('.', 1)[1]}"] for name in trunk.state_dict()}
+    trunk.load_state_dict(ours)
