@@ -70,7 +70,9 @@ def print_inventory(found: dict[str, list[dict[str, Any]]], console: Console | N
         "weights": [(row["name"], "ready" if row["ready"] else "missing", "") for row in found["weights"]],
     }
     for title, lines in rows.items():
-        table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2))
+        table = Table(
+            title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2)
+        )
         for line in lines:
             table.add_row(*line)
         console.print(table, highlight=False)

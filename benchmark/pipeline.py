@@ -30,7 +30,12 @@ from benchmark.results import Result, ResultError, Run, provenance, read_result,
 from benchmark.trainer import Outcome, Trainer, exclusive, make_deterministic, write_history
 from benchmark.workspace import Workspace
 
-MODEL_FILE, RECORD_FILE, HISTORY_FILE, PICTURE_FILE = "model.safetensors", "training.json", "history.csv", "examples.png"
+MODEL_FILE, RECORD_FILE, HISTORY_FILE, PICTURE_FILE = (
+    "model.safetensors",
+    "training.json",
+    "history.csv",
+    "examples.png",
+)
 PICTURE_IMAGES = 8
 
 
@@ -59,7 +64,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise BenchError(f"--device {name}: {str(error).splitlines()[0]}; use auto, cpu or a device that is there") from None
+        raise BenchError(
+            f"--device {name}: {str(error).splitlines()[0]}; use auto, cpu or a device that is there"
+        ) from None
     return device
 
 
@@ -160,9 +167,7 @@ def _train(cell: Cell, prepared: Prepared, key: str, parents: dict[str, Path], c
     remove_checkpoints(run_folder)
 
 
-def _fit(
-    method: Method, cell: Cell, prepared: Prepared, key: str, folder: Path, context: Context
-) -> Outcome:
+def _fit(method: Method, cell: Cell, prepared: Prepared, key: str, folder: Path, context: Context) -> Outcome:
     training, device = cell.training, context.device
     images = prepared.images("train")
     batches = Batches(images, training.batch_size, seed=cell.seed, device=device, flip=training.flip)
@@ -318,10 +323,14 @@ def _write_unless_same(root: Path, path: Path, result: Result, per_image: dict[s
         before = read_result(path)
     except ResultError:
         before = None
-    if before and (before.metrics, before.notes) == (result.metrics, result.notes) and (
-        before.provenance.code_hash == result.provenance.code_hash
-        and before.provenance.config == result.provenance.config
-        and before.provenance.data_sha256 == result.provenance.data_sha256
+    if (
+        before
+        and (before.metrics, before.notes) == (result.metrics, result.notes)
+        and (
+            before.provenance.code_hash == result.provenance.code_hash
+            and before.provenance.config == result.provenance.config
+            and before.provenance.data_sha256 == result.provenance.data_sha256
+        )
     ):
         return path
     return write_result(root, result, per_image)
@@ -351,4 +360,3 @@ def run_cell(cell: Cell, context: Context) -> tuple[Path, Path]:
     prepare_data(cell, context)
     folder = train_cell(cell, context)
     return evaluate_cell(cell, context), folder
-

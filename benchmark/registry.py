@@ -33,7 +33,7 @@ def room_folder(kind: Kind) -> Path:
     spec = find_spec(ROOMS[kind])
     if spec is None or not spec.submodule_search_locations:
         raise BenchError(f"the package {ROOMS[kind]} is not installed; run: pip install -e .")
-    return Path(next(iter(spec.submodule_search_locations)))
+    return Path(next(iter(spec.submodule_search_locations))).resolve()
 
 
 @cache

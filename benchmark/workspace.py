@@ -30,12 +30,16 @@ class Workspace:
 
     def data(self, cell: Cell) -> Path:
         """Folder of the prepared arrays."""
-        changed = {key: value for key, value in cell.overrides.items() if key.removeprefix("data.") in cell.data_settings}
+        changed = {
+            key: value for key, value in cell.overrides.items() if key.removeprefix("data.") in cell.data_settings
+        }
         return self.root / "data" / f"{cell.data}-{cell.preset}{_suffix(changed)}"
 
     def model(self, cell: Cell) -> Path:
         """Folder of the finished model; one of its own for a run with overrides."""
-        return self.root / "models" / cell.data / cell.preset / cell.method / f"seed{cell.seed}{_suffix(cell.overrides)}"
+        return (
+            self.root / "models" / cell.data / cell.preset / cell.method / f"seed{cell.seed}{_suffix(cell.overrides)}"
+        )
 
     def run(self, cell: Cell, key: str) -> Path:
         """Folder of the work in progress under this training key."""
