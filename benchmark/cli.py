@@ -226,6 +226,8 @@ def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: 
         click.echo(f"{'out of date' if check else 'written'}: {path}", err=True)
     if as_json:
         click.echo(tables.as_json(built.tables))
+    for table in [] if as_json or check else built.tables:
+        tables.print_table(table)
     if check and built.stale:
         raise BenchError("tables differ from the results; run: bench leaderboard, and commit what it writes")
 
