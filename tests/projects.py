@@ -1,0 +1,75 @@
+"""A tiny project of its own for tests that run the command line: seconds per cell."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+TINY: dict[str, Any] = {
+    "suite": {"preset": "tiny", "data": ["sample"], "methods": ["gray", "l2", "cgan"], "seeds": [0]},
+    "entries": {"gray": {}, "l2": {}, "cgan": {}},
+    "presets": {
+        "tiny": {
+            "training": {"default": {"steps": 6, "batch_size": 4, "log_every": 2, "validate_every": 3}},
+            "data": {"sample": {"image_size": 16, "train_count": 24, "test_count": 12}},
+            "methods": {
+                "l2": {"base_channels": 4},
+                "cgan": {"base_channels": 4, "discriminator_channels": 4, "pretrain_share": 0.5},
+            },
+        }
+    },
+}
+
+
+def make_project(folder: Path, params: Mapping[str, Any] = TINY) -> Path:
+    """A project folder with nothing but its parameters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(dict(params)))
+    return folder
+
+
+def copy_code(folder: Path) -> dict[str, str]:
+    """Copies the code and the pipeline into a project; returns the environment in which that copy is what runs.
+
+    The copy finds its own plug-in rooms through links, as nothing is installed for it.
+    """
+    ignore = shutil.ignore_patterns("__pycache__")
+    for room in ("benchmark", "methods", "datasets"):
+        shutil.copytree(REPOSITORY / room, folder / room, ignore=ignore)
+    for room in ("methods", "datasets"):
+        (folder / "benchmark" / room).symlink_to(f"../{room}")
+    shutil.copy(REPOSITORY / "dvc.yaml", folder)
+    (folder / ".dvc").mkdir()
+    shutil.copy(REPOSITORY / ".dvc" / "config", folder / ".dvc")
+    ignored = (REPOSITORY / ".dvcignore").read_text() + "/benchmark/methods\n/benchmark/datasets\n"
+    (folder / ".dvcignore").write_text(ignored)
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PYTHONPATH": str(folder), "PATH": path}
+
+
+def one_thread(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """An environment in which torch uses one thread: sums are the same bits only for the same number of threads."""
+    return {**env, "OMP_NUM_THREADS": "1"}
+
+
+def bench(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """Runs `bench` as a user would, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "benchmark", *arguments],
+        cwd=cwd,
+        env=one_thread(os.environ if env is None else env),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

@@ -1,0 +1,93 @@
+"""DVC runs the suite in a project of its own, does nothing twice, and reruns just what a change concerns."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from projects import TINY, copy_code, make_project
+
+pytestmark = pytest.mark.pipeline
+
+
+def dvc(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=cwd,
+        env={**env, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout + done.stderr
+
+
+def stages_run(output: str) -> set[str]:
+    """The stages that DVC ran, not those it found unchanged."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+def test_repro_runs_all_then_nothing_then_what_changed(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", {**TINY, "suite": {**TINY["suite"], "methods": ["gray", "l2"]}})
+    env = copy_code(project)
+    cells = {f"{stage}@{method}-sample-0" for stage in ("train", "evaluate") for method in ("gray", "l2")}
+    assert stages_run(dvc("repro", cwd=project, env=env)) == {
+        "fingerprint",
+        "prepare@sample",
+        "leaderboard@sample",
+        *cells,
+    }
+    table = (project / "results/sample/tiny/leaderboard.md").read_text()
+    assert "`l2`" in table
+    assert "`gray`" in table
+    assert stages_run(dvc("repro", cwd=project, env=env)) == set()
+
+    # A comment moves nothing but the fingerprints' own stage.
+    adapter = project / "methods" / "l2.py"
+    adapter.write_text("# a comment\n" + adapter.read_text())
+    assert stages_run(dvc("repro", cwd=project, env=env)) == {"fingerprint"}
+
+    # A new adapter, copied from the template with another loss, trains alone.
+    text = adapter.read_text().replace('"l2"', '"l1"').replace("L2", "L1").replace("F.mse_loss", "F.l1_loss")
+    (project / "methods" / "l1.py").write_text(text)
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["entries"]["l1"] = {"base_channels": 4}
+    params["suite"]["methods"].append("l1")
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    assert stages_run(dvc("repro", cwd=project, env=env)) == {
+        "fingerprint",
+        "train@l1-sample-0",
+        "evaluate@l1-sample-0",
+        "leaderboard@sample",
+    }
+
+    # Editing that adapter reruns its cells, and the checkpoint key changes with it.
+    key = json.loads((project / "models/sample/tiny/l1/seed0/training.json").read_text())["key"]
+    (project / "methods" / "l1.py").write_text(text.replace("F.l1_loss", "F.smooth_l1_loss"))
+    assert stages_run(dvc("repro", "leaderboard@sample", cwd=project, env=env)) == {
+        "fingerprint",
+        "train@l1-sample-0",
+        "evaluate@l1-sample-0",
+        "leaderboard@sample",
+    }
+    assert json.loads((project / "models/sample/tiny/l1/seed0/training.json").read_text())["key"] != key
+
+
+def test_the_committed_pipeline_is_valid() -> None:
+    repository = Path(__file__).resolve().parents[1]
+    listed = subprocess.run(
+        [sys.executable, "-m", "dvc", "stage", "list", "--name-only"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    suite = yaml.safe_load((repository / "params.yaml").read_text())["suite"]
+    for data in suite["data"]:
+        assert f"leaderboard@{data}" in listed
+        for method in suite["methods"]:
+            assert f"train@{method}-{data}-{suite['seeds'][0]}" in listed
