@@ -324,16 +324,37 @@ def places(name: str, root: Path | None) -> list[Path]:
     Raises:
         InputError: the root is not there.
     """
-    downloads = [] if root else [download_folder(name)]
-    root = root or (Path(os.environ["BENCH_DATA"]) if os.environ.get("BENCH_DATA") else None)
+    common = _common_root(root)
+    root = root or common
     if root is None:
-        return downloads
+        return [download_folder(name)]
     root = root.expanduser()
     if not root.exists():
         raise InputError(f"{root} does not exist; give --root (or BENCH_DATA) the folder that holds {name}")
-    return [root] if root.is_file() else [root, root / name, *downloads]
+    if root.is_file():
+        return [root]
+    return [root, root / name, *([download_folder(name)] if common else [])]
+
+
+def own_places(name: str, root: Path | None) -> list[Path]:
+    """The places among `places` that hold this data set alone, best first: there, any image belongs to it.
+
+    `BENCH_DATA` itself is none, for other data sets may lie beside.
+    """
+    return [place for place in reversed(places(name, root)) if place != _common_root(root)]
+
+
+def _common_root(root: Path | None) -> Path | None:
+    """`BENCH_DATA`, if the user gave no other root."""
+    given = os.environ.get("BENCH_DATA")
+    return Path(given).expanduser() if given and root in (None, Path(given)) else None
 
 
 def download_folder(name: str) -> Path:
     """Where `bench data fetch` puts originals when no root is given."""
-    return Path("data/downloads") / name
+    from benchmark.config import find_root
+
+    try:
+        return find_root() / "data" / "downloads" / name
+    except InputError:  # used as a library, outside a project
+        return Path("data", "downloads", name)

@@ -8,12 +8,13 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from benchmark.errors import BenchError, InputError
+from benchmark.errors import BenchError, InputError, unknown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -37,25 +38,53 @@ class Remote:
     by_hand: str | None = None  # a page where a person can get it, where the host often refuses programs
 
     def fetch(self, folder: Path, mirror: str | None = None) -> Path:
-        """Downloads into `folder`; see `download`."""
+        """Downloads into `folder`; see `download`. A mirror that lacks the official path is asked for the bare name."""
         target = folder / self.file
         try:
-            download(
-                self.url,
-                target,
-                sha256=self.sha256,
-                md5=self.md5,
-                size=self.size,
-                label=self.file,
-                mirror=mirror,
-            )
+            try:
+                return self._download(self.url, target, mirror)
+            except NotFoundError:
+                if mirror is None:
+                    raise
+                return self._download(f"https://host/{self.file}", target, mirror)
+        except InputError:
+            raise
         except BenchError as error:
-            if self.by_hand is None or isinstance(error, InputError):
-                raise
-            raise BenchError(
-                f"{error}; or get {self.file} by hand from {self.by_hand} and put it at {target}"
-            ) from None
-        return target
+            hint = f"; or get it by hand from {self.by_hand} and put it at {target}" if self.by_hand else ""
+            raise BenchError(f"{error}{hint}") from None
+
+    def _download(self, url: str, target: Path, mirror: str | None) -> Path:
+        expected = {"sha256": self.sha256, "md5": self.md5}
+        return download(url, target, **expected, size=self.size, label=self.file, mirror=mirror)
+
+
+class NotFoundError(BenchError):
+    """The server has no such file."""
+
+
+def fetch(
+    remotes: Sequence[Remote], folder: Path, *, mirror: str | None = None, only: Sequence[str] = ()
+) -> list[Path]:
+    """Downloads files of a data set, in their order; those that are there and intact are left alone.
+
+    Args:
+        remotes: the files.
+        folder: where they shall be.
+        mirror: see `download`.
+        only: names of files to take; none: all.
+
+    Returns:
+        Where the files are.
+
+    Raises:
+        InputError: an unknown name in `only`.
+        BenchError: see `download`.
+    """
+    names = [remote.file for remote in remotes]
+    for name in only:
+        if name not in names:
+            raise unknown("file", name, names)
+    return [remote.fetch(folder, mirror) for remote in remotes if not only or remote.file in only]
 
 
 def download(
@@ -160,7 +189,8 @@ def _fetch_all(url: str, part: Path, size: int | None, checked: bool, bar: "Bar"
             reason = "the connection was cut"
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code != 429:
-                raise BenchError(f"{url}: the server answers {error.code} {error.reason}") from None
+                kind = NotFoundError if error.code in (404, 410) else BenchError
+                raise kind(f"{url}: the server answers {error.code} {error.reason}") from None
             reason = f"the server answers {error.code} {error.reason}"
         except _CUT as error:
             reason = str(getattr(error, "reason", "") or error) or type(error).__name__

@@ -515,8 +515,9 @@ def decoder_versions() -> dict[str, str | None]:
     import PIL
     from PIL import features
 
-    jpeg = "libjpeg-turbo" if features.check_feature("libjpeg_turbo") else "libjpeg"
-    return {"pillow": PIL.__version__, jpeg: features.version("jpg"), "webp": features.version("webp")}
+    turbo = features.version("libjpeg_turbo")
+    jpeg = {"libjpeg-turbo": turbo} if turbo else {"libjpeg": features.version("jpg")}
+    return {"pillow": PIL.__version__, **jpeg, "libwebp": features.version("webp"), "numpy": np.__version__}
 
 
 def _no_room(folder: Path, reason: str) -> BenchError:

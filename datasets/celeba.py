@@ -3,7 +3,8 @@
 Z. Liu, P. Luo, X. Wang, X. Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015. Official:
 https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, which leads to a Google Drive folder: `img_align_celeba.zip` (1.4 GB,
 MD5 00d2c5bc6d35e252742224ab0c1e8fcb) and `list_eval_partition.txt` (MD5 d32c9cbf5e040fd4025c592c306e6668).
-Non-commercial research only, no redistribution. The host's daily quota often refuses programs; a browser, logged in, fares better.
+Non-commercial research only, no redistribution. The host's daily quota often refuses programs; a browser, logged in,
+fares better.
 
 Split: the official partition, 162,770 / 19,867 / 19,962. It goes by number, so the partition file is not needed where
 all images are there. A part of the images that lacks some split is split by hash instead, and meta.json says so.
@@ -18,7 +19,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from benchmark.archives import Found, places
+from benchmark.archives import Found, own_places, places
 from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
 from benchmark.download import Remote
 from benchmark.errors import BenchError
@@ -70,7 +71,7 @@ class Celeba(Dataset):
         for place in looked:
             if found := images_named(place, "img_align_celeba"):
                 return self._listing(found, place)
-        for place in reversed(looked):
+        for place in own_places(self.name, self.root):
             if found := images_of(place):
                 return self._listing(found, place)
         raise MissingDataError(

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from benchmark.archives import Found, places
+from benchmark.archives import Found, own_places, places
 from benchmark.dataset import Dataset, DatasetConfig, Listing, MissingDataError
 from benchmark.download import Remote
 
@@ -64,7 +64,7 @@ class Coco(Dataset):
                 return self._official(train, test)
             if one := train or test:
                 return self._one_collection(one, "train2017" if train else "val2017")
-        for place in reversed(looked):
+        for place in own_places(self.name, self.root):
             if found := images_of(place):
                 return self._one_collection(found, place.name)
         raise MissingDataError(

@@ -1,0 +1,140 @@
+"""`bench data show`: what a data set is, what was prepared of it, a contact sheet and a histogram of its colors."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from benchmark.dataset import SPLITS, Dataset, Prepared
+from benchmark.prepare import count_colors
+
+_SHEET_COLUMNS, _SHEET_ROWS = 12, 3  # per split
+_THUMBNAIL, _MARGIN, _TITLE = 96, 4, 24  # pixels
+_HISTOGRAM_IMAGES = 5000
+_AB_RANGE = 110  # Lab units: sRGB reaches from -108 to 99
+
+
+def about(dataset: type[Dataset]) -> list[tuple[str, str]]:
+    """What is known of a data set before anything is on the disk: (heading, text) pairs."""
+    lines = [("title", dataset.title), ("licence", dataset.licence)]
+    lines += [("homepage", dataset.homepage)] if dataset.homepage else []
+    lines += [("note", dataset.note)] if dataset.note else []
+    for remote in dataset.remotes:
+        size = f"{remote.size:,} bytes" if remote.size else "size unknown"
+        checksum = f"SHA-256 {remote.sha256}" if remote.sha256 else f"MD5 {remote.md5}" if remote.md5 else "no checksum"
+        lines.append((remote.file, f"{remote.url} ({size}, {checksum})"))
+    return lines
+
+
+def about_prepared(prepared: Prepared) -> list[tuple[str, str]]:
+    """What is known of a prepared data set: (heading, text) pairs."""
+    meta = prepared.meta
+    lines = [
+        ("folder", f"{prepared.folder} ({disk_use(prepared.folder):,} bytes)"),
+        ("originals", meta.layout),
+        ("images", f"{meta.image_size}×{meta.image_size} uint8; {meta.rule}"),
+        ("decoder", ", ".join(f"{name} {version}" for name, version in meta.decoder.items() if version)),
+    ]
+    for split in SPLITS:
+        of_split = meta.splits[split]
+        left_out = [f"{len(of_split.left_out.grayscale):,} grayscale photographs left out"]
+        if of_split.left_out.corrupt:
+            left_out.append(f"{len(of_split.left_out.corrupt):,} unreadable files left out")
+        lines.append((split, f"{of_split.images:,} images; {', '.join(left_out)}; SHA-256 {of_split.sha256}"))
+        lines += [(f"  {name}", reason) for name, reason in of_split.left_out.corrupt.items()]
+    if meta.classes:
+        names = [*meta.classes[:20], *(["…"] if len(meta.classes) > 20 else [])]
+        lines.append(("classes", f"{len(meta.classes):,}: {', '.join(names)}"))
+    occupied = int((prepared.ab_prior > 0).sum())
+    a, b = prepared.mean_ab
+    lines.append(("color", f"mean a {a:.2f}, b {b:.2f} (Lab units); {occupied} of 313 bins occur in train"))
+    return lines
+
+
+def disk_use(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def contact_sheet(prepared: Prepared, path: Path) -> Path:
+    """Writes a PNG with photographs of every split, evenly spaced over it, under the split's name and size."""
+    step = _THUMBNAIL + _MARGIN
+    width = _MARGIN + _SHEET_COLUMNS * step
+    block = _TITLE + _SHEET_ROWS * step
+    sheet = Image.new("RGB", (width, len(SPLITS) * block + _MARGIN), "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, split in enumerate(SPLITS):
+        images = prepared.images(split)
+        draw.text((_MARGIN, row * block + _MARGIN), f"{split}: {len(images):,} images", fill="black", font_size=14)
+        for place, index in enumerate(_evenly(len(images), _SHEET_COLUMNS * _SHEET_ROWS)):
+            thumbnail = Image.fromarray(images[index]).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BICUBIC)
+            down, across = divmod(place, _SHEET_COLUMNS)
+            sheet.paste(thumbnail, (_MARGIN + across * step, row * block + _TITLE + down * step))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+    return path
+
+
+def _evenly(count: int, wanted: int) -> NDArray[np.int64]:
+    """At most `wanted` indices, evenly over [0, count)."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
+
+
+def chroma_density(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """How often each color occurs.
+
+    Args:
+        images: (N, S, S, 3) uint8.
+
+    Returns:
+        (2R, 2R) float64 with R = 110: the share of pixels per square Lab unit, row = b + R, column = a + R. Sums to 1.
+    """
+    import torch
+
+    from benchmark.color import rgb_to_lab
+
+    counts = count_colors(images)
+    colors = np.flatnonzero(counts)
+    edges = np.arange(-_AB_RANGE, _AB_RANGE + 1)
+    density = np.zeros((2 * _AB_RANGE, 2 * _AB_RANGE))
+    for part in np.array_split(colors, max(1, len(colors) >> 18)):
+        rgb = np.stack([part >> 16, part >> 8 & 255, part & 255], axis=-1).astype(np.uint8)
+        a, b = rgb_to_lab(torch.from_numpy(rgb)[None, None])[1][0, :, 0].numpy()
+        density += np.histogram2d(b, a, bins=(edges, edges), weights=counts[part])[0]
+    return density / density.sum()
+
+
+def chroma_histogram(prepared: Prepared, path: Path) -> Path:
+    """Writes a PNG of the training split's colors in the ab plane, on a logarithmic scale.
+
+    Of splits with more than 5,000 images, 5,000 evenly spaced ones are counted.
+    """
+    import torch
+    from matplotlib.figure import Figure
+
+    from benchmark.color import lab_to_rgb
+
+    images = prepared.images("train")
+    density = chroma_density(images[_evenly(len(images), _HISTOGRAM_IMAGES)])
+    axis = torch.arange(-_AB_RANGE, _AB_RANGE, dtype=torch.float32) + 0.5
+    ab = torch.stack(torch.meshgrid(axis, axis, indexing="xy"))[None]  # (1, 2, 2R, 2R)
+    hues = lab_to_rgb(torch.full_like(ab[:, :1], 65.0), ab)[0][0].numpy() / 255
+    with np.errstate(divide="ignore"):
+        strength = np.clip((np.log10(density) + 7) / 5, 0, 1)[..., None]  # from 1e-7 to 1e-2 of all pixels
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.subplots()
+    extent = (-_AB_RANGE, _AB_RANGE, -_AB_RANGE, _AB_RANGE)
+    axes.imshow(1 - strength * (1 - hues), origin="lower", extent=extent)
+    axes.axhline(0, color="0.7", linewidth=0.5)
+    axes.axvline(0, color="0.7", linewidth=0.5)
+    axes.plot(*prepared.mean_ab, "k+", label="mean")
+    axes.set(
+        xlabel="a (green – red)",
+        ylabel="b (blue – yellow)",
+        title=f"{prepared.meta.name}: colors of the training split",
+    )
+    axes.legend(loc="lower right", frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    return path
