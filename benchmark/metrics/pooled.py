@@ -7,20 +7,19 @@ images again and again and asks for the value of each draw: the means change, th
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.metrics import METRICS
 
 PSNR_CAP = 100.0  # dB, of an exact match
 
 
-def psnr_of(mse: NDArray[np.floating]) -> NDArray[np.float64]:
+def psnr_of(mse: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio in dB of mean squared errors on the 0–255 scale; at most 100, which 0 gets."""
     with np.errstate(divide="ignore"):
         return np.minimum(10 * np.log10(255.0**2 / np.asarray(mse, np.float64)), PSNR_CAP)
 
 
-def moments(name: str, per_image: Mapping[str, NDArray[np.floating]]) -> list[NDArray[np.float64]]:
+def moments(name: str, per_image: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """The per-image quantities whose means decide a metric.
 
     Args:
@@ -42,7 +41,7 @@ def moments(name: str, per_image: Mapping[str, NDArray[np.floating]]) -> list[ND
     return columns
 
 
-def from_means(name: str, means: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def from_means(name: str, means: Sequence[np.ndarray]) -> np.ndarray:
     """The value of a metric from the means of its `moments`; any shape, the same for all."""
     if name == "psnr_pooled":
         return psnr_of(means[0])
@@ -53,9 +52,7 @@ def from_means(name: str, means: Sequence[NDArray[np.float64]]) -> NDArray[np.fl
     return means[0]
 
 
-def pooled(
-    name: str, per_image: Mapping[str, NDArray[np.floating]], weights: NDArray[np.floating] | None = None
-) -> NDArray[np.float64]:
+def pooled(name: str, per_image: Mapping[str, np.ndarray], weights: np.ndarray | None = None) -> np.ndarray:
     """The value of a metric over a set of images.
 
     Args:
