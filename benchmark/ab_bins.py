@@ -178,7 +178,7 @@ def _encode(ab: Tensor, k: int, sigma: float | None) -> tuple[Tensor, Tensor]:
     a, b = ab.detach().float().clamp(-_RANGE, _RANGE).transpose(0, 1).reshape(2, -1)
     indices = torch.empty(k, len(a), dtype=torch.int64, device=ab.device)
     weights = torch.empty(k if sigma else 0, len(a), dtype=torch.float32, device=ab.device)
-    size = len(a) if ab.is_cuda else _CHUNK
+    size = _CHUNK if ab.device.type == "cpu" else len(a)
     inference = torch.is_inference_mode_enabled()  # a setting that other threads do not inherit
 
     def work(start: int) -> None:
@@ -201,22 +201,27 @@ def _encode(ab: Tensor, k: int, sigma: float | None) -> tuple[Tensor, Tensor]:
 def _find_nearest(table: "_Table", a: Tensor, b: Tensor, out: Tensor) -> None:
     """Writes the k nearest bins of n pixels to `out` (k, n)."""
     # Shifted only after rounding down: -1e-7 + 128 is 128, the wrong cell.
-    row, column = ((v / _EDGES[-1]).floor_().clamp_(max=_CELLS // 2 - 1).add_(_CELLS // 2) for v in (a, b))
+    row, column = torch.stack([a, b]).div_(_EDGES[-1]).floor_().clamp_(max=_CELLS // 2 - 1).add_(_CELLS // 2)
     cell = row.mul_(_CELLS).add_(column).int()
+    if a.device.type != "cpu":  # plenty of arithmetic there, but nothing may wait for a count of contested pixels
+        out.copy_(_by_sorting(table.candidates[cell], a, b, len(out)))
+        return
     for place, bins in zip(out, table.bins, strict=True):
         torch.index_select(bins, 0, cell, out=place)
-    slope_a, slope_b, offset = (line.index_select(0, cell) for line in table.duel)
-    rival_wins = slope_a.mul_(a.double()).addcmul_(slope_b, b.double()).add_(offset) >= 0
-    out[-1].add_(table.step.index_select(0, cell).mul_(rival_wins))
-    crossing = table.crossing.index_select(0, cell)
-    hard = (crossing >= 0).nonzero().squeeze(1)
-    if len(hard):
-        out[:, hard] = _by_sorting(table.candidates[crossing[hard]], a[hard], b[hard], len(out))
+    contested = table.is_contested.index_select(0, cell).nonzero().squeeze(1)
+    if len(contested):
+        cell, a, b = (t.index_select(0, contested) for t in (cell, a, b))
+        slope_a, slope_b, offset = (line.index_select(0, cell) for line in table.duel)
+        rival_wins = slope_a.mul_(a).addcmul_(slope_b, b.double()).add_(offset) >= 0
+        out[-1].index_add_(0, contested, table.step.index_select(0, cell).mul_(rival_wins))
+        hard = table.is_hard.index_select(0, cell).nonzero().squeeze(1)
+        out[:, contested[hard]] = _by_sorting(table.candidates[cell[hard]], a[hard], b[hard], len(out))
 
 
 def _by_sorting(candidates: Tensor, a: Tensor, b: Tensor, k: int) -> Tensor:
     """The k nearest (k, n) of each pixel's candidates (n, M), which stand highest first, then BINS for none."""
     # In float64 the squared differences of float32 numbers are exact, and so are ties; the sort is stable.
+    candidates = candidates.long()
     points = F.pad(centers(str(a.device)).double(), (0, 0, 0, 1), value=torch.inf)[candidates]  # (n, M, 2)
     squared = (points[..., 0] - a[:, None]).square() + (points[..., 1] - b[:, None]).square()
     return candidates.gather(1, squared.sort(dim=1, stable=True).indices[:, :k]).T
@@ -237,8 +242,9 @@ class _Table(NamedTuple):
     bins: Tensor  # (k, cells) int64: the k nearest; the last of them may have a rival
     duel: Tensor  # (3, cells) float64 s_a, s_b, s_0: the rival is the nearer one where s_a·a + s_b·b + s_0 ≥ 0
     step: Tensor  # (cells,) int64: index of the rival - index of the last
-    crossing: Tensor  # (cells,) int64: row of `candidates` where more than two bins compete, else -1
-    candidates: Tensor  # (rows, M) int64: every bin that can be among the k nearest, highest first, then BINS
+    is_contested: Tensor  # (cells,) bool: more bins compete than places are left
+    is_hard: Tensor  # (cells,) bool: and more than two of them for the last place, so that `duel` does not tell
+    candidates: Tensor  # (cells, M) int16: every bin that can be among the k nearest, highest first, then BINS
 
 
 @lru_cache(maxsize=16)
@@ -254,11 +260,10 @@ def _table(k: int, device: str) -> _Table:
     slopes = 2 * (points[rival] - points[last])  # d²(last) - d²(rival) = slopes · (a, b) + |last|² - |rival|²
     offset = points[last].square().sum(1) - points[rival].square().sum(1)
     duel = torch.stack([slopes[:, 0] * is_duel, slopes[:, 1] * is_duel, torch.where(is_duel, offset, -1.0)])
-    is_crossing = (possible > k) & ~is_duel
-    crossing = torch.where(is_crossing, is_crossing.cumsum(0) - 1, -1)
-    candidates = torch.where(standing > _OUT, near, -1)[is_crossing].sort(dim=1, descending=True).values
-    candidates = torch.where(candidates < 0, BINS, candidates)
-    return _Table(*(t.contiguous().to(device) for t in (bins[:, :k].T, duel, rival - last, crossing, candidates)))
+    candidates = torch.where(standing > _OUT, near, -1).sort(dim=1, descending=True).values
+    candidates = torch.where(candidates < 0, BINS, candidates).short()
+    tables = (bins[:, :k].T, duel, rival - last, possible > k, (possible > k) & ~is_duel, candidates)
+    return _Table(*(table.contiguous().to(device) for table in tables))
 
 
 def _standings(k: int) -> tuple[Tensor, Tensor]:

@@ -111,6 +111,16 @@ def test_many_pixels_go_through_threads_unchanged(photo_ab: Tensor) -> None:
     assert torch.equal(dense(targets)[8], dense(ab_bins.soft_encode(photo_ab))[0])
 
 
+def test_the_way_of_other_devices_finds_the_same_bins() -> None:
+    points = POINTS["everywhere"](torch.Generator().manual_seed(2))
+    candidates = ab_bins._table(5, "cpu").candidates
+    cell = ((points * 2).floor() + 256) @ torch.tensor([512.0, 1.0])
+    found = ab_bins._by_sorting(candidates[cell.long()], points[:, 0], points[:, 1], 5)
+    assert torch.equal(found.T.sort(1).values, brute_force(points, 5).sort(1).values)
+    targets = ab_bins.soft_encode(torch.empty(2, 2, 4, 3, device="meta"))  # no count of pixels is waited for
+    assert targets.indices.shape == (2, 5, 4, 3)
+
+
 def test_colors_beyond_the_table_count_as_its_edge() -> None:
     far = torch.tensor([[500.0, 0.0], [0.0, -1e6]])
     edge = torch.tensor([[128.0, 0.0], [0.0, -128.0]])
