@@ -11,6 +11,7 @@ from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
     from benchmark.config import Cell
+    from benchmark.dataset import Dataset
     from benchmark.pipeline import Context
 
 
@@ -182,22 +183,99 @@ def data() -> None:
     """Data sets: list, fetch, prepare, verify, show."""
 
 
-@data.command(name="prepare")
-@click.argument("name")
-@click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's.")
-@machine_options
-def data_prepare(name: str, preset: str | None, **machine: Any) -> None:
-    """Decode, resize and crop data set NAME (or folder:/path) once into arrays of bytes."""
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name a prepared data set; given to the command as options of `resolve_data`."""
+    options = [
+        click.argument("name"),
+        click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's."),
+        click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting."),
+        click.option(
+            "--root",
+            type=click.Path(path_type=Path),
+            envvar="BENCH_DATA",
+            help="Where data sets are kept already (or BENCH_DATA).",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def resolve_data(
+    name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None
+) -> "tuple[Dataset, Path, str]":
+    """The data set that the options mean, the folder of its prepared arrays, and its name."""
     from benchmark.config import find_root, read_params
+    from benchmark.workspace import Workspace
 
     first = next(iter(read_params(find_root()).entries))  # any method: preparation knows none
-    cell, params = resolve_cell(first, name, preset, 0, ())
-    context = make_context(params, **machine)
-    from benchmark.pipeline import prepare_data
+    cell, _ = resolve_cell(first, name, preset, 0, assignments)
+    return cell.dataset_class(cell.data_config, cell.data_path or root), Workspace(find_root()).data(cell), cell.data
 
-    prepared = prepare_data(cell, context)
-    counts = ", ".join(f"{split} {meta.images}" for split, meta in prepared.meta.splits.items())
-    click.echo(f"{prepared.folder}: {counts}")
+
+@data.command(name="list")
+@click.option("--root", type=click.Path(path_type=Path), envvar="BENCH_DATA", help="Where data sets are kept already.")
+def data_list(root: Path | None) -> None:
+    """What data sets there are, whether their originals are here, and what is prepared."""
+    from benchmark.show import print_data_sets
+
+    print_data_sets(root)
+
+
+@data.command(name="fetch")
+@click.argument("name")
+@click.argument("files", nargs=-1)
+@click.option("--root", type=click.Path(path_type=Path), envvar="BENCH_DATA", help="Where to; default: data/downloads.")
+@click.option("--mirror", metavar="URL", help="Takes the place of the official host.")
+def data_fetch(name: str, files: tuple[str, ...], root: Path | None, mirror: str | None) -> None:
+    """Download the official FILES (default: all) of data set NAME, or go on with a download that was cut."""
+    from benchmark.registry import load_dataset
+    from benchmark.show import fetch_data_set
+
+    for path in fetch_data_set(load_dataset(name), root, mirror, files):
+        click.echo(path)
+
+
+@data.command(name="prepare")
+@data_options
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; default: all cores.")
+@click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read, and record them.")
+def data_prepare(
+    name: str,
+    preset: str | None,
+    assignments: tuple[str, ...],
+    root: Path | None,
+    workers: int | None,
+    skip_corrupt: bool,
+) -> None:
+    """Decode, resize and crop data set NAME (or folder:/path) once into arrays of bytes."""
+    from benchmark.prepare import prepare, up_to_date
+
+    dataset, folder, title = resolve_data(name, preset, assignments, root)
+    done = up_to_date(dataset, folder, title)
+    prepared = done or prepare(dataset, folder, name=title, workers=workers, skip_corrupt=skip_corrupt)
+    click.echo(f"{'up to date: ' if done else ''}{prepared.summary()}")
+
+
+@data.command(name="verify")
+@data_options
+def data_verify(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None) -> None:
+    """Compare downloads with official checksums, prepared arrays with meta.json. Exit code 1 if any differs."""
+    from benchmark.show import verify_data_set
+
+    failed = verify_data_set(*resolve_data(name, preset, assignments, root))
+    sys.exit(1 if failed else 0)
+
+
+@data.command(name="show")
+@data_options
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures; default: runs/data/NAME-PRESET.")
+def data_show(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None, out: Path | None) -> None:
+    """What data set NAME is, what was prepared of it, a contact sheet and a histogram of its colors."""
+    from benchmark.show import show_data_set
+
+    dataset, folder, _ = resolve_data(name, preset, assignments, root)
+    show_data_set(dataset, folder, out or folder.parent.parent / "runs" / "data" / folder.name)
 
 
 # weights --------------------------------------------------------------------------------------------------------------

@@ -320,6 +320,14 @@ class Prepared:
             raise _damaged(self.folder, f"{PRIOR_FILE} is no distribution over 313 bins")
         return prior
 
+    def summary(self) -> str:
+        """One line: folder, counts, and what was left out."""
+        counts = ", ".join(f"{split} {self.meta.splits[split].images:,}" for split in SPLITS)
+        left_out = [self.meta.splits[split].left_out for split in SPLITS]
+        gray, corrupt = sum(len(lost.grayscale) for lost in left_out), sum(len(lost.corrupt) for lost in left_out)
+        unreadable = f", {corrupt:,} unreadable" if corrupt else ""
+        return f"{self.folder}: {counts} images; left out: {gray:,} grayscale{unreadable}"
+
     def info(self) -> "DataInfo":
         """What a method may know of it."""
         import torch

@@ -101,6 +101,11 @@ def prepare(
     return Prepared.open(folder)
 
 
+def up_to_date(dataset: Dataset, folder: Path, name: str | None = None) -> Prepared | None:
+    """What is prepared in a folder, if `prepare` would leave it as it is; else None."""
+    return _Job(dataset, folder, name or dataset.name, skip_corrupt=False).up_to_date()
+
+
 class _Job:
     """One preparation."""
 

@@ -1,18 +1,115 @@
 """`bench data show`: what a data set is, what was prepared of it, a contact sheet and a histogram of its colors."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from benchmark.dataset import SPLITS, Dataset, Prepared
-from benchmark.prepare import count_colors
+from benchmark import registry
+from benchmark.archives import download_folder, places
+from benchmark.config import find_root
+from benchmark.dataset import META_FILE, SPLITS, Dataset, MissingDataError, Prepared
+from benchmark.download import fetch, is_intact
+from benchmark.errors import BenchError, InputError
+from benchmark.prepare import count_colors, verify
 
+CONTACT_SHEET, HISTOGRAM = "contact_sheet.png", "chroma_histogram.png"
 _SHEET_COLUMNS, _SHEET_ROWS = 12, 3  # per split
 _THUMBNAIL, _MARGIN, _TITLE = 96, 4, 24  # pixels
 _HISTOGRAM_IMAGES = 5000
 _AB_RANGE = 110  # Lab units: sRGB reaches from -108 to 99
+
+
+def print_data_sets(root: Path | None) -> None:
+    """One line for each data set: where its originals are on this machine, what is prepared.
+
+    Args:
+        root: where the user keeps data sets, if not in `BENCH_DATA` or the downloads.
+    """
+    prepared = find_root() / "data"
+    rows = [("name", "originals", "prepared", "what it is")]
+    for name in registry.names("dataset"):
+        dataset = registry.load_dataset(name)
+        folders = [path.parent.name for path in sorted(prepared.glob(f"{name}-*/{META_FILE}"))]
+        rows.append((name, _originals(dataset, root), ", ".join(folders) or "–", dataset.title))
+    _print_columns(rows)
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Plain aligned text, never cut: for eyes as for grep."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _originals(dataset: type[Dataset], root: Path | None) -> str:
+    try:
+        dataset(dataset.Config(), root if dataset.remotes else None).fingerprint()
+    except MissingDataError:
+        return f"bench data fetch {dataset.name}" if dataset.remotes else "missing"
+    except InputError:  # a folder, whose path is not known
+        return "–"
+    except BenchError as error:
+        return str(error)
+    return "here"
+
+
+def fetch_data_set(dataset: type[Dataset], root: Path | None, mirror: str | None, files: Sequence[str]) -> list[Path]:
+    """Downloads official files, saying first how large they are.
+
+    Args:
+        dataset: whose files.
+        root: the folder to put them in; None: the downloads.
+        mirror: see `benchmark.download.download`.
+        files: names of the files; none: all.
+
+    Raises:
+        BenchError: nothing to download for this data set, or the download failed.
+    """
+    if not dataset.remotes:
+        raise BenchError(f"{dataset.name} has nothing to download; it is {dataset.title[0].lower()}{dataset.title[1:]}")
+    folder = root or download_folder(dataset.name)
+    wanted = [remote for remote in dataset.remotes if not files or remote.file in files]
+    size = sum(remote.size or 0 for remote in wanted)
+    names = ", ".join(remote.file for remote in wanted)
+    print(f"{dataset.name}: {names}, {size:,} bytes, to {folder}", file=sys.stderr)
+    return fetch(dataset.remotes, folder, mirror=mirror, only=files)
+
+
+def verify_data_set(dataset: Dataset, folder: Path, name: str) -> bool:
+    """Prints, for each official file that is here and each prepared array, whether its checksum is right.
+
+    Returns:
+        Whether anything was wrong, or nothing was there to check.
+    """
+    verdicts = {}
+    for place in places(dataset.name, dataset.root) if dataset.remotes else []:
+        for remote in dataset.remotes:
+            if (path := place / remote.file).is_file():
+                verdicts[str(path)] = is_intact(path, sha256=remote.sha256, md5=remote.md5, size=remote.size)
+    if folder.exists():
+        verdicts |= {str(folder / f"{split}.npy"): right for split, right in verify(Prepared.open(folder))}
+    for file, right in verdicts.items():
+        print(f"{'ok   ' if right else 'WRONG'} {file}")
+    if not verdicts:
+        print(f"{name}: nothing to verify: no official archive is here, and {folder} is not prepared")
+    return not verdicts or not all(verdicts.values())
+
+
+def show_data_set(dataset: Dataset, folder: Path, out: Path) -> None:
+    """Prints what is known of a data set and, if it is prepared, draws its pictures into `out`."""
+    lines = about(type(dataset))
+    if folder.exists():
+        prepared = Prepared.open(folder)
+        lines += about_prepared(prepared)
+        lines += [("contact sheet", str(contact_sheet(prepared, out / CONTACT_SHEET)))]
+        lines += [("histogram", str(chroma_histogram(prepared, out / HISTOGRAM)))]
+    else:
+        lines += [("prepared", f"not yet: bench data prepare {dataset.name}")]
+    _print_columns(lines)
 
 
 def about(dataset: type[Dataset]) -> list[tuple[str, str]]:
