@@ -56,6 +56,11 @@ class Estimate:
         count = len(self.seeds)
         return float(self.seeds.var(ddof=1) / count) if count > 1 else 0.0
 
+    def minus(self, other: "Estimate") -> "Estimate":
+        """The difference of two metrics of one method, which share their seeds and images."""
+        draws = None if self.draws is None or other.draws is None else self.draws - other.draws
+        return Estimate(self.seeds - other.seeds, draws, self.images)
+
     def interval(self, level: float = LEVEL) -> tuple[float, float] | None:
         """The bootstrap interval of the mean: seeds redrawn, then test images; None where neither spread is known.
 

@@ -256,7 +256,7 @@ def test_twice_the_same_bytes(suite: Path, tmp_path: Path) -> None:
 def test_check_writes_nothing(tmp_path: Path) -> None:
     write_suite(tmp_path)
     stale = build(tmp_path, check=True).stale
-    assert len(stale) == 5
+    assert len(stale) == 6
     assert not any(path.exists() for path in stale)
     build(tmp_path)
     assert build(tmp_path, check=True).stale == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.errors import InputError, unknown
 from benchmark.files import write_atomically
-from benchmark.leaderboard import render
+from benchmark.leaderboard import published, render
 from benchmark.leaderboard.collect import tables_in
 from benchmark.leaderboard.render import as_json, print_table
 from benchmark.leaderboard.table import Table, build_table
@@ -28,7 +28,7 @@ class Built:
 
 
 def build(results_root: Path, data: str | None = None, preset: str | None = None, check: bool = False) -> Built:
-    """Writes `leaderboard.{md,csv,tex,html}` beside the results, and the overview `README.md` at their root.
+    """Writes `leaderboard.{md,csv,tex,html}` beside the results, and `README.md` and `published.md` at their root.
 
     Args:
         results_root: the results folder.
@@ -50,7 +50,7 @@ def build(results_root: Path, data: str | None = None, preset: str | None = None
         tables.append(table)
         messages += [*table.left_out, *_missing(table)]
         contents |= {folder / f"leaderboard.{form}": text for form, text in _forms(table).items()}
-    contents[results_root / OVERVIEW] = _overview(results_root, contents)
+    contents |= _pages(results_root, contents)
     return Built(tables, messages, update_files(contents, check))
 
 
@@ -77,12 +77,12 @@ def _missing(table: Table) -> Iterable[str]:
         yield f"{table.data}/{table.preset}: {method} lacks seeds that other methods have: {lacks}"
 
 
-def _overview(root: Path, fresh: Mapping[Path, str]) -> str:
-    """The overview of every table, from the CSV files: those just made, and those of tables that were not asked for."""
+def _pages(root: Path, fresh: Mapping[Path, str]) -> dict[Path, str]:
+    """The pages that speak of every table, from the CSV files: those just made, and those that were not asked for."""
     lying = {path: path.read_text(encoding="utf-8") for path in root.glob("*/*/leaderboard.csv") if path not in fresh}
     texts = lying | {path: text for path, text in fresh.items() if path.suffix == ".csv"}
     lines = {path.parent: list(csv.DictReader(io.StringIO(texts[path]))) for path in sorted(texts)}
-    return render.overview(lines)
+    return {root / OVERVIEW: render.overview(lines), root / published.PAGE: published.page(lines)}
 
 
 def _read(path: Path) -> bytes | None:

@@ -272,19 +272,19 @@ def markdown(table: Table) -> str:
     return _render(
         "leaderboard.md.j2",
         table=table,
-        main=_markdown_grid(*main_grid(table, MARKDOWN)),
-        further=[_markdown_grid(*metric_grid(table, chunk, MARKDOWN)) for chunk in chunks],
-        ranks=_markdown_grid(*rank_grid(table, MARKDOWN)) if any(row.mean_rank for row in table.rows) else "",
-        cost=_markdown_grid(*cost_grid(table, MARKDOWN)),
+        main=markdown_grid(*main_grid(table, MARKDOWN)),
+        further=[markdown_grid(*metric_grid(table, chunk, MARKDOWN)) for chunk in chunks],
+        ranks=markdown_grid(*rank_grid(table, MARKDOWN)) if any(row.mean_rank for row in table.rows) else "",
+        cost=markdown_grid(*cost_grid(table, MARKDOWN)),
         caption=caption(table),
         footnotes=footnotes(table),
         commands=_commands(table),
     )
 
 
-def _markdown_grid(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A pipe table whose columns line up, so that it is read in an editor too. The first column is left-aligned."""
-    align = ["left", *["right"] * (len(heads) - 1)]
+def markdown_grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A pipe table whose columns line up, so that it is read in an editor too. The first `left` columns are text."""
+    align = ["left"] * left + ["right"] * (len(heads) - left)
     lines = [[text.replace("|", "\\|") for text in line] for line in lines]
     return tabulate(lines, heads, tablefmt="pipe", colalign=align if lines else None, disable_numparse=True)
 
@@ -438,7 +438,7 @@ def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
     metrics = [METRICS[name] for name in HEADLINE if any(line.get(name) for lines in tables.values() for line in lines)]
     heads = ["data, preset", "images", "methods", *map(head, metrics)]
     rows = [_overview_line(folder, lines, metrics) for folder, lines in tables.items()]
-    return _render("overview.md.j2", tables=_markdown_grid(heads, rows))
+    return _render("overview.md.j2", tables=markdown_grid(heads, rows))
 
 
 def _overview_line(folder: Path, lines: Sequence[Mapping[str, str]], metrics: Sequence[Metric]) -> list[str]:

@@ -1,0 +1,317 @@
+"""The claims of the five project reports (`claims.yaml`), decided by the measured cells.
+
+A claim is a conjunction of comparisons. It is supported when each of them holds by its own test at 5 % (a false claim
+must then pass a test that it should fail), refuted when one is shown to be false at 5 % after Holm's correction for
+their number, and undecided at this number of images and seeds otherwise. Methods with fewer than three seeds decide
+nothing: their interval knows only the images.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import ValidationError, model_validator
+from tabulate import tabulate
+
+from benchmark.errors import BenchError
+from benchmark.leaderboard import Table, build_table, update_files
+from benchmark.leaderboard.collect import tables_in
+from benchmark.leaderboard.render import environment, number
+from benchmark.leaderboard.table import SEEDS_WANTED
+from benchmark.metrics import METRICS
+from benchmark.results import Record, Run
+from benchmark.statistics import LEVEL, Difference, Estimate, compare, holm
+
+PAGE = "claims.md"
+TRUTH, EVERY_LEARNED = "truth", "every-learned"
+WITHOUT_LUCK = ("gray", "mean-color")  # baselines: one seed is all of them
+Outcome = Literal["holds", "is false", "open"]
+Verdict = Literal["supported", "refuted", "undecided"]
+
+
+class Check(Record):
+    """One comparison, in one or more metrics; the fields are explained in `claims.yaml`."""
+
+    expect: Literal["better", "higher", "lower", "within"]
+    method: str
+    metrics: tuple[str, ...]
+    than: str | None = None
+    than_metric: str | None = None
+    margin: float | None = None
+    where_measured: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.than is None) == (self.than_metric is None):
+            raise ValueError("needs one of than and than_metric")
+        if (self.expect == "within") != (self.margin is not None):
+            raise ValueError("margin belongs to expect: within, and to nothing else")
+        for name in (*self.metrics, *([self.than_metric] if self.than_metric else [])):
+            if name not in METRICS or (self.expect == "better" and METRICS[name].direction is None):
+                raise ValueError(f"{name!r} is no metric, or one of which no side is better")
+        return self
+
+    def methods(self, table: Table | None) -> list[str]:
+        """The methods that `method` stands for; of a table that is not there, the placeholder itself."""
+        if self.method == EVERY_LEARNED and table is not None:
+            return [row.name for row in table.rows if not row.run.external and row.images == table.images]
+        return [self.method]
+
+
+class Claim(Record):
+    """A statement and what it comes down to."""
+
+    id: str
+    source: str
+    statement: str
+    note: str = ""
+    data: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+    def cells(self, table: Table | None) -> list[str]:
+        """Every method that must be measured, baselines included."""
+        named = [name for check in self.checks for name in (*check.methods(table), check.than) if name]
+        return [name for name in dict.fromkeys(named) if name not in (TRUTH, EVERY_LEARNED)]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison as measured."""
+
+    text: str  # "cgan better than l2 in psnr"
+    metric: str
+    difference: Difference
+    images: int
+    seeds: tuple[int, ...]  # of each side that has any
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A claim in one table."""
+
+    data: str
+    preset: str
+    verdict: Verdict
+    findings: Sequence[Finding]
+    thin: Sequence[str]  # methods with too few seeds, which keep the claim undecided
+    to_run: Sequence[str]  # commands that would give them more
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A claim, wherever it is measured."""
+
+    claim: Claim
+    decisions: Sequence[Decision]
+    to_run: Sequence[str]  # when it is measured nowhere: the commands that measure it
+    unavailable: Sequence[str]  # when it is measured nowhere: metrics that have no value, and why
+
+
+@dataclass(frozen=True)
+class BuiltClaims:
+    """What `build_claims` did."""
+
+    claims: Sequence[Decided]
+    page: str  # Markdown
+    stale: Sequence[Path]
+
+
+def load_claims(text: str | None = None) -> list[Claim]:
+    """Reads `claims.yaml`, or a text of its form.
+
+    Raises:
+        BenchError: a claim that is not of its form; names it.
+    """
+    entries = yaml.safe_load(text or files("benchmark").joinpath("claims.yaml").read_text(encoding="utf-8"))
+    claims = []
+    for entry in entries:
+        try:
+            claims.append(Claim.model_validate(entry))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise BenchError(f"claims.yaml: {entry.get('id', '?')}: {place}: {first['msg']}") from None
+    return claims
+
+
+def build_claims(results_root: Path, preset: str = "quick", check: bool = False) -> BuiltClaims:
+    """Decides every claim from the result files and writes `claims.md` beside them.
+
+    Args:
+        results_root: the results folder.
+        preset: the one to name in commands that measure what no table has yet.
+        check: write nothing, only say whether the page is out of date.
+    """
+    claims = load_claims()
+    wanted = {data for claim in claims for data in claim.data}
+    tables = [build_table(folder) for data in sorted(wanted) for folder in tables_in(results_root, data)]
+    decided = [decide(claim, tables, preset) for claim in claims]
+    page = environment().get_template("claims.md.j2").render(claims=decided, verdict=verdict_text, line=_line)
+    return BuiltClaims(decided, page, update_files({results_root / PAGE: page}, check))
+
+
+def decide(claim: Claim, tables: Sequence[Table], preset: str) -> Decided:
+    """A claim's verdict in each table that has all its cells, or what is missing where most of it is there."""
+    order = {data: k for k, data in enumerate(claim.data)}
+    candidates = sorted((t for t in tables if t.data in order), key=lambda t: (order[t.data], t.preset))
+    gaps = {(table.data, table.preset): _gaps(claim, table) for table in candidates}
+    decisions = [_decide_in(claim, table) for table in candidates if not any(gaps[table.data, table.preset])]
+    if decisions:
+        return Decided(claim, decisions, [], [])
+    if not candidates:
+        cells = claim.cells(None)
+        return Decided(claim, [], _commands(dict.fromkeys(cells, ()), claim.data[0], preset), [])
+    nearest = min(candidates, key=lambda table: len(gaps[table.data, table.preset][0]))
+    missing, unavailable = gaps[nearest.data, nearest.preset]
+    return Decided(claim, [], _commands(dict.fromkeys(missing, ()), nearest.data, nearest.preset), unavailable)
+
+
+def verdict_text(decided: Decided) -> str:
+    """`supported on cifar10/quick`, one for each table, or that it is not measured."""
+    found = [f"**{decision.verdict}** on {decision.data}/{decision.preset}" for decision in decided.decisions]
+    return "; ".join(found) or "not yet measured"
+
+
+def summary(built: BuiltClaims) -> str:
+    """One line per claim: its verdicts, and what it states."""
+    verdicts = [verdict_text(decided).replace("*", "") for decided in built.claims]
+    lines = [
+        (decided.claim.id, text, decided.claim.statement) for decided, text in zip(built.claims, verdicts, strict=True)
+    ]
+    return tabulate(lines, ("claim", "verdict", "statement"), tablefmt="simple", maxcolwidths=(None, 40, 70))
+
+
+def as_json(built: BuiltClaims) -> str:
+    """Claims for programs. Bounds that are not finite are null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Claim):
+            return value.model_dump(mode="json")
+        raise TypeError(f"unexpected {type(value).__name__}")
+
+    text = json.dumps([asdict(decided) for decided in built.claims], default=plain)
+    return json.dumps(json.loads(text, parse_constant=lambda name: None), indent=2)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two estimates to compare; None where the table has no value."""
+
+    check: Check
+    method: str
+    metric: str
+    left: Estimate | None
+    right: Estimate | None
+
+    def finding(self, difference: Difference, adjusted_p: float, table: Table) -> Finding:
+        rows = [row for name in (self.method, self.check.than) if name and (row := table.row(name))]
+        seeds = tuple(len(row.seeds) for row in rows)
+        outcome = _outcome(self.check, self.metric, difference, adjusted_p)
+        return Finding(self.text, self.metric, difference, table.images, seeds, outcome)
+
+    @property
+    def text(self) -> str:
+        check = self.check
+        if check.than_metric:
+            return f"{self.method}: {self.metric} {check.expect} than {check.than_metric}"
+        relation = f"within ±{check.margin} of" if check.margin else f"{check.expect} than"
+        return f"{self.method} {relation} {check.than} in {self.metric}"
+
+
+def _pairs(check: Check, table: Table) -> Iterator[_Pair]:
+    for method in check.methods(table):
+        for metric in check.metrics:
+            left = _estimate(table, method, metric)
+            if (
+                check.than_metric
+            ):  # of one method: paired by seed too, so the differences are one estimate, against zero
+                other = _estimate(table, method, check.than_metric)
+                left = left.minus(other) if left and other else None
+                right = left and left.minus(left)
+            else:
+                right = _estimate(table, check.than or "", metric)
+            yield _Pair(check, method, metric, left, right)
+
+
+def _estimate(table: Table, method: str, metric: str) -> Estimate | None:
+    if method == TRUTH:
+        return table.truth.get(metric)
+    row = table.row(method)
+    return row.cells[metric].estimate if row else None
+
+
+def _gaps(claim: Claim, table: Table) -> tuple[list[str], list[str]]:
+    """Methods that the table lacks; and metrics that have no value in it, of a table that lacks no method."""
+    rows = {name: table.row(name) for name in claim.cells(table)}
+    missing = [name for name, row in rows.items() if row is None or row.images != table.images]
+    missing += [EVERY_LEARNED for check in claim.checks[:1] if not check.methods(table)]
+    if missing:
+        return missing, []
+    unavailable: list[str] = []
+    for check in claim.checks:
+        absent = {pair.metric for pair in _pairs(check, table) if pair.left is None or pair.right is None}
+        if absent and not (check.where_measured and set(check.metrics) - absent):
+            unavailable += [f"{name} ({table.absent.get(name, 'not in every row')})" for name in sorted(absent)]
+    return missing, list(dict.fromkeys(unavailable))
+
+
+def _decide_in(claim: Claim, table: Table) -> Decision:
+    pairs = [pair for check in claim.checks for pair in _pairs(check, table)]
+    compared = [(pair, compare(pair.left, pair.right)) for pair in pairs if pair.left and pair.right]
+    adjusted = holm([difference.p for _, difference in compared])
+    findings = [pair.finding(found, float(p), table) for (pair, found), p in zip(compared, adjusted, strict=True)]
+    rows = [row for name in claim.cells(table) if (row := table.row(name)) and row.run.role == "method"]
+    few = {row.name: row.seeds for row in rows if len(row.seeds) < SEEDS_WANTED}
+    outcomes = {finding.outcome for finding in findings}
+    verdict: Verdict = "undecided"
+    if not few and outcomes == {"holds"}:
+        verdict = "supported"
+    elif not few and "is false" in outcomes:
+        verdict = "refuted"
+    return Decision(table.data, table.preset, verdict, findings, list(few), _commands(few, table.data, table.preset))
+
+
+def _outcome(check: Check, metric: str, difference: Difference, adjusted_p: float) -> Outcome:
+    effect, low, high, p = difference
+    if check.margin is not None:
+        if -check.margin < low and high < check.margin:
+            return "holds"
+        return "is false" if low > check.margin or high < -check.margin else "open"
+    side = METRICS[metric].direction if check.expect == "better" else check.expect
+    if effect > 0 if side == "higher" else effect < 0:
+        return "holds" if p < 1 - LEVEL else "open"
+    return "is false" if adjusted_p < 1 - LEVEL else "open"
+
+
+def _commands(methods: Mapping[str, Sequence[int]], data: str, preset: str) -> list[str]:
+    """What runs the seeds that methods lack.
+
+    Args:
+        methods: method → seeds that it has.
+        data: a data set's name.
+        preset: a preset's name.
+    """
+    named = {"METHOD" if name == EVERY_LEARNED else name: seeds for name, seeds in methods.items()}
+    runs = [
+        Run(method=name, adapter=name, data=data, preset=preset, seed=seed)
+        for name, seeds in named.items()
+        for seed in range(SEEDS_WANTED)
+        if seed not in seeds and (seed == 0 or name not in WITHOUT_LUCK)
+    ]
+    return [run.command for run in runs]
+
+
+def _line(finding: Finding) -> str:
+    """A line of the page's table."""
+    effect, low, high, p = finding.difference
+    digits = METRICS[finding.metric].digits + 1
+    interval = f"[{number(low, digits)}, {number(high, digits)}]"
+    shown_p = "< 0.001" if p < 0.001 else f"{p:.3f}"
+    seeds = " / ".join(map(str, finding.seeds))
+    cells = [finding.text, f"{effect:+.{digits}f} {interval}", shown_p, f"{finding.images:,}", seeds, finding.outcome]
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,79 @@
+"""What the sources report (`published.yaml`) beside what this suite measures. Never ranked: the protocols differ."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from pydantic import Field, field_validator
+
+from benchmark.leaderboard.render import NOTHING, environment, markdown_grid, number
+from benchmark.metrics import METRICS
+from benchmark.results import Record
+
+PAGE = "published.md"
+
+
+class Published(Record):
+    """One system of one source."""
+
+    source: str
+    system: str
+    reported_on: str  # the data, in the source's words
+    data: str | None = None  # the data set as we name it
+    beside: str | None = None  # the method that does the same here
+    metrics: dict[str, float] = Field(default_factory=dict)
+    note: str = ""
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, metrics: dict[str, float]) -> dict[str, float]:
+        if unknown := metrics.keys() - METRICS.keys():
+            raise ValueError(f"not metrics of ours: {', '.join(sorted(unknown))}")
+        return metrics
+
+
+def load_published() -> list[Published]:
+    """Reads `published.yaml`."""
+    entries = yaml.safe_load(files("benchmark").joinpath("published.yaml").read_text(encoding="utf-8"))
+    return [Published.model_validate(entry) for entry in entries]
+
+
+def page(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
+    """`results/published.md`.
+
+    Args:
+        tables: folder `<data>/<preset>` → the lines of its `leaderboard.csv`.
+    """
+    rows = load_published()
+    lines = [line for row in rows for line in _lines(row, tables)]
+    heads = ("source", "system", "data there", "metric", "reported there", "measured here", "difference")
+    notes = [f"{row.source}, {row.system}: {row.note}" for row in rows if row.note]
+    return environment().get_template("published.md.j2").render(table=markdown_grid(heads, lines, left=4), notes=notes)
+
+
+def _lines(row: Published, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> list[list[str]]:
+    """One line per metric and table of ours that has the method; one per metric where there is none."""
+    ours = [
+        (folder, line)
+        for folder, rows in tables.items()
+        for line in rows
+        if row.beside and line["method"] == row.beside and line["status"] == "ok"
+    ]
+    lines = []
+    for name, value in row.metrics.items():
+        told = [row.source, row.system, row.reported_on, name, f"{value:g}"]
+        measured = [[*told, *_beside(row, name, value, folder, line)] for folder, line in ours if line.get(name)]
+        lines += measured or [[*told, NOTHING, NOTHING]]
+    return lines or [[row.source, row.system, row.reported_on, NOTHING, NOTHING, NOTHING, NOTHING]]
+
+
+def _beside(row: Published, metric: str, value: float, folder: Path, line: Mapping[str, str]) -> list[str]:
+    """Our value with its interval and place; the difference only where the data set is the same one."""
+    digits = METRICS[metric].digits
+    low, high = line.get(f"{metric}_low"), line.get(f"{metric}_high")
+    interval = f" [{number(float(low), digits)}, {number(float(high), digits)}]" if low and high else ""
+    data, preset = folder.parts[-2:]
+    ours = float(line[metric])
+    difference = f"{ours - value:+.{digits}f}" if row.data == data else NOTHING
+    return [f"{number(ours, digits)}{interval} `{row.beside}` on {data}/{preset}", difference]

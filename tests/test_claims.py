@@ -1,0 +1,196 @@
+"""Claims on made-up cells whose truth is known; what the sources report stands beside, unranked."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_results import write_method, write_suite
+
+from benchmark.claims import Decided, as_json, build_claims, load_claims, summary
+from benchmark.errors import BenchError
+from benchmark.leaderboard import build
+from benchmark.leaderboard.published import load_published
+from benchmark.statistics import Difference
+
+
+def decided(root: Path, claim: str) -> Decided:
+    return next(one for one in build_claims(root).claims if one.claim.id == claim)
+
+
+def verdicts(root: Path) -> dict[str, str]:
+    return {one.claim.id: one.decisions[0].verdict for one in build_claims(root).claims if one.decisions}
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """cgan and classification alike, l2 behind them and less colorful, eccv16 below gray; nothing else measured."""
+    root = tmp_path_factory.mktemp("results")
+    write_suite(root)
+    build(root)
+    build_claims(root)
+    return root
+
+
+def test_verdicts(suite: Path) -> None:
+    assert verdicts(suite) == {
+        "C1": "undecided",  # the two are alike
+        "C2": "supported",
+        "C3": "supported",
+        "C4": "supported",
+        "C12": "refuted",  # eccv16 is below gray
+    }
+
+
+def test_a_false_claim_is_refuted(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan", 0.0)
+    write_method(tmp_path, "classification", 1.0)
+    assert verdicts(tmp_path)["C1"] == "refuted"
+    assert verdicts(tmp_path)["C2"] == "undecided"  # 0.008 apart: the interval reaches over the margin of 0.01
+    write_method(tmp_path, "classification", 4.0)
+    assert verdicts(tmp_path)["C2"] == "refuted"
+
+
+def test_a_true_claim_is_supported(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan", 1.0)
+    write_method(tmp_path, "classification", 0.0)
+    found = decided(tmp_path, "C1").decisions[0]
+    assert found.verdict == "supported"
+    assert [finding.text for finding in found.findings] == [
+        "cgan better than classification in acc_2",
+        "cgan better than classification in acc_5",
+        "cgan better than classification in psnr",
+    ]
+    psnr = found.findings[-1]
+    assert psnr.difference.low < 1.0 < psnr.difference.high
+    assert (psnr.images, psnr.seeds, psnr.outcome) == (300, (3, 3), "holds")
+
+
+def test_metrics_of_one_method_are_paired(suite: Path) -> None:
+    """Red is 12 to blue's 11 on every image: the difference is far surer than either mean."""
+    finding = decided(suite, "C3").decisions[0].findings[1]
+    assert finding.text == "cgan: mae_r higher than mae_b"
+    assert finding.difference.high - finding.difference.low < 0.2
+    assert finding.seeds == (3,)
+
+
+def test_few_seeds_decide_nothing(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan", 3.0, seeds=(0,))
+    write_method(tmp_path, "classification", 0.0)
+    found = decided(tmp_path, "C1").decisions[0]
+    assert (found.verdict, found.thin) == ("undecided", ["cgan"])
+    assert found.to_run == [f"bench run --method cgan --data cifar10 --preset quick --seed {seed}" for seed in (1, 2)]
+
+
+def test_what_is_not_measured_names_the_commands(tmp_path: Path) -> None:
+    assert decided(tmp_path, "C1").to_run == [
+        f"bench run --method {method} --data cifar10 --preset quick --seed {seed}"
+        for method in ("cgan", "classification")
+        for seed in range(3)
+    ]
+    write_method(tmp_path, "cgan", preset="paper")
+    assert decided(tmp_path, "C1").to_run == [
+        f"bench run --method classification --data cifar10 --preset paper --seed {seed}" for seed in range(3)
+    ]
+    assert decided(tmp_path, "C12").to_run == [
+        f"bench run --method {baseline} --data cifar10 --preset paper --seed 0" for baseline in ("gray", "mean-color")
+    ]
+
+
+def test_metrics_without_weights(suite: Path, tmp_path: Path) -> None:
+    """C5 takes whichever realism score there is; with none it says so."""
+    assert decided(suite, "C5").unavailable[0] == "fd_judge (fd_judge weights missing)"
+    for seed in range(3):
+        write_method(tmp_path, "cgan", seeds=(seed,), metrics={"fid": 20.0 + seed / 10})
+        write_method(tmp_path, "l2", seeds=(seed,), metrics={"fid": 50.0 + seed / 10})
+    found = decided(tmp_path, "C5").decisions[0]
+    assert found.verdict == "supported"
+    assert [finding.metric for finding in found.findings] == ["fid"]
+
+
+def test_each_table_has_its_own_verdict(tmp_path: Path) -> None:
+    for preset, quality in (("quick", 1.0), ("paper", -1.0)):
+        write_method(tmp_path, "cgan", quality, preset=preset)
+        write_method(tmp_path, "classification", 0.0, preset=preset)
+    found = {decision.preset: decision.verdict for decision in decided(tmp_path, "C1").decisions}
+    assert found == {"quick": "supported", "paper": "refuted"}
+
+
+def test_the_demonstration_decides_nothing(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan", data="sample")
+    write_method(tmp_path, "l2", data="sample")
+    assert verdicts(tmp_path) == {}
+
+
+def test_page_is_stable_and_checked(suite: Path) -> None:
+    page = (suite / "claims.md").read_text()
+    assert build_claims(suite).stale == []
+    assert "| C2 | seed 002 | " in page
+    assert "**supported** on cifar10/quick |" in page
+    assert "bench run --method gan-perceptual-own-lambda-100 --data cifar10 --preset quick --seed 2" in page
+    assert "\n\n\n\n" not in page
+    (suite / "claims.md").write_text("edited")
+    assert build_claims(suite, check=True).stale == [suite / "claims.md"]
+    build_claims(suite)
+    assert (suite / "claims.md").read_text() == page
+
+
+def test_for_programs_and_terminals(suite: Path) -> None:
+    built = build_claims(suite)
+    content = json.loads(as_json(built))
+    assert content[0]["claim"]["id"] == "C1"
+    assert len(content[0]["decisions"][0]["findings"][0]["difference"]) == len(Difference._fields)
+    assert "supported on cifar10/quick" in summary(built)
+    assert "not yet measured" in summary(built)
+
+
+def test_every_claim_of_the_reports_is_there() -> None:
+    claims = load_claims()
+    assert {claim.id.partition("-")[0] for claim in claims} == {f"C{k}" for k in range(1, 13)}
+    assert len({claim.id for claim in claims}) == len(claims)
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        ("{expect: better, method: a, than: b, metrics: [psnrr]}", "'psnrr' is no metric"),
+        (
+            "{expect: better, method: a, than: b, metrics: [colorfulness]}",
+            "'colorfulness' is no metric, or one of which",
+        ),
+        ("{expect: better, method: a, metrics: [psnr]}", "one of than and than_metric"),
+        ("{expect: within, method: a, than: b, metrics: [psnr]}", "margin belongs to"),
+        ("{expect: best, method: a, than: b, metrics: [psnr]}", "checks.0.expect"),
+    ],
+)
+def test_a_malformed_claim_is_named(check: str, said: str) -> None:
+    with pytest.raises(BenchError, match=rf"claims\.yaml: C99: .*{said}"):
+        load_claims(f"[{{id: C99, source: s, statement: t, data: [cifar10], checks: [{check}]}}]")
+
+
+def test_reported_numbers_stand_beside_ours(suite: Path) -> None:
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in (suite / "published.md").read_text().splitlines()
+        if line.startswith("| ")
+    ]
+    zhang = [line for line in lines if line[0].startswith("Zhang") and line[3] == "auc"]
+    assert len(zhang) == 1
+    assert zhang[0][4] == "89.5"
+    assert "`eccv16` on cifar10/quick" in zhang[0][5]
+    assert zhang[0][6] == "–"  # ImageNet there, CIFAR-10 here: no difference to speak of
+
+
+def test_reported_numbers_are_in_our_units() -> None:
+    for row in load_published():
+        for name in row.metrics.keys() & {"auc", "auc_rebal", "top1"}:
+            assert row.metrics[name] > 1, "in percent"
+
+
+def test_difference_is_given_on_the_same_data(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan-resnet18", data="coco", preset="seed-001")
+    build(tmp_path)
+    line = next(
+        line for line in (tmp_path / "published.md").read_text().splitlines() if "24.7595" in line and "| psnr" in line
+    )
+    assert "`cgan-resnet18` on coco/seed-001" in line
+    assert line.split("|")[-2].strip().startswith(("-", "+"))
