@@ -310,6 +310,21 @@ def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: 
         raise BenchError("tables differ from the results; run: bench leaderboard, and commit what it writes")
 
 
+@main.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if the committed page is not what the results give.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def claims(check: bool, as_json: bool) -> None:
+    """Decide the reports' claims from the result files; write results/claims.md."""
+    from benchmark import claims as reports
+    from benchmark.config import find_root, read_params
+
+    root = find_root()
+    built = reports.build_claims(root / "results", read_params(root).suite.preset, check)
+    click.echo(reports.as_json(built) if as_json else reports.summary(built))
+    if check and built.stale:
+        raise BenchError("results/claims.md differs from the results; run: bench claims, and commit what it writes")
+
+
 # methods --------------------------------------------------------------------------------------------------------------
 
 
