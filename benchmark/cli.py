@@ -281,6 +281,59 @@ def data_show(name: str, preset: str | None, assignments: tuple[str, ...], root:
 # weights --------------------------------------------------------------------------------------------------------------
 
 
+@main.group(name="weights")
+def weights_group() -> None:
+    """Pretrained files of others: list, fetch, verify, path."""
+
+
+@weights_group.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def weights_list(as_json: bool) -> None:
+    """What pretrained files there are, what needs them, and which are here."""
+    from benchmark import weights
+
+    rows = weights.table()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(rows, indent=2))
+    for row in [] if as_json else rows:
+        click.echo(f"{row['name']:10} {row['state']:8} {row['bytes'] / 1e6:6.1f} MB  {row['purpose']}")
+
+
+@weights_group.command(name="fetch")
+@click.argument("names", nargs=-1)
+@click.option("--mirror", metavar="URL", help="Takes the place of the official host.")
+def weights_fetch(names: tuple[str, ...], mirror: str | None) -> None:
+    """Download the files NAMES (default: all), or go on with a download that was cut."""
+    from benchmark import weights
+
+    for name in names or weights.WEIGHTS:
+        click.echo(weights.fetch(name, mirror))
+
+
+@weights_group.command(name="verify")
+@click.argument("names", nargs=-1)
+def weights_verify(names: tuple[str, ...]) -> None:
+    """Read the files NAMES (default: all that are here) again and compare their SHA-256. Exit code 1 if any differs."""
+    from benchmark import weights
+
+    rows = weights.table(names, again=True)
+    for row in rows:
+        click.echo(f"{row['name']:10} {row['state']:8} {row['detail']}")
+    sys.exit(1 if any(row["state"] == "wrong" or (names and row["state"] == "missing") for row in rows) else 0)
+
+
+@weights_group.command(name="path")
+@click.argument("name")
+def weights_path(name: str) -> None:
+    """Where a file lies or would have to be put; exit code 1 if the right file is not there."""
+    from benchmark import weights
+
+    click.echo(weights.place(name))
+    weights.require(name)
+
+
 # judge ----------------------------------------------------------------------------------------------------------------
 
 
@@ -326,6 +379,47 @@ def claims(check: bool, as_json: bool) -> None:
 
 
 # methods --------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("method")
+@click.option("--preset", metavar="NAME", help="With the settings of this preset; default: the suite's.")
+def check(method: str, preset: str | None) -> None:
+    """Check that METHOD (an entry, an adapter, or package:Class) holds the contract; exit code 1 if not."""
+    from benchmark.testing import check_by_name, print_verdicts
+
+    if not print_verdicts(method, check_by_name(method, preset)):
+        sys.exit(1)
+
+
+@main.command(name="new-method")
+@click.argument("name")
+def new_method(name: str) -> None:
+    """Write a working adapter methods/NAME.py from the template, and its entry in params.yaml."""
+    from benchmark import scaffold
+    from benchmark.config import find_root
+
+    path = scaffold.new_method(name, find_root())
+    click.echo(f"{path}\nnow change its loss or network, and run:")
+    click.echo(f"  bench check {name}\n  bench run --method {name} --data sample")
+
+
+@main.command()
+@click.option("--data", "data_set", required=True, metavar="NAME", help="Data set.")
+@click.option("--methods", required=True, metavar="A,B,…", help="Trained entries, in the order of the rows.")
+@click.option("--preset", metavar="NAME", help="Default: the suite's.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--images", type=click.IntRange(1, 64), default=8, show_default=True, help="Columns.")
+@click.option("--size", type=click.IntRange(16, 512), default=96, show_default=True, help="Pixels per image.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The PNG to write.")
+def compare(data_set: str, methods: str, preset: str | None, seed: int, images: int, size: int, out: Path) -> None:
+    """Draw the same test images as several methods color them: a row per method."""
+    cells = [resolve_cell(name, data_set, preset, seed, ()) for name in methods.split(",")]
+    context = make_context(cells[0][1], "auto", None, None, False)
+    from benchmark.compare import compare as draw
+
+    draw([cell for cell, _ in cells], context, out, images, size)
+    click.echo(out)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,240 @@
+"""Pretrained files of others: what they are, where they come from, whether this machine has the right ones.
+
+A file is used only after its SHA-256 was seen to be the right one, wherever it came from; torchvision and pytorch-fid
+check it when they download and never again. Files lie in `$BENCH_WEIGHTS`, else in `~/.cache/colorbench/weights`, under
+their publishers' names: machines without a network get them by hand. Imports no torch.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.download import download
+from benchmark.errors import BenchError, unknown
+from benchmark.files import file_sha256, write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """One published file.
+
+    `sha256` may be a prefix: publishers put the first eight digits into the file's name. The full ones here are those
+    that users of the files have published, several independently (for eccv16, one); each begins with the publisher's.
+    """
+
+    name: str
+    url: str
+    size: int  # bytes
+    sha256: str  # in hex, whole or its beginning
+    purpose: str
+
+    @property
+    def file(self) -> str:
+        """The file's name, as published."""
+        return self.url.rpartition("/")[2]
+
+
+WEIGHTS: dict[str, Pretrained] = {
+    weights.name: weights
+    for weights in (
+        Pretrained(
+            "inception",
+            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+            95_628_359,
+            "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+            "features of fid and kid",
+        ),
+        Pretrained(
+            "alexnet",
+            "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+            244_408_911,
+            "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+            "features of lpips_alex",
+        ),
+        Pretrained(
+            "vgg19",
+            "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+            574_673_361,
+            "dcbb9e9d",
+            "feature loss of gan-perceptual",
+        ),
+        Pretrained(
+            "resnet18",
+            "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+            46_830_571,
+            "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+            "encoder of cgan-resnet18",
+        ),
+        Pretrained(
+            "eccv16",
+            "https://colorizers.s3.us-east-2.amazonaws.com/colorization_release_v2-9b330a0b.pth",
+            128_976_165,
+            "9b330a0bae53f4ded77b1e23defbf78beaa09c10ebc4c4999e8e4f4a160b93f9",
+            "the network of eccv16-pretrained",
+        ),
+    )
+}
+
+
+def folder() -> Path:
+    """Where the files lie: `$BENCH_WEIGHTS`, else `~/.cache/colorbench/weights`."""
+    chosen = os.environ.get("BENCH_WEIGHTS")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "colorbench" / "weights"
+
+
+def place(name: str) -> Path:
+    """Where the file is, or would have to be put.
+
+    Raises:
+        InputError: there is no such file, as in every function here.
+    """
+    return folder() / _named(name).file
+
+
+def path(name: str) -> Path | None:
+    """The verified file; None if it is not there.
+
+    Raises:
+        BenchError: what is there is another file.
+    """
+    where = place(name)
+    if not where.is_file():
+        return None
+    if wrong := _mismatch(_named(name), where, _sha256(where)):
+        raise BenchError(wrong)
+    return where
+
+
+def require(name: str) -> Path:
+    """The verified file.
+
+    Raises:
+        BenchError: it is not there, or another file is.
+    """
+    where = path(name)
+    if where is None:
+        raise BenchError(missing(name))
+    return where
+
+
+def missing(name: str) -> str:
+    """One line: what is not there, and what to do. For errors, and as the reason why something is skipped."""
+    where = place(name)
+    return f"{where.name} is not in {where.parent}; run: bench weights fetch {name} (or put the file there)"
+
+
+def load(name: str) -> Mapping[str, "Tensor"]:
+    """The state dict in a verified file, on the CPU. Nothing in the file is executed (`weights_only`).
+
+    Raises:
+        BenchError: as `require`.
+    """
+    import torch
+
+    state: Mapping[str, Tensor] = torch.load(require(name), map_location="cpu", weights_only=True)
+    return state
+
+
+def fetch(name: str, mirror: str | None = None) -> Path:
+    """Downloads a file unless it is there and right; a download that was cut goes on where it stopped.
+
+    Args:
+        name: key of `WEIGHTS`.
+        mirror: `http://host/prefix` to take the place of the URL's scheme and host.
+
+    Raises:
+        BenchError: no connection, refused by the server, wrong bytes (removed again), no room.
+    """
+    weights, where = _named(name), place(name)
+    if where.is_file() and _mismatch(weights, where, _sha256(where)) is None:
+        return where
+    # A file of which only the hash's beginning is known is looked at before it gets its name.
+    whole = weights.sha256 if len(weights.sha256) == 64 else None
+    arrived = where if whole else where.with_name(f"{where.name}.unverified")
+    download(weights.url, arrived, sha256=whole, size=weights.size, label=weights.file, mirror=mirror)
+    found = file_sha256(arrived)
+    if wrong := _mismatch(weights, arrived, found):
+        arrived.unlink()
+        raise BenchError(f"{weights.url} gave another file, removed: {wrong}")
+    arrived.replace(where)
+    _record(where, found)
+    return where
+
+
+def state_of(name: str, *, again: bool = False) -> tuple[str, str]:
+    """How it stands with a file.
+
+    Args:
+        name: key of `WEIGHTS`.
+        again: read the file even if it was verified before and has not been touched since.
+
+    Returns:
+        "ready", "missing" or "wrong", and a line that says more: its SHA-256, or what to do.
+    """
+    where = place(name)
+    if not where.is_file():
+        return "missing", missing(name)
+    found = _sha256(where, again=again)
+    if wrong := _mismatch(_named(name), where, found):
+        return "wrong", wrong
+    return "ready", f"sha256 {found}"
+
+
+def table(names: tuple[str, ...] = (), *, again: bool = False) -> list[dict[str, Any]]:
+    """Name, size, purpose, state and detail of the files named, or of all: what `bench weights` prints."""
+    rows = []
+    for name in names or WEIGHTS:
+        state, detail = state_of(name, again=again)
+        weights = _named(name)
+        rows.append({"name": name, "bytes": weights.size, "purpose": weights.purpose, "state": state, "detail": detail})
+    return rows
+
+
+def _named(name: str) -> Pretrained:
+    if name not in WEIGHTS:
+        raise unknown("weights", name, WEIGHTS)
+    return WEIGHTS[name]
+
+
+def _mismatch(weights: Pretrained, where: Path, found: str) -> str | None:
+    """Why a file with this SHA-256 is refused, in one line; None if it is the right one."""
+    size = where.stat().st_size
+    advice = f"remove it and run: bench weights fetch {weights.name}"
+    if size != weights.size:
+        return f"{where} is not {weights.file}: {size:,} bytes instead of {weights.size:,}; {advice}"
+    if not found.startswith(weights.sha256):
+        wanted = weights.sha256[:12]
+        return f"{where} is not {weights.file}: its SHA-256 begins {found[:12]}, not {wanted}; {advice}"
+    return None
+
+
+def _sha256(where: Path, *, again: bool = False) -> str:
+    """The file's SHA-256; unless `again`, from the record beside it while size and time of change are as recorded."""
+    seen = where.stat()
+    try:
+        record = json.loads(_record_of(where).read_text())
+        if not again and (record["bytes"], record["changed"]) == (seen.st_size, seen.st_mtime_ns):
+            return str(record["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no record, or none of ours: read the file
+    found = file_sha256(where)
+    _record(where, found)
+    return found
+
+
+def _record(where: Path, sha256: str) -> None:
+    """Notes the SHA-256, so that half a gigabyte is not read at every start. A folder for reading only gets none."""
+    seen = where.stat()
+    content = json.dumps({"sha256": sha256, "bytes": seen.st_size, "changed": seen.st_mtime_ns}) + "\n"
+    if os.access(where.parent, os.W_OK):
+        write_atomically(_record_of(where), content.encode())
+
+
+def _record_of(where: Path) -> Path:
+    return where.with_name(f"{where.name}.json")
