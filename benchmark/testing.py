@@ -7,17 +7,21 @@ import copy
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.markup import escape
 from torch import Tensor
 
 from benchmark.checkpoint import load_model, save_model
 from benchmark.color import rgb_to_lab
-from benchmark.config import Training
+from benchmark.config import Training, find_root, read_params, resolve
 from benchmark.dataset import Batches
+from benchmark.errors import InputError
 from benchmark.evaluate import predict
 from benchmark.method import Batch, DataInfo, Method, MethodConfig
 from benchmark.trainer import Row, Trainer, phase_bounds
@@ -286,3 +290,38 @@ def check_method(method_class: type[Method], config: MethodConfig | None = None)
             yield Verdict(name, False, str(violation))
         except Exception as error:
             yield Verdict(name, False, f"{type(error).__name__}: {error}")
+
+
+def check_by_name(name: str, preset: str | None = None) -> Iterator[Verdict]:
+    """Runs every check on an entry of params.yaml, an adapter, or a class given as `package.module:Class`.
+
+    Raises:
+        InputError: no such method, or nothing there that is one.
+    """
+    if ":" in name:
+        return check_method(_import_class(name))
+    params = read_params(find_root())
+    cell = resolve(params, method=name, data="sample", preset=preset or params.suite.preset)
+    return check_method(cell.method_class, cell.method_config)
+
+
+def _import_class(reference: str) -> type[Method]:
+    module, _, attribute = reference.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"cannot import {reference!r}: {error}") from None
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise InputError(f"{reference!r} is no subclass of benchmark.method.Method")
+    return found
+
+
+def print_verdicts(name: str, verdicts: Iterator[Verdict]) -> bool:
+    """Prints each verdict as it comes; returns whether all passed."""
+    console, passed = Console(), True
+    for verdict in verdicts:
+        passed &= verdict.passed
+        mark = "[green]ok  [/]" if verdict.passed else "[red]FAIL[/]"
+        console.print(f"{mark} {verdict.check:14}", escape(verdict.detail), highlight=False, soft_wrap=True)
+    console.print(f"{name} {'holds the contract' if passed else 'does not hold the contract'}", highlight=False)
+    return passed

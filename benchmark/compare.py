@@ -1,0 +1,52 @@
+"""One picture of several methods: the same test images, one row per method."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmark.config import Cell
+from benchmark.dataset import Prepared
+from benchmark.evaluate import colorize
+from benchmark.monitor import evenly, gray_of
+from benchmark.pipeline import Context, load_trained
+
+LABEL_WIDTH, GAP = 128, 4
+
+
+def compare(cells: Sequence[Cell], context: Context, path: Path, images: int, size: int) -> None:
+    """Draws gray, every method's output and the truth, a row each, with the name at its left.
+
+    Args:
+        cells: trained, all of one data set and preset.
+        context: workspace and device.
+        path: the PNG to write.
+        images: so many, spread evenly over the test split.
+        size: side in pixels at which an image is shown; enlarged by whole pixels or reduced smoothly.
+    """
+    prepared = Prepared.open(context.workspace.data(cells[0]))
+    split = prepared.images("test")
+    target = torch.from_numpy(split[evenly(len(split), images)].copy()).to(context.device)
+    rows = {"gray (input)": gray_of(target.cpu().numpy())}
+    for cell in cells:
+        rows[cell.method] = colorize(load_trained(cell, prepared, context), target).predicted.cpu().numpy()
+    rows["truth"] = target.cpu().numpy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(rows, size).save(path, optimize=True)
+
+
+def draw(rows: dict[str, np.ndarray], size: int) -> Image.Image:
+    """Rows of images (B, H, W, 3) uint8 with their names at the left."""
+    count = len(next(iter(rows.values())))
+    step = size + GAP
+    canvas = Image.new("RGB", (LABEL_WIDTH + count * step, len(rows) * step), "white")
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(15)
+    for number, (name, images) in enumerate(rows.items()):
+        pen.text((4, number * step + size / 2), name, fill="black", font=font, anchor="lm")
+        for column, pixels in enumerate(images):
+            image = Image.fromarray(pixels)
+            method = Image.Resampling.NEAREST if size > image.width else Image.Resampling.LANCZOS
+            canvas.paste(image.resize((size, size), method), (LABEL_WIDTH + column * step, number * step))
+    return canvas
