@@ -150,11 +150,8 @@ def write_judge(path: Path, network: JudgeNetwork, record: dict[str, Any]) -> Pa
     Returns:
         The path given.
     """
-    state = {
-        name: tensor.cpu().half() if tensor.is_floating_point() else tensor.cpu()
-        for name, tensor in network.state_dict().items()
-    }
-    content = save(state)
+    state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    content = save({name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()})
     write_atomically(path, content)
     described = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), **record}
     write_atomically(path.with_suffix(".json"), (json.dumps(described, indent=1) + "\n").encode())

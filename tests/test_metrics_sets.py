@@ -1,0 +1,305 @@
+"""Distances between sets, the networks behind them, and the features kept on disk."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import lpips
+import numpy as np
+import pytest
+import pytorch_fid.fid_score
+import pytorch_fid.inception
+import torch
+import torchvision
+from PIL import Image
+from torch import Tensor, nn
+
+from benchmark.errors import BenchError
+from benchmark.metrics.distances import Gaussian, frechet_distance, kernel_distance
+from benchmark.metrics.features import FeatureStream, exact_arithmetic
+from benchmark.metrics.inception import Inception
+from benchmark.metrics.perceptual import Lpips
+from benchmark.metrics.sets import InceptionMetrics, Reference
+
+CPU = torch.device("cpu")
+
+
+def gaussian(mean: list[float], deviations: list[float]) -> Gaussian:
+    return Gaussian(torch.tensor(mean).double(), torch.tensor(deviations).double().square().diag())
+
+
+# Fréchet distance ---------------------------------------------------------------------------------------------------
+
+
+def test_frechet_distance_of_two_gaussians_in_closed_form() -> None:
+    # With diagonal covariances: the squared distance of the means plus that of the standard deviations.
+    first, second = gaussian([0, 0, 1], [1, 2, 0.5]), gaussian([3, 4, 1], [2, 2, 1.5])
+    assert frechet_distance(first, second) == pytest.approx(25 + 1 + 1)
+    assert frechet_distance(second, first) == pytest.approx(27)
+    assert frechet_distance(first, first) == pytest.approx(0, abs=1e-12)
+
+
+def test_frechet_distance_does_not_depend_on_the_axes() -> None:
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
+    first, second = gaussian([0, 0, 1], [1, 2, 0.5]), gaussian([3, 4, 1], [2, 2, 1.5])
+    turned = [Gaussian(turn @ one.mean, turn @ one.covariance @ turn.T) for one in (first, second)]
+    assert frechet_distance(*turned) == pytest.approx(27)
+
+
+@pytest.mark.filterwarnings("ignore:The `disp` argument")
+@pytest.mark.parametrize("images", [200, 40])  # more and fewer than features: then the covariances are singular
+def test_frechet_distance_equals_pytorch_fid(images: int) -> None:
+    rng = np.random.default_rng(0)
+    scales = np.logspace(0, -2, 64)
+    first, second = rng.normal(0, scales, (images, 64)), rng.normal(0.05, 1.2 * scales, (images, 64))
+    moments = [moment for one in (first, second) for moment in (one.mean(axis=0), np.cov(one, rowvar=False))]
+    expected = pytorch_fid.fid_score.calculate_frechet_distance(*moments)
+    found = frechet_distance(*(Gaussian.of(torch.from_numpy(one)) for one in (first, second)))
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_moments_equal_numpy_with_a_large_mean() -> None:
+    features = np.random.default_rng(0).normal(1e3, 1e-2, (5000, 7))
+    found = Gaussian.of(torch.from_numpy(features))
+    np.testing.assert_allclose(found.mean, features.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.covariance, np.cov(features, rowvar=False), atol=1e-10)
+
+
+def test_a_covariance_of_one_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="two images"):
+        Gaussian.of(torch.zeros(1, 4))
+
+
+# Kernel distance ----------------------------------------------------------------------------------------------------
+
+
+def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
+    """Bińkowski et al. 2018, equation 4, term by term."""
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> float:
+        return float((a @ b / len(a) + 1) ** 3)
+
+    n = len(x)
+    pairs = [(i, j) for i in range(n) for j in range(n)]
+    within = sum(kernel(x[i], x[j]) + kernel(y[i], y[j]) for i, j in pairs if i != j) / (n * (n - 1))
+    return within - 2 * sum(kernel(x[i], y[j]) for i, j in pairs) / n**2
+
+
+def test_kernel_distance_equals_its_definition() -> None:
+    first, second = np.random.default_rng(0).normal(0, 1, (2, 30, 8)) + np.array([0, 0.5])[:, None, None]
+    found = kernel_distance(torch.from_numpy(first), torch.from_numpy(second))
+    assert found.mean == pytest.approx(squared_mmd(first, second), rel=1e-9)
+    assert (found.deviation, found.subsets, found.subset_size) == (0, 1, 30)
+
+
+def test_kernel_distance_of_large_sets_is_a_mean_over_subsets() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second, far = (torch.randn(1200, 8, generator=generator) + shift for shift in (0, 0, 0.3))
+    same, apart = kernel_distance(first, second), kernel_distance(first, far)
+    assert (same.subsets, same.subset_size) == (100, 1000)
+    assert same.deviation > 0
+    assert abs(same.mean) < 3 * same.deviation < apart.mean
+    assert kernel_distance(first, second) == same
+
+
+# Features -----------------------------------------------------------------------------------------------------------
+
+
+class Averages:
+    """A network that needs no weights, and counts its work."""
+
+    name, sha256, dimensions = "averages", "0" * 64, 3
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def features(self, images: Tensor) -> Tensor:
+        self.batches.append(len(images))
+        return images.float().mean(dim=(1, 2))
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randint(0, 256, (70, 5, 6, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 70])
+def test_features_come_in_order_whatever_the_batches(size: int, images: Tensor) -> None:
+    network = Averages()
+    stream = FeatureStream(network, CPU)
+    for batch in images.split(size):
+        stream.update(batch)
+    assert torch.equal(stream.compute(), network.features(images))
+    assert network.batches[:-1] == [16, 16, 16, 16, 6]
+
+
+def test_features_are_kept_and_found(images: Tensor, tmp_path: Path) -> None:
+    network, cache = Averages(), tmp_path / "folder" / "kept.npy"
+    stream = FeatureStream(network, CPU, cache, len(images))
+    stream.update(images)
+    expected = stream.compute()
+    done = len(network.batches)
+    again = FeatureStream(network, CPU, cache, len(images))
+    again.update(images)
+    assert torch.equal(again.compute(), expected)
+    assert len(network.batches) == done
+
+    cache.write_bytes(cache.read_bytes()[:-5])  # cut off
+    assert not FeatureStream(network, CPU, cache, len(images)).known
+    np.save(cache, np.zeros((3, 3), np.float32))  # of another set
+    assert not FeatureStream(network, CPU, cache, len(images)).known
+
+
+def test_features_of_some_of_the_images_are_not_kept(images: Tensor, tmp_path: Path) -> None:
+    stream = FeatureStream(Averages(), CPU, tmp_path / "kept.npy", len(images))
+    stream.update(images[:9])
+    assert len(stream.compute()) == 9
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning_only(
+    images: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, content: bytes) -> None:
+        raise BenchError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr("benchmark.metrics.features.write_atomically", fail)
+    stream = FeatureStream(Averages(), CPU, tmp_path / "kept.npy", len(images))
+    stream.update(images)
+    with pytest.warns(UserWarning, match=r"features are not kept: cannot write .*kept.npy: No space"):
+        assert len(stream.compute()) == len(images)
+
+
+def test_arithmetic_is_exact_inside_and_as_it_was_outside() -> None:
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16), exact_arithmetic(CPU):
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+# Inception, with random weights of the same layout ------------------------------------------------------------------
+
+
+def randomise(network: nn.Module) -> nn.Module:
+    """Weights that keep the signal's size through all layers, and normalisations that do something."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                fan_in = module.weight[0].numel()
+                module.weight.normal_(0, (2 / fan_in) ** 0.5, generator=generator)
+            elif isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.8, 1.2, generator=generator)
+                module.running_mean.normal_(0, 0.1, generator=generator)  # type: ignore[union-attr]
+                module.running_var.uniform_(0.8, 1.2, generator=generator)  # type: ignore[union-attr]
+    return network
+
+
+@pytest.fixture(scope="module")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of random weights, where pytorch-fid looks for its own when TORCH_HOME is the folder's grandparent."""
+    folder = tmp_path_factory.mktemp("torch") / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    network = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
+    path = folder / "pt_inception-2015-12-05-6726825d.pth"
+    torch.save(randomise(network).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two folders of PNGs: noise of different contrast."""
+    rng = np.random.default_rng(0)
+    made = []
+    for name, contrast in (("outputs", 30), ("truths", 60)):
+        folder = tmp_path_factory.mktemp(name)
+        for number in range(6):
+            coarse = rng.normal(128, contrast, (8, 8, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+        made.append(folder)
+    return made[0], made[1]
+
+
+def read(folder: Path) -> Tensor:
+    return torch.from_numpy(np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))]))
+
+
+def test_inception_equals_pytorch_fid(
+    inception_weights: Path, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(inception_weights.parents[2]))
+    reference = pytorch_fid.inception.InceptionV3([3]).eval()
+    files = sorted(folders[0].glob("*.png"))
+    expected = pytorch_fid.fid_score.get_activations(files, reference, batch_size=3, num_workers=0)
+    ours = Inception(inception_weights, CPU)
+    with exact_arithmetic(CPU):
+        found = ours.features(read(folders[0]))
+    scale = np.abs(expected).max()
+    assert found.shape == (6, 2048)
+    assert expected.std(axis=0).max() > 0.01 * scale  # the weights tell the images apart
+    np.testing.assert_allclose(found, expected, atol=1e-5 * scale)
+
+
+@pytest.mark.exhaustive
+def test_fid_equals_the_command_line_of_pytorch_fid(inception_weights: Path, folders: tuple[Path, Path]) -> None:
+    command = [sys.executable, "-m", "pytorch_fid", *map(str, folders), "--device", "cpu", "--num-workers", "0"]
+    environment = {"TORCH_HOME": str(inception_weights.parents[2]), "PATH": ""}
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    expected = float(printed.split("FID:")[1])
+    metrics = InceptionMetrics(Inception(inception_weights, CPU), CPU, None)
+    metrics.update(*map(read, folders))
+    found = metrics.compute()
+    assert found.values["fid"] == pytest.approx(expected, rel=1e-3)
+    assert found.notes["fid"] == "N = 6"
+
+
+def test_loading_inception_leaves_no_traces(inception_weights: Path) -> None:
+    download = pytorch_fid.inception.load_state_dict_from_url
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    Inception(inception_weights, CPU)
+    assert torch.rand(1) == expected
+    assert pytorch_fid.inception.load_state_dict_from_url is download
+
+
+def test_fid_and_kid_of_a_set_and_itself(images: Tensor, tmp_path: Path) -> None:
+    network, reference = Averages(), Reference(tmp_path, "f" * 64, len(images))
+    metrics = InceptionMetrics(network, CPU, reference)
+    metrics.update(images, images)
+    found = metrics.compute()
+    assert found.values["fid"] == pytest.approx(0, abs=1e-9)
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "averages-0000000000000000-ffffffffffffffff-truth-float32.npy"
+    ]
+
+    network.batches.clear()
+    again = InceptionMetrics(network, CPU, reference)
+    again.update(images, images)
+    assert again.compute() == found
+    assert sum(network.batches) == len(images)  # the outputs' features only
+
+
+# LPIPS, with a random AlexNet ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:The parameter 'pretrained'", "ignore:Arguments other than a weight enum")
+def test_lpips_equals_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alexnet = randomise(torchvision.models.alexnet(weights=None))
+    state = {name: tensor for name, tensor in alexnet.state_dict().items() if name.startswith("features.")}
+    torch.save(state, tmp_path / "alexnet.pth")
+    monkeypatch.setattr(torchvision.models, "alexnet", lambda pretrained: alexnet)
+    reference = lpips.LPIPS(net="alex", verbose=False)
+    monkeypatch.undo()
+    for size in (32, 64):
+        generator = torch.Generator().manual_seed(size)
+        first, second = torch.randint(0, 256, (2, 3, size, size, 3), dtype=torch.uint8, generator=generator)
+        scaled = [lpips.im2tensor(image.numpy()) for image in (first[0], second[0])]
+        found = Lpips(tmp_path / "alexnet.pth", CPU).distance(first, second)
+        assert found.shape == (3,)
+        assert found[0].item() == pytest.approx(reference(*scaled).item(), rel=1e-4)
+        assert Lpips(tmp_path / "alexnet.pth", CPU).distance(first, first).tolist() == [0, 0, 0]
