@@ -24,7 +24,7 @@ WITHOUT_NETWORKS = [name for name in METRICS if name not in ("lpips_alex", "fid"
 
 @pytest.fixture(autouse=True)
 def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.metrics.scorer._weights", lambda name: None)
+    monkeypatch.setattr("benchmark.metrics.scorer.weights_path", lambda name: None)
 
 
 @pytest.fixture(scope="module")

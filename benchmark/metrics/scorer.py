@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from benchmark.metrics.inception import Inception
 from benchmark.metrics.perceptual import Lpips
 from benchmark.metrics.pooled import pooled
 from benchmark.metrics.sets import InceptionMetrics, JudgeMetrics, Reference
+from benchmark.weights import path as weights_path
 
 if TYPE_CHECKING:
     from benchmark.dataset import Prepared
@@ -64,7 +64,7 @@ class Scorer:
 
         Raises:
             InputError: an unknown metric.
-            BenchError: a judge's file is damaged.
+            BenchError: a judge's file, or one of weights, is not the right one.
         """
         for name in metrics or ():
             if name not in METRICS:
@@ -91,7 +91,7 @@ class Scorer:
     def _open_lpips(self) -> Lpips | None:
         if "lpips_alex" not in self.metrics:
             return None
-        path = _weights("alexnet")
+        path = weights_path("alexnet")
         if path is None:
             self._absent["lpips_alex"] = _missing("alexnet")
         return Lpips(path, self.device) if path else None
@@ -99,7 +99,7 @@ class Scorer:
     def _open_inception(self, reference: Reference | None) -> list[InceptionMetrics]:
         if not set(InceptionMetrics.names) & set(self.metrics):
             return []
-        path = _weights("inception")
+        path = weights_path("inception")
         if path is None:
             self._absent |= dict.fromkeys(InceptionMetrics.names, _missing("inception"))
         return [InceptionMetrics(Inception(path, self.device), self.device, reference)] if path else []
@@ -185,14 +185,6 @@ class Scorer:
         if name == "clipped":
             return "not known of finished images"
         return f"images smaller than {pixels.SSIM_WINDOW}×{pixels.SSIM_WINDOW}"
-
-
-def _weights(name: str) -> Path | None:
-    try:
-        from benchmark import weights
-    except ImportError:
-        return None
-    return weights.path(name)
 
 
 def _missing(name: str) -> str:
