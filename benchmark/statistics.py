@@ -91,7 +91,8 @@ def image_weights(images: int, draws: int = DRAWS) -> np.ndarray:
         part = weights[start : start + rows]
         chosen = rng.integers(0, images, part.shape) + images * np.arange(len(part))[:, None]
         part[:] = np.bincount(chosen.ravel(), minlength=part.size).reshape(part.shape)
-    return weights / images
+    weights /= images
+    return weights
 
 
 def resample(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -79,8 +79,11 @@ def _missing(table: Table) -> Iterable[str]:
 
 def _pages(root: Path, fresh: Mapping[Path, str]) -> dict[Path, str]:
     """The pages that speak of every table, from the CSV files: those just made, and those that were not asked for."""
-    lying = {path: path.read_text(encoding="utf-8") for path in root.glob("*/*/leaderboard.csv") if path not in fresh}
-    texts = lying | {path: text for path, text in fresh.items() if path.suffix == ".csv"}
+    others = [
+        path for folder in tables_in(root) if (path := folder / "leaderboard.csv") not in fresh and path.is_file()
+    ]
+    texts = {path: path.read_text(encoding="utf-8") for path in others}
+    texts |= {path: text for path, text in fresh.items() if path.suffix == ".csv"}
     lines = {path.parent: list(csv.DictReader(io.StringIO(texts[path]))) for path in sorted(texts)}
     return {root / OVERVIEW: render.overview(lines), root / published.PAGE: published.page(lines)}
 

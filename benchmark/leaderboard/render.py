@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from benchmark.leaderboard.table import GRAY, GRAY_TEST, SEEDS_WANTED, Cell, Row, Table
 from benchmark.metrics import METRICS, Metric
-from benchmark.results import Cost
+from benchmark.results import Cost, Run
 
 HEADLINE = ("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "top1", "delta_colorfulness")
 MORE_PER_TABLE = 6  # metrics side by side, with their intervals, before a page gets too wide
@@ -244,7 +244,8 @@ def _few_seeds(rows: Sequence[Row]) -> str:
 
 
 def _run(table: Table, method: str, seed: int = 0) -> str:
-    return f"Run: `bench run --method {method} --data {table.data} --preset {table.preset} --seed {seed}`."
+    run = Run(method=method, adapter=method, data=table.data, preset=table.preset, seed=seed)
+    return f"Run: `{run.command}`."
 
 
 def _absent(table: Table) -> dict[str, list[str]]:
@@ -399,7 +400,7 @@ def print_table(table: Table, highlight: str | None = None, console: Any = None)
         heads, lines = main_grid(table, TEXT)
         lines = [[f"{'>' if line[0] == highlight else ' '} {line[0]}", *line[1:]] for line in lines]
         print(tabulate(lines, heads, tablefmt="simple", disable_numparse=True), file=console.file)
-    notes = [*caption(table)[:1], *footnotes(table)]
+    notes = [*filter(None, [table.note]), *caption(table)[:1], *footnotes(table)]
     console.print("\n".join(note.replace("`", "") for note in notes), markup=False, highlight=False, soft_wrap=True)
 
 
