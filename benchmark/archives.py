@@ -191,11 +191,18 @@ def list_folder(root: Path, suffixes: Iterable[str]) -> list[Found]:
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in filter(lambda entry: is_visible(entry.name), entries):
-            if entry.is_dir():
+            if _is_folder(entry):
                 (linked if entry.is_symlink() else folders).append((entry.path, f"{prefix}{entry.name}/"))
             elif posixpath.splitext(entry.name)[1].lower() in suffixes:
                 found.append(Found(prefix + entry.name, _file_source(entry)))
     return sorted(found, key=lambda found: os.fsencode(found.name))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _file_source(entry: os.DirEntry[str]) -> FileSource:
@@ -270,6 +277,8 @@ def _list_tar(path: Path) -> list[Found]:
         with tarfile.open(path, "r:") as archive:
             members = archive.getmembers()
             end = archive.offset
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror}") from None
     except tarfile.ReadError as error:
         if is_compressed(path):
             raise InputError(

@@ -62,29 +62,17 @@ class NotFoundError(BenchError):
     """The server has no such file."""
 
 
-def fetch(
-    remotes: Sequence[Remote], folder: Path, *, mirror: str | None = None, only: Sequence[str] = ()
-) -> list[Path]:
-    """Downloads files of a data set, in their order; those that are there and intact are left alone.
-
-    Args:
-        remotes: the files.
-        folder: where they shall be.
-        mirror: see `download`.
-        only: names of files to take; none: all.
-
-    Returns:
-        Where the files are.
+def choose(remotes: Sequence[Remote], names: Sequence[str]) -> list[Remote]:
+    """The files of these names, all if there are none.
 
     Raises:
-        InputError: an unknown name in `only`.
-        BenchError: see `download`.
+        InputError: an unknown name.
     """
-    names = [remote.file for remote in remotes]
-    for name in only:
-        if name not in names:
-            raise unknown("file", name, names)
-    return [remote.fetch(folder, mirror) for remote in remotes if not only or remote.file in only]
+    known = [remote.file for remote in remotes]
+    for name in names:
+        if name not in known:
+            raise unknown("file", name, known)
+    return [remote for remote in remotes if not names or remote.file in names]
 
 
 def download(
@@ -112,6 +100,8 @@ def download(
         label: what the progress bar says.
         mirror: `http://host/prefix` to take the place of the URL's scheme and host.
 
+    A file under the final name that is shorter than it should be is taken for another program's half of the download.
+
     Returns:
         `target`.
 
@@ -124,6 +114,8 @@ def download(
         return target
     part = target.with_name(target.name + ".part")
     try:
+        if target.is_file():
+            _adopt(target, part, url, size if sha256 or md5 else None)
         target.parent.mkdir(parents=True, exist_ok=True)
         with _progress() as progress:
             bar = Bar(progress, progress.add_task(label or target.name, total=size))
@@ -134,6 +126,17 @@ def download(
         raise BenchError(f"cannot write {target}: {error.strerror or error}") from None
     _validator_file(part).unlink(missing_ok=True)
     return target
+
+
+def _adopt(target: Path, part: Path, url: str, size: int | None) -> None:
+    """Goes on with what another program left half-finished under the final name; keeps anything else as it is."""
+    if size is None or target.stat().st_size >= size or part.exists():
+        raise BenchError(
+            f"{target} is there, but is not the published file: it has {target.stat().st_size:,} bytes, sha256 "
+            f"{file_digest(target)}, md5 {file_digest(target, 'md5')}; move it away, or use it with --root"
+        )
+    target.rename(part)
+    _validator_file(part).write_text(json.dumps({"url": url, "validator": ""}))
 
 
 def is_intact(path: Path, *, sha256: str | None = None, md5: str | None = None, size: int | None = None) -> bool:

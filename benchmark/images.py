@@ -18,7 +18,7 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
 )
 # The formats of these suffixes and no others: some that Pillow knows start foreign programs (EPS: Ghostscript).
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 MAX_FILE_BYTES = 256 * 2**20
 MAX_PIXELS = 178_956_970  # where Pillow itself refuses by default; three bytes each: 512 MiB
 

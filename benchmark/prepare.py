@@ -14,10 +14,10 @@ import os
 import shutil
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,6 +42,7 @@ from benchmark.dataset import (
     signature_of,
 )
 from benchmark.errors import BenchError, InputError
+from benchmark.files import write_atomically
 from benchmark.images import RULE, BadImage
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ def prepare(
             return done
         try:
             job.run(workers, quiet)
+        except KeyboardInterrupt:
+            raise BenchError(
+                f"interrupted; {job.part} is kept, and the same command goes on where it stopped"
+            ) from None
         except OSError as error:
             if error.errno in _FULL:
                 raise _no_room(folder, error.strerror or "the disk is full") from None
@@ -132,9 +137,12 @@ class _Job:
         """Everything from the journal of an earlier run to the finished folder."""
         self._check_items()
         self._check_room()
-        self.part.mkdir(parents=True, exist_ok=True)
         settings = {"protocol": PROTOCOL, "rule": RULE, "image_size": self.size, "adapter": self.dataset.name}
-        with _Journal(self.part / JOURNAL_FILE, settings) as journal, _progress(quiet) as progress:
+        journal = _Journal(self.part / JOURNAL_FILE, settings)
+        if not journal.resumes:
+            shutil.rmtree(self.part, ignore_errors=True)
+        self.part.mkdir(parents=True, exist_ok=True)
+        with journal, _progress(quiet) as progress:
             splits = {split: self._write_split(split, journal, workers, progress) for split in SPLITS}
         self._refuse_empty(splits)
         mean_ab, prior = color_statistics(np.load(self.part / "train.npy", mmap_mode="r"))
@@ -173,15 +181,19 @@ class _Job:
         items = self.dataset.items(split)
         length = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // (self.size**2 * 3)))
         chunks = [items[start : start + length] for start in range(0, len(items), length)]
-        done = journal.finished(split, chunks)
+        path = self.part / f"{split}.npy"
+        done = journal.finished(split, chunks, rows=_rows_in(path, self.size))
+        rest = chunks[len(done) :]
         result = _SplitResult()
         task = progress.add_task(f"{self.name} {split}", total=len(items))
-        with _ArrayFile(self.part / f"{split}.npy", self.size, rows=sum(entry.kept for entry in done)) as array:
+        with (
+            _ArrayFile(path, self.size, rows=sum(entry.kept for entry in done)) as array,
+            closing(decode_chunks(rest, self.size, workers)) as results,
+        ):
             for chunk, entry in zip(chunks, done, strict=False):
                 self._account(split, chunk, entry, result)
                 progress.advance(task, len(chunk))
-            rest = chunks[len(done) :]
-            for chunk, decoded in zip(rest, decode_chunks(rest, self.size, workers), strict=True):
+            for chunk, decoded in zip(rest, results, strict=True):
                 gray = grayscale(decoded.images)
                 entry = _Entry.of(split, chunk, decoded, gray)
                 self._account(split, chunk, entry, result)  # raises for a corrupt file before anything is written
@@ -285,7 +297,7 @@ def decode_chunk(sources: Sequence[Source], size: int) -> Decoded:
     return Decoded(images[:count], corrupt)
 
 
-def decode_chunks(chunks: Sequence[Sequence[Item]], size: int, workers: int | None) -> Iterator[Decoded]:
+def decode_chunks(chunks: Sequence[Sequence[Item]], size: int, workers: int | None) -> Generator[Decoded]:
     """Decodes chunks, in order, in `workers` processes (None: as many as pay)."""
     if workers is not None and workers < 1:
         raise InputError(f"--workers {workers}: at least 1")
@@ -347,40 +359,52 @@ class _Entry(NamedTuple):
 
 
 class _Journal:
-    """The finished chunks of a preparation, one JSON line each, below a line with the settings."""
+    """The finished chunks of a preparation: a line with the settings, then one JSON line for each chunk."""
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        """Reads what an earlier run left; of one under other settings, nothing."""
         self.path, self.settings = path, settings
+        lines = list(_json_lines(path))
+        self.resumes = bool(lines) and lines[0] == settings
+        self._entries = [_Entry(*line) for line in lines[1:]] if self.resumes else []
 
     def __enter__(self) -> "_Journal":
-        lines = list(_json_lines(self.path))
-        same = bool(lines) and lines[0] == self.settings
-        self._entries = [_Entry(*line) for line in lines[1:]] if same else []
-        self._file = self.path.open("w", encoding="utf-8")
-        self._write(self.settings)
+        self._rewrite()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def finished(self, split: str, chunks: Sequence[Sequence[Item]]) -> list[_Entry]:
-        """The entries of the first chunks that need not be made again."""
+    def finished(self, split: str, chunks: Sequence[Sequence[Item]], rows: int) -> list[_Entry]:
+        """The entries of the first chunks that need not be made again; the others are forgotten.
+
+        Args:
+            split: which.
+            chunks: its items, in chunks.
+            rows: images that the array's file holds.
+        """
         entries = [entry for entry in self._entries if entry.split == split]
         good = []
         for entry, chunk in zip(entries, chunks, strict=False):
-            if entry.signature != signature_of(chunk):
+            rows -= entry.kept
+            if rows < 0 or entry.signature != signature_of(chunk):
                 break
             good.append(entry)
-            self.add(entry)
+        if len(good) < len(entries):
+            self._entries = [entry for entry in self._entries if entry.split != split] + good
+            self._file.close()
+            self._rewrite()
         return good
 
     def add(self, entry: _Entry) -> None:
         """Notes a chunk whose images are in the array's file."""
-        self._write(list(entry))
-
-    def _write(self, content: object) -> None:
-        self._file.write(json.dumps(content) + "\n")
+        self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
+
+    def _rewrite(self) -> None:
+        content = "".join(json.dumps(line) + "\n" for line in (self.settings, *self._entries))
+        write_atomically(self.path, content.encode())
+        self._file = self.path.open("a", encoding="utf-8")
 
 
 def _json_lines(path: Path) -> Iterator[Any]:
@@ -392,6 +416,11 @@ def _json_lines(path: Path) -> Iterator[Any]:
             yield json.loads(line)
         except ValueError:
             return
+
+
+def _rows_in(path: Path, size: int) -> int:
+    """How many images an array's file of an earlier run holds."""
+    return max(0, path.stat().st_size - _HEADER) // (size**2 * 3) if path.exists() else 0
 
 
 class _ArrayFile:

@@ -12,7 +12,7 @@ from benchmark import registry
 from benchmark.archives import download_folder, places
 from benchmark.config import find_root
 from benchmark.dataset import META_FILE, SPLITS, Dataset, MissingDataError, Prepared
-from benchmark.download import fetch, is_intact
+from benchmark.download import choose, is_intact
 from benchmark.errors import BenchError, InputError
 from benchmark.prepare import count_colors, verify
 
@@ -72,11 +72,11 @@ def fetch_data_set(dataset: type[Dataset], root: Path | None, mirror: str | None
     if not dataset.remotes:
         raise BenchError(f"{dataset.name} has nothing to download; it is {dataset.title[0].lower()}{dataset.title[1:]}")
     folder = root or download_folder(dataset.name)
-    wanted = [remote for remote in dataset.remotes if not files or remote.file in files]
+    wanted = choose(dataset.remotes, files)
     size = sum(remote.size or 0 for remote in wanted)
     names = ", ".join(remote.file for remote in wanted)
     print(f"{dataset.name}: {names}, {size:,} bytes, to {folder}", file=sys.stderr)
-    return fetch(dataset.remotes, folder, mirror=mirror, only=files)
+    return [remote.fetch(folder, mirror) for remote in wanted]
 
 
 def verify_data_set(dataset: Dataset, folder: Path, name: str) -> bool:

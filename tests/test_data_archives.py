@@ -1,0 +1,192 @@
+"""Folders and archives are listed whole and in order; nothing in them leads out of them."""
+
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from data_files import encoded, photographs, picture, write_files, write_tar, write_zip
+
+from benchmark.archives import FileSource, ZipSource, list_archive, list_folder, own_places, places, printable
+from benchmark.errors import BenchError, InputError
+from benchmark.images import SUFFIXES, BadImage
+
+FILES = {
+    **{f"b/{name}": data for name, data in photographs(3).items()},
+    "a.PNG": encoded(picture(9), "PNG"),
+    "notes.txt": b"hi",
+}
+IMAGES = {name: data for name, data in FILES.items() if name != "notes.txt"}
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "zip", "deflated zip"])
+def test_every_container_gives_the_same_files_in_the_same_order(kind: str, tmp_path: Path) -> None:
+    if kind == "folder":
+        found = list_folder(write_files(tmp_path / "x", FILES), SUFFIXES)
+    elif kind == "tar":
+        found = list_archive(write_tar(tmp_path / "x.tar", {f"./{n}": d for n, d in FILES.items()}), SUFFIXES)
+    else:
+        compression = zipfile.ZIP_DEFLATED if kind == "deflated zip" else zipfile.ZIP_STORED
+        found = list_archive(write_zip(tmp_path / "x.zip", FILES, compression), SUFFIXES)
+    assert [file.name for file in found] == sorted(IMAGES)
+    assert {file.name: file.source.read() for file in found} == IMAGES
+    assert all(file.name in file.source.where for file in found)
+
+
+def test_litter_is_not_listed(tmp_path: Path) -> None:
+    litter = {"._000001.jpg": b"", ".git/000002.jpg": b"", "__MACOSX/b/000001.jpg": b"", "@eaDir/000001.jpg": b""}
+    assert list_folder(write_files(tmp_path / "x", litter), SUFFIXES) == []
+    assert list_archive(write_zip(tmp_path / "x.zip", litter), SUFFIXES) == []
+
+
+def test_a_loop_of_links_ends_and_each_folder_counts_once(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "x", {"deep/er/1.jpg": b"1", "2.jpg": b"2"})
+    (folder / "deep" / "er" / "loop").symlink_to(folder)
+    (folder / "a-link").symlink_to(folder / "deep")
+    elsewhere = write_files(tmp_path / "y", {"3.jpg": b"3"})
+    (folder / "y").symlink_to(elsewhere)
+    assert [file.name for file in list_folder(folder, SUFFIXES)] == ["2.jpg", "deep/er/1.jpg", "y/3.jpg"]
+
+
+def test_a_link_that_leads_nowhere_is_listed_and_named_when_read(tmp_path: Path) -> None:
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "self.jpg").symlink_to(tmp_path / "self.jpg")
+    found = list_folder(tmp_path, SUFFIXES)
+    assert [file.name for file in found] == ["gone.jpg", "self.jpg"]
+    for file in found:
+        with pytest.raises(OSError, match=file.name):
+            file.source.read()
+
+
+def test_names_that_are_no_utf8_become_printable(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9\n.jpg")
+    (tmp_path / name).write_bytes(b"1")
+    found = list_folder(tmp_path, SUFFIXES)
+    assert [file.name for file in found] == [name]
+    assert printable(found[0].name) == "caf%E9%0A.jpg"
+    assert found[0].source.where.endswith("caf%E9%0A.jpg")
+    assert found[0].source.read() == b"1"
+    assert printable("Äpfel/日本.jpg") == "Äpfel/日本.jpg"
+
+
+@pytest.mark.parametrize("name", ["../evil.jpg", "a/../../evil.jpg", "/etc/evil.jpg", "C:/evil.jpg", "..\\evil.jpg"])
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_members_that_reach_out_refuse_the_archive(kind: str, name: str, tmp_path: Path) -> None:
+    write = write_tar if kind == "tar" else write_zip
+    path = write(tmp_path / f"x.{kind}", {"good.jpg": b"1", name: b"2"})
+    with pytest.raises(BenchError, match="reaches out of the archive"):
+        list_archive(path, SUFFIXES)
+
+
+def tar_with_link(path: Path, kind: bytes, target: str) -> Path:
+    with tarfile.open(path, "w") as archive:
+        real = tarfile.TarInfo("a/real.jpg")
+        real.size = 4
+        archive.addfile(real, io.BytesIO(b"real"))
+        link = tarfile.TarInfo("b/link.jpg")
+        link.type, link.linkname = kind, target
+        archive.addfile(link)
+    return path
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../etc/passwd", "../a/missing.jpg"])
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_links_out_of_a_tar_refuse_it(kind: bytes, target: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="link"):
+        list_archive(tar_with_link(tmp_path / "x.tar", kind, target), SUFFIXES)
+
+
+@pytest.mark.parametrize(("kind", "target"), [(tarfile.SYMTYPE, "../a/real.jpg"), (tarfile.LNKTYPE, "a/real.jpg")])
+def test_links_within_a_tar_are_read(kind: bytes, target: str, tmp_path: Path) -> None:
+    found = list_archive(tar_with_link(tmp_path / "x.tar", kind, target), SUFFIXES)
+    assert [(file.name, file.source.read()) for file in found] == [("a/real.jpg", b"real"), ("b/link.jpg", b"real")]
+
+
+def test_a_device_refuses_a_tar(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        device = tarfile.TarInfo("zero.jpg")
+        device.type = tarfile.CHRTYPE
+        archive.addfile(device)
+    with pytest.raises(BenchError, match="device"):
+        list_archive(tmp_path / "x.tar", SUFFIXES)
+
+
+def test_a_link_refuses_a_zip(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("link.jpg")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(BenchError, match="is a link"):
+        list_archive(tmp_path / "x.zip", SUFFIXES)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_cut_off_archive_is_named(kind: str, share: float, tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "x.tar", IMAGES) if kind == "tar" else write_zip(tmp_path / "x.zip", IMAGES)
+    whole = path.stat().st_size if kind == "zip" else sum(-(-len(d) // 512) * 512 + 512 for d in IMAGES.values()) + 500
+    os.truncate(path, int(whole * share))
+    with pytest.raises(BenchError, match=r"x\.(tar|zip) is cut off"):
+        list_archive(path, SUFFIXES)
+
+
+def test_a_tar_cut_between_two_members_is_noticed(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "x.tar", {"1.jpg": b"1" * 512, "2.jpg": b"2" * 512})
+    os.truncate(path, 1024)
+    with pytest.raises(BenchError, match="end mark is missing"):
+        list_archive(path, SUFFIXES)
+
+
+def test_a_compressed_tar_asks_to_be_unpacked(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="compressed"):
+        list_archive(write_tar(tmp_path / "x.tar.gz", IMAGES, "w:gz"), SUFFIXES)
+
+
+def test_a_changed_byte_in_a_zip_is_noticed(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.zip", {"1.jpg": b"0123456789"})
+    path.write_bytes(path.read_bytes().replace(b"0123456789", b"0123456780"))
+    [file] = list_archive(path, SUFFIXES)
+    with pytest.raises(BadImage, match="checksum"):
+        file.source.read()
+
+
+def test_a_zip_member_larger_than_it_says_is_not_unpacked_whole(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.zip", {"1.jpg": b"\0" * 10_000_000}, zipfile.ZIP_DEFLATED)
+    [file] = list_archive(path, SUFFIXES)
+    assert isinstance(file.source, ZipSource)
+    with pytest.raises(BadImage, match="checksum"):
+        file.source._replace(size=1000).read()
+
+
+def test_the_same_member_twice_counts_once(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "x.tar", [("1.jpg", b"1"), ("2.jpg", b"2"), ("1.jpg", b"1")])
+    assert [file.name for file in list_archive(path, SUFFIXES)] == ["1.jpg", "2.jpg"]
+
+
+def test_two_different_members_of_one_name_refuse_the_archive(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "x.tar", [("1.jpg", b"1"), ("1.jpg", b"2")])
+    with pytest.raises(BenchError, match=r"two different files named '1\.jpg'"):
+        list_archive(path, SUFFIXES)
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.jpg"
+    with path.open("wb") as file:
+        file.truncate(300 << 20)  # sparse: takes no room
+    with pytest.raises(BadImage, match="larger than 256 MiB"):
+        FileSource(str(path), 300 << 20, 0).read()
+
+
+def test_where_originals_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    downloads = places("coco", None)
+    assert [place.parts[-3:] for place in downloads] == [("data", "downloads", "coco")]
+    assert places("coco", tmp_path) == [tmp_path, tmp_path / "coco"]
+    assert own_places("coco", tmp_path) == [tmp_path / "coco", tmp_path]
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
+    assert places("coco", None) == places("coco", tmp_path) == [tmp_path, tmp_path / "coco", *downloads]
+    assert tmp_path not in own_places("coco", None)  # what lies there may belong to other data sets
+    with pytest.raises(InputError, match="does not exist"):
+        places("coco", tmp_path / "nowhere")
