@@ -97,10 +97,13 @@ def build(method_class: type[Method], config: MethodConfig, seed: int = 0) -> Me
     return method_class(config, tiny_info())
 
 
-def make_trainer(method: Method, steps: int, folder: Path, **training: Any) -> Trainer:
+def make_trainer(
+    method: Method, steps: int, folder: Path, *, images: np.ndarray | None = None, **training: Any
+) -> Trainer:
     """A trainer on the made-up pictures; checkpoints are written only when asked for."""
     settings = Training(steps=steps, batch_size=BATCH, checkpoint_seconds=1e9, **training)
-    batches = Batches(tiny_images(), BATCH, seed=0, device=torch.device("cpu"), flip=True)
+    pictures = tiny_images() if images is None else images
+    batches = Batches(pictures, BATCH, seed=0, device=torch.device("cpu"), flip=settings.flip)
     return Trainer(
         method,
         settings,

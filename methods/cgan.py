@@ -17,9 +17,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from benchmark import weights
 from benchmark.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
 
 from ._patchgan import PatchGAN
+from ._resnet_unet import ResNetUNet
 from ._scale import scale_ab, scale_L, unscale_ab
 from ._unet import UNet
 
@@ -27,6 +29,10 @@ from ._unet import UNet
 class CGANConfig(MethodConfig):
     """Settings of the conditional GAN."""
 
+    encoder: Literal["unet", "resnet18"] = Field(
+        "unet", description="generator: plain U-Net, or ResNet-18's (seed 001)"
+    )
+    pretrained: bool = Field(True, description="resnet18: start from ImageNet weights (seed 001); false: from scratch")
     base_channels: int = Field(64, ge=1, description="width of the generator's first level (Isola et al., 6.1.1)")
     discriminator_channels: int = Field(64, ge=1, description="width of the discriminator's first layer (6.1.2)")
     dropout: float = Field(0.0, ge=0, lt=1, description="the paper's noise (0.5 there); none in seed 003")
@@ -43,7 +49,7 @@ class CGANConfig(MethodConfig):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's β1 (§3.3); β2 is 0.999")
 
 
-class Sigmoid2(nn.Module):
+class StretchedSigmoid(nn.Module):
     """A sigmoid stretched to [-1, 1]: seed 001's output range in our scale."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,9 +66,16 @@ class CGAN(Method):
     def __init__(self, config: CGANConfig, data: DataInfo) -> None:
         super().__init__(config, data)
         self.phases = (Phase("pretrain", config.pretrain_share), Phase("adversarial", 1.0 - config.pretrain_share))
-        generator = UNet(2, data.image_size, config.base_channels, dropout=config.dropout)
-        self.colorizer = nn.Sequential(generator, nn.Tanh() if config.output == "tanh" else Sigmoid2())
+        end = nn.Tanh() if config.output == "tanh" else StretchedSigmoid()
+        self.colorizer = nn.Sequential(make_generator(config, data), end)
         self.discriminator = PatchGAN(data.image_size, config.discriminator_channels)
+
+    @classmethod
+    def skip(cls, config: CGANConfig, data: DataInfo) -> str | None:
+        """ResNet-18's ImageNet weights are wanted and not here."""
+        if config.encoder == "resnet18" and config.pretrained and weights.path("resnet18") is None:
+            return "ImageNet weights of ResNet-18 missing: bench weights fetch resnet18"
+        return None
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
         """`generator` in both phases, `discriminator` in the adversarial one."""
@@ -96,6 +109,16 @@ class CGAN(Method):
     def predict_ab(self, L: Tensor) -> Tensor:
         """(B, 1, H, W) in [0, 100] → (B, 2, H, W) in Lab units."""
         return unscale_ab(self.colorizer(scale_L(L)))
+
+
+def make_generator(config: CGANConfig, data: DataInfo) -> nn.Module:
+    """The network that (B, 1, H, W) lightness goes through; two channels, unbounded, come out."""
+    if config.encoder == "unet":
+        return UNet(2, data.image_size, config.base_channels, dropout=config.dropout)
+    generator = ResNetUNet(2, config.base_channels)
+    if config.pretrained:
+        generator.encoder.load_imagenet(weights.load("resnet18"))
+    return generator
 
 
 def binary_loss(logits: Tensor, real: bool) -> Tensor:
