@@ -1,7 +1,7 @@
 """Speed and truthfulness of the statistics: `python tests/speed/bench_statistics.py`.
 
-1. Intervals and ranks of 10 methods × 3 seeds × 10,000 images × every per-image metric, against the same bootstrap written draw by
-   draw. Exits with 1 above 2 s.
+1. Intervals and ranks of 10 methods × 3 seeds × 10,000 images × every per-image metric, against the same bootstrap
+   written draw by draw. Exits with 1 above 2 s.
 2. How often intervals cover the truth, and how often tests find a difference where there is none, on synthetic scores:
    ours beside the usual ways. The figures of docs/statistics.md. Exits with 1 if ours leave 90–99 % and 0–7.5 %.
 """
