@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from projects import bench, make_project, one_thread
 
 pytestmark = pytest.mark.pipeline

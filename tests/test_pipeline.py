@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from projects import TINY, copy_code, make_project
 
 pytestmark = pytest.mark.pipeline
