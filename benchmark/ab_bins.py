@@ -11,7 +11,6 @@ bins, or the same k - 1 and two rivals for the last place; what is left is sorte
 higher index counts as the nearer one.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib.resources import as_file, files
 from typing import NamedTuple
@@ -179,22 +178,11 @@ def _encode(ab: Tensor, k: int, sigma: float | None) -> tuple[Tensor, Tensor]:
     indices = torch.empty(k, len(a), dtype=torch.int64, device=ab.device)
     weights = torch.empty(k if sigma else 0, len(a), dtype=torch.float32, device=ab.device)
     size = _CHUNK if ab.device.type == "cpu" else len(a)
-    inference = torch.is_inference_mode_enabled()  # a setting that other threads do not inherit
-
-    def work(start: int) -> None:
+    for start in range(0, len(a), max(1, size)):
         run = slice(start, start + size)
-        with torch.inference_mode(inference):
-            _find_nearest(table, a[run], b[run], out=indices[:, run])
-            if sigma:
-                _weigh(indices[:, run], a[run], b[run], sigma, out=weights[:, run])
-
-    starts = range(0, len(a), max(1, size))
-    if len(starts) == 1 or torch.get_num_threads() == 1:
-        for start in starts:
-            work(start)
-    else:  # one run per thread scales better than the threads inside each small operation
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            list(pool.map(work, starts))
+        _find_nearest(table, a[run], b[run], out=indices[:, run])
+        if sigma:
+            _weigh(indices[:, run], a[run], b[run], sigma, out=weights[:, run])
     return indices, weights
 
 

@@ -104,7 +104,7 @@ def test_batches_and_odd_shapes_keep_their_layout(photo_ab: Tensor) -> None:
     assert (heaviest == ab_bins.nearest_bin(batch)).float().mean() > 0.999  # but for exact ties
 
 
-def test_many_pixels_go_through_threads_unchanged(photo_ab: Tensor) -> None:
+def test_many_pixels_go_through_in_pieces_unchanged(photo_ab: Tensor) -> None:
     large = photo_ab.repeat(9, 1, 1, 1)
     with torch.inference_mode():
         targets = ab_bins.soft_encode(large)
