@@ -95,12 +95,11 @@ def evaluate(
     return Evaluation(scorer.compute(), len(images), len(images) / seconds)
 
 
-@torch.inference_mode()
 def multiply_adds(method: Method, image_size: int, device: torch.device) -> int:
     """Multiply-adds of coloring one image, counted by torch over convolutions and matrix products."""
     L = torch.zeros(1, 1, image_size, image_size, device=device)
     ab = torch.zeros(1, 2, image_size, image_size, device=device)
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:  # its hooks need gradients to be recorded
         predict(method.eval(), L, ab)
     return counter.get_total_flops() // 2  # it counts a multiply-add as two operations
 

@@ -1,0 +1,51 @@
+"""Sepia: one color for every pixel, learned; the smallest method with training that there can be."""
+
+from collections.abc import Iterator
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from benchmark.method import Batch, DataInfo, Method, MethodConfig, Update
+
+
+class SepiaConfig(MethodConfig):
+    """Settings of the tint."""
+
+    learning_rate: float = Field(0.1, gt=0, description="of stochastic gradient descent")
+
+
+class Tint(nn.Module):
+    """Knows one color."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ab = nn.Parameter(torch.tensor([5.0, 20.0]))
+
+    def forward(self, L: Tensor) -> Tensor:
+        """(B, 1, H, W) → (B, 2, 1, 1) in Lab units; the harness upsamples."""
+        return self.ab.view(1, 2, 1, 1).expand(len(L), 2, 1, 1)
+
+
+class Sepia(Method):
+    """The mean color, found by descent."""
+
+    name = "sepia"
+    Config = SepiaConfig
+
+    def __init__(self, config: SepiaConfig, data: DataInfo) -> None:
+        super().__init__(config, data)
+        self.colorizer = Tint()
+
+    def optimizers(self, phase: str) -> dict[str, Optimizer]:
+        """One."""
+        return {"tint": SGD(self.colorizer.parameters(), lr=self.config.learning_rate)}
+
+    def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
+        """Mean squared error in ab."""
+        yield Update("tint", (self.colorizer(batch.L) - batch.ab).square().mean())
+
+    def predict_ab(self, L: Tensor) -> Tensor:
+        """The one color."""
+        return self.colorizer(L)
