@@ -34,7 +34,7 @@ _UPRIGHT = {  # EXIF orientation → what undoes it
 }
 
 
-class BadImage(Exception):  # noqa: N818 - it says what the file is, and is always turned into a BenchError
+class BadImage(Exception):
     """A file that is no readable image. The message says why, on one line, without the file's name."""
 
 

@@ -47,11 +47,13 @@ from benchmark.images import RULE, BadImage
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from torch import Tensor
 
 GRAY_LIMIT = 5.0  # PROTOCOL.md §1: max |a|, |b| of a grayscale photograph, Lab units
 JOURNAL_FILE = "journal.jsonl"
 _CHUNK_BYTES = 4 << 20  # of pixels: what travels from a worker at once
 _CHUNK_IMAGES = 512
+_FEW_PIXELS = 1 << 21
 _SMALL = 256  # images that one process decodes before others have started
 _HEADER = 128  # bytes of a .npy header for (N, S, S, 3) uint8; numpy leaves room for any N
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -511,37 +513,65 @@ def color_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, float], ND
     Returns:
         The mean (a, b) in Lab units, and the share of pixels nearest to each bin, (313,) float64, sums to 1.
     """
-    import torch
-
     from benchmark.ab_bins import BINS, nearest_bin
-    from benchmark.color import rgb_to_lab
 
-    counts = count_colors(images)
-    colors = np.flatnonzero(counts).astype(np.uint32)
+    colors, counts = count_colors(images)
     total, prior = np.zeros(2), np.zeros(BINS)
-    for part in np.array_split(colors, max(1, len(colors) >> 18)):
-        rgb = np.stack([part >> 16, part >> 8 & 255, part & 255], axis=-1).astype(np.uint8)
-        _, ab = rgb_to_lab(torch.from_numpy(rgb)[None, None])  # (1, 2, 1, n)
-        weight = counts[part].astype(np.float64)
-        prior += np.bincount(nearest_bin(ab).flatten().numpy(), weights=weight, minlength=BINS)
-        total += ab[0, :, 0].double().numpy() @ weight
+    for part, weights in _parts(colors, counts):
+        ab = ab_of(part)
+        prior += np.bincount(nearest_bin(ab).flatten().numpy(), weights=weights, minlength=BINS)
+        total += ab[0, :, 0].double().numpy() @ weights
     pixels = float(counts.sum())
     a, b = (round(float(value), 6) for value in total / pixels)  # beyond that, machines differ
     return (a, b), prior / pixels
 
 
-def count_colors(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How many pixels of (N, S, S, 3) have each color: (2²⁴,) int64, indexed by R·65536 + G·256 + B."""
-    counts = np.zeros(1 << 24, dtype=np.int64)
-    rows = max(1, (8 << 20) // max(1, images[0].size // 3))
+def count_colors(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """How many pixels have each color.
+
+    Args:
+        images: (N, S, S, 3) uint8.
+
+    Returns:
+        The colors that occur, (n,) packed as R·65536 + G·256 + B and sorted, and the number of pixels of each, (n,).
+    """
+    if images.size < 3 * _FEW_PIXELS:  # sorting them is faster than a table of all colors
+        colors, counts = np.unique(_packed(np.asarray(images)), return_counts=True)
+        return colors.astype(np.uint32), counts
+    table = np.zeros(1 << 24, dtype=np.int64)
+    rows = max(1, (8 << 20) // (images[0].size // 3))
     for start in range(0, len(images), rows):
-        pixels = np.asarray(images[start : start + rows]).reshape(-1, 3)
-        packed = pixels[:, 0].astype(np.int32)
-        for channel in (1, 2):
-            packed <<= 8
-            packed |= pixels[:, channel]
-        counts += np.bincount(packed, minlength=1 << 24)
-    return counts
+        table += np.bincount(_packed(np.asarray(images[start : start + rows])), minlength=len(table))
+    occurring = np.flatnonzero(table)
+    return occurring.astype(np.uint32), table[occurring]
+
+
+def _packed(images: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Each pixel's color as one number, flat."""
+    pixels = images.reshape(-1, 3)
+    packed = pixels[:, 0].astype(np.int32)
+    for channel in (1, 2):
+        packed <<= 8
+        packed |= pixels[:, channel]
+    return packed
+
+
+def ab_of(colors: NDArray[np.uint32]) -> "Tensor":
+    """The chroma of packed colors (n,): (1, 2, 1, n) float32, Lab units."""
+    import torch
+
+    from benchmark.color import rgb_to_lab
+
+    rgb = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=-1).astype(np.uint8)
+    return rgb_to_lab(torch.from_numpy(rgb)[None, None])[1]
+
+
+def _parts(
+    colors: NDArray[np.uint32], counts: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.float64]]]:
+    """Colors and their counts, some at a time."""
+    pieces = max(1, len(colors) >> 18)
+    return zip(np.array_split(colors, pieces), np.array_split(counts.astype(np.float64), pieces), strict=True)
 
 
 def decoder_versions() -> dict[str, str | None]:

@@ -14,7 +14,7 @@ from benchmark.config import find_root
 from benchmark.dataset import META_FILE, SPLITS, Dataset, MissingDataError, Prepared
 from benchmark.download import choose, is_intact
 from benchmark.errors import BenchError, InputError
-from benchmark.prepare import count_colors, verify
+from benchmark.prepare import ab_of, count_colors, verify
 
 CONTACT_SHEET, HISTOGRAM = "contact_sheet.png", "chroma_histogram.png"
 _SHEET_COLUMNS, _SHEET_ROWS = 12, 3  # per split
@@ -187,18 +187,10 @@ def chroma_density(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     Returns:
         (2R, 2R) float64 with R = 110: the share of pixels per square Lab unit, row = b + R, column = a + R. Sums to 1.
     """
-    import torch
-
-    from benchmark.color import rgb_to_lab
-
-    counts = count_colors(images)
-    colors = np.flatnonzero(counts)
+    colors, counts = count_colors(images)
+    a, b = ab_of(colors)[0, :, 0].numpy()
     edges = np.arange(-_AB_RANGE, _AB_RANGE + 1)
-    density = np.zeros((2 * _AB_RANGE, 2 * _AB_RANGE))
-    for part in np.array_split(colors, max(1, len(colors) >> 18)):
-        rgb = np.stack([part >> 16, part >> 8 & 255, part & 255], axis=-1).astype(np.uint8)
-        a, b = rgb_to_lab(torch.from_numpy(rgb)[None, None])[1][0, :, 0].numpy()
-        density += np.histogram2d(b, a, bins=(edges, edges), weights=counts[part])[0]
+    density = np.histogram2d(b, a, bins=(edges, edges), weights=counts)[0]
     return density / density.sum()
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from pydantic import Field
 
 from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, Pixels, Source
+from benchmark.registry import load_dataset
 
 
 def picture(seed: int = 0, width: int = 40, height: int = 32) -> NDArray[np.uint8]:
@@ -102,3 +103,9 @@ class Few(Dataset):
 def pixels(count: int, size: int = 16, seed: int = 0) -> list[Source]:
     """Sources of `count` pictures that need no decoding."""
     return [Pixels(picture(seed + number, size, size)) for number in range(count)]
+
+
+def data_set(name: str, root: Path | None, **settings: Any) -> Dataset:
+    """An adapter by name, with these settings."""
+    adapter = load_dataset(name)
+    return adapter(adapter.Config(**settings), root)

@@ -1,0 +1,448 @@
+"""Preparation: the same bytes from any number of workers, resumed after a kill, whole or not there, nothing silent."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from data_files import Few, data_set, encoded, gray_picture, photographs, picture, pixels, write_files, write_tar
+from scipy.spatial import cKDTree
+
+from benchmark.ab_bins import centers
+from benchmark.color import rgb_to_lab
+from benchmark.dataset import SPLITS, Dataset, MissingDataError, Pixels, Prepared
+from benchmark.errors import BenchError, InputError
+from benchmark.images import decode
+from benchmark.prepare import color_statistics, grayscale, prepare, up_to_date, verify
+
+SIZE = 16
+
+
+def folder_of(root: Path, size: int = SIZE) -> Dataset:
+    return data_set("folder", root, image_size=size)
+
+
+def arrays(prepared: Prepared) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(prepared.folder.glob("*.npy"))}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "photos", photographs(40))
+
+
+def test_the_arrays_hold_what_decoding_gives(photos: Path, tmp_path: Path) -> None:
+    dataset = folder_of(photos)
+    prepared = prepare(dataset, tmp_path / "out", quiet=True)
+    assert [prepared.meta.splits[split].images for split in SPLITS] == [32, 4, 4]
+    for split in SPLITS:
+        assert prepared.images(split).shape == (len(dataset.items(split)), SIZE, SIZE, 3)
+        for image, identity in zip(prepared.images(split), prepared.ids(split), strict=True):
+            np.testing.assert_array_equal(image, decode((photos / f"{identity}.jpg").read_bytes(), SIZE))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", "out", "photos"]
+
+
+def test_any_number_of_workers_gives_the_same_bytes(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.prepare._CHUNK_IMAGES", 3)
+    one, three = (prepare(folder_of(photos), tmp_path / f"{n}", workers=n, quiet=True) for n in (1, 3))
+    assert arrays(one) == arrays(three)
+    assert one.meta == three.meta
+
+
+def test_a_tar_and_its_files_give_the_same_arrays(photos: Path, tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "photos.tar", {file.name: file.read_bytes() for file in photos.iterdir()})
+    from_folder, from_tar = (prepare(folder_of(p), tmp_path / p.name[-3:], quiet=True) for p in (photos, path))
+    assert arrays(from_folder) == arrays(from_tar)
+
+
+def test_nothing_is_done_twice(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert up_to_date(folder_of(photos), out) is None
+    prepare(folder_of(photos), out, quiet=True)
+    before = (out / "meta.json").stat().st_mtime_ns
+    assert up_to_date(folder_of(photos), out) is not None
+    prepare(folder_of(photos), out, quiet=True)
+    assert (out / "meta.json").stat().st_mtime_ns == before
+    photos.rename(tmp_path / "moved")
+    prepare(folder_of(tmp_path / "moved"), out, quiet=True)  # moved as a whole: the same originals
+    prepare(folder_of(photos), out, quiet=True)  # gone: what was prepared from them still serves
+    assert (out / "meta.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("change", ["content", "another file", "size", "name"])
+def test_a_change_prepares_anew(change: str, photos: Path, tmp_path: Path) -> None:
+    first = prepare(folder_of(photos), tmp_path / "out", quiet=True)
+    size, name = SIZE, None
+    if change == "content":
+        (photos / "000001.jpg").write_bytes(encoded(picture(99)))
+    elif change == "another file":
+        (photos / "000041.jpg").write_bytes(encoded(picture(41)))
+    elif change == "size":
+        size = 8
+    else:
+        name = "other"
+    second = prepare(folder_of(photos, size), tmp_path / "out", name=name, quiet=True)
+    assert second.meta != first.meta
+    fresh = prepare(folder_of(photos, size), tmp_path / "fresh", name=name, quiet=True)
+    assert arrays(second) == arrays(fresh)
+
+
+def test_meta_says_everything(tmp_path: Path) -> None:
+    splits = {
+        "train": [*pixels(3), Pixels(gray_picture(1, SIZE, SIZE))],
+        "val": pixels(2, seed=10),
+        "test": pixels(2, seed=20),
+    }
+    prepared = prepare(Few(splits, classes=("cat", "dog")), tmp_path / "out", quiet=True)
+    meta = json.loads((tmp_path / "out" / "meta.json").read_text())
+    assert meta["splits"]["train"]["ids"] == ["train-0", "train-1", "train-2"]
+    assert meta["splits"]["train"]["left_out"]["grayscale"] == ["train-3"]
+    assert meta["decoder"]["pillow"]
+    assert meta["config"]["image_size"] == SIZE
+    assert (meta["protocol"], meta["schema"], meta["layout"], meta["classes"]) == (1, 1, "made up", ["cat", "dog"])
+    labels = prepared.labels("train")
+    assert labels is not None
+    assert labels.tolist() == [0, 1, 0]
+    info = prepared.info()
+    assert (info.name, info.image_size, info.train_images) == ("few", SIZE, 3)
+    assert float(info.ab_prior.sum()) == pytest.approx(1)
+    assert prepared.summary().endswith("train 3, val 2, test 2 images; left out: 1 grayscale")
+
+
+# a run that stops -----------------------------------------------------------------------------------------------------
+
+CHILD = """
+import sys
+from pathlib import Path
+import benchmark.prepare as p
+from benchmark.datasets.folder import Folder, FolderConfig
+p._CHUNK_IMAGES = 2
+real = p._ArrayFile.append
+def slow(self, images):
+    real(self, images)
+    print("chunk", flush=True)
+    sys.stdin.readline()
+p._ArrayFile.append = slow
+root, out, workers = sys.argv[1:]
+p.prepare(Folder(FolderConfig(image_size=16), Path(root)), Path(out), workers=int(workers), quiet=True)
+"""
+
+
+def start_child(root: Path, out: Path, workers: int) -> subprocess.Popen[str]:
+    """Prepares chunk by chunk, one for each line that we write to it."""
+    command = [sys.executable, "-c", CHILD, str(root), str(out), str(workers)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker processes in /proc")
+def test_a_killed_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    child = start_child(photos, out, workers=2)
+    assert child.stdin
+    assert child.stdout
+    for _ in range(5):  # the fifth chunk is written, but not yet in the journal
+        assert child.stdout.readline() == "chunk\n"
+        child.stdin.write("\n")
+        child.stdin.flush()
+    workers = children_of(child.pid)
+    child.kill()
+    child.wait()
+    assert not out.exists()
+    assert len((out.with_name("out.part") / "journal.jsonl").read_text().splitlines()) >= 5
+    monkeypatch.setattr("benchmark.prepare._CHUNK_IMAGES", 2)
+    decoded = count_decoded(monkeypatch)
+    resumed = prepare(folder_of(photos), out, workers=1, quiet=True)
+    assert len(decoded) <= 40 - 2 * 4
+    assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers), "workers outlive a parent that was killed"
+
+
+def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    decoded: list[int] = []
+
+    def counting(data: bytes, size: int) -> np.ndarray:
+        decoded.append(len(data))
+        return decode(data, size)
+
+    monkeypatch.setattr("benchmark.archives.decode", counting)
+    return decoded
+
+
+def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C when `count` more images are decoded."""
+    left = iter(range(count))
+
+    def decoding(data: bytes, size: int) -> np.ndarray:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return decode(data, size)
+
+    monkeypatch.setattr("benchmark.archives.decode", decoding)
+
+
+def test_ctrl_c_says_how_to_go_on_and_changed_files_are_made_again(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.prepare._CHUNK_IMAGES", 4)
+    out = tmp_path / "out"
+    interrupt_after(26, monkeypatch)
+    with pytest.raises(BenchError, match=r"interrupted.*the same command goes on"):
+        prepare(folder_of(photos), out, workers=1, quiet=True)
+    changed = folder_of(photos).items("train")[9].id  # in the third of six finished chunks
+    (photos / f"{changed}.jpg").write_bytes(encoded(picture(99)))
+    decoded = count_decoded(monkeypatch)
+    resumed = prepare(folder_of(photos), out, workers=1, quiet=True)
+    assert len(decoded) == 40 - 8
+    assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
+
+
+@pytest.mark.parametrize("damage", ["half a line in the journal", "a short array", "other settings", "no journal"])
+def test_a_damaged_part_is_never_trusted(
+    damage: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.prepare._CHUNK_IMAGES", 4)
+    out, part = tmp_path / "out", tmp_path / "out.part"
+    interrupt_after(35, monkeypatch)
+    with pytest.raises(BenchError, match="interrupted"):
+        prepare(folder_of(photos), out, workers=1, quiet=True)
+    journal = part / "journal.jsonl"
+    if damage == "half a line in the journal":
+        journal.write_bytes(journal.read_bytes()[:-7])
+    elif damage == "a short array":
+        os.truncate(part / "train.npy", 5000)
+    elif damage == "other settings":
+        journal.write_text(journal.read_text().replace('"protocol": 1', '"protocol": 0'))
+    else:
+        journal.unlink()
+    monkeypatch.setattr("benchmark.archives.decode", decode)
+    resumed = prepare(folder_of(photos), out, workers=1, quiet=True)
+    assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
+
+
+# bad input ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_corrupt_file_is_named_and_can_be_left_out(photos: Path, tmp_path: Path) -> None:
+    bad = photos / "000007.jpg"
+    bad.write_bytes(bad.read_bytes()[:300])
+    with pytest.raises(BenchError, match=r"000007\.jpg.*Truncated.*--skip-corrupt") as caught:
+        prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    prepared = prepare(folder_of(photos), tmp_path / "out", workers=1, skip_corrupt=True, quiet=True)
+    recorded = {key: reason for split in SPLITS for key, reason in prepared.meta.splits[split].left_out.corrupt.items()}
+    assert list(recorded) == ["000007"]
+    assert "Truncated" in recorded["000007"]
+    assert sum(prepared.meta.splits[split].images for split in SPLITS) == 39
+    assert "1 unreadable" in prepared.summary()
+
+
+def test_a_corrupt_file_left_out_before_is_not_forgotten(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run with --skip-corrupt that was interrupted does not hide the file from one without."""
+    monkeypatch.setattr("benchmark.prepare._CHUNK_IMAGES", 4)
+    (photos / f"{folder_of(photos).items('train')[0].id}.jpg").write_bytes(b"")
+    interrupt_after(20, monkeypatch)
+    with pytest.raises(BenchError, match="interrupted"):
+        prepare(folder_of(photos), tmp_path / "out", workers=1, skip_corrupt=True, quiet=True)
+    with pytest.raises(BenchError, match=r"the file is empty.*--skip-corrupt"):
+        prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder that everyone may read, and the rights of an ordinary user for as long as the test runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o777)
+        if os.geteuid() != 0:
+            yield path
+            return
+        os.seteuid(65534)
+        try:
+            yield path
+        finally:
+            os.seteuid(0)
+
+
+def test_a_file_that_may_not_be_read_is_named(as_nobody: Path) -> None:
+    photos = write_files(as_nobody / "photos", photographs(5))
+    (photos / "000003.jpg").chmod(0)
+    with pytest.raises(BenchError, match=r"000003\.jpg.*Permission denied"):
+        prepare(folder_of(photos), as_nobody / "out", workers=1, quiet=True)
+
+
+def test_a_folder_that_may_not_be_read_or_written_is_named(as_nobody: Path) -> None:
+    photos = write_files(as_nobody / "photos", photographs(5))
+    (as_nobody / "readonly").mkdir(mode=0o555)
+    with pytest.raises(BenchError, match=r"cannot write.*readonly.*Permission denied"):
+        prepare(folder_of(photos), as_nobody / "readonly" / "out", quiet=True)
+    (photos / "secret").mkdir(mode=0)
+    with pytest.raises(BenchError, match=r"cannot read the folder .*secret: Permission denied"):
+        prepare(folder_of(photos), as_nobody / "out", quiet=True)
+
+
+def test_a_disk_that_fills_up_loses_nothing(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.prepare._CHUNK_IMAGES", 4)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20 * SIZE**2 * 3, hard))  # the kernel refuses to write beyond
+    try:
+        with pytest.raises(BenchError, match=r"no room to prepare .*goes on where it stopped"):
+            prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "out").exists()
+    decoded = count_decoded(monkeypatch)
+    resumed = prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
+    assert 0 < len(decoded) < 40
+    assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
+
+
+def test_a_disk_that_is_too_small_is_known_before_the_first_image(tmp_path: Path) -> None:
+    photos = write_files(tmp_path / "photos", photographs(4))
+    huge = folder_of(photos)
+    huge.config = huge.config.model_copy(update={"image_size": 2_000_000})  # 48 TB
+    with pytest.raises(BenchError, match=r"no room to prepare.*bytes are needed"):
+        prepare(huge, tmp_path / "out", quiet=True)
+
+
+def test_duplicate_ids_are_named(photos: Path, tmp_path: Path) -> None:
+    (photos / "000007.png").write_bytes(encoded(picture(7), "PNG"))
+    with pytest.raises(BenchError, match=r"id '000007': .*000007\.(jpg|png) and .*000007\.(jpg|png)"):
+        prepare(folder_of(photos), tmp_path / "out", quiet=True)
+
+
+def test_names_that_are_no_utf8_are_prepared(photos: Path, tmp_path: Path) -> None:
+    (photos / os.fsdecode(b"caf\xe9.jpg")).write_bytes(encoded(picture(50)))
+    prepared = prepare(folder_of(photos), tmp_path / "out", quiet=True)
+    assert "caf%E9" in {key for split in SPLITS for key in prepared.ids(split)}
+
+
+def test_a_text_file_with_an_image_name_is_named(photos: Path, tmp_path: Path) -> None:
+    (photos / "readme.jpg").write_text("not a picture")
+    with pytest.raises(BenchError, match=r"readme\.jpg.*not an image file"):
+        prepare(folder_of(photos), tmp_path / "out", quiet=True)
+
+
+def test_no_image_left_for_a_split(tmp_path: Path) -> None:
+    gray = Pixels(gray_picture(1, SIZE, SIZE))
+    with pytest.raises(BenchError, match=r"no image is left for test \(2 grayscale, 0 unreadable, 2 found"):
+        prepare(Few({"train": pixels(2), "val": pixels(1, seed=5), "test": [gray, gray]}), tmp_path / "out", quiet=True)
+
+
+def test_no_workers(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--workers 0"):
+        prepare(folder_of(photos), tmp_path / "out", workers=0, quiet=True)
+
+
+def test_nothing_to_prepare(tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError, match="no images"):
+        prepare(Few({}), tmp_path / "out", quiet=True)
+
+
+def test_two_at_once_do_the_work_once(photos: Path, tmp_path: Path) -> None:
+    """The second waits for the first, finds everything prepared, and returns."""
+    first = start_child(photos, tmp_path / "out", workers=1)
+    assert first.stdin
+    assert first.stdout
+    assert first.stdout.readline() == "chunk\n"
+    second = start_child(photos, tmp_path / "out", workers=1)
+    output, _ = first.communicate("\n" * 40, timeout=60)
+    assert output.count("chunk") == 15 + 2 + 2
+    assert second.communicate(timeout=60)[0] == ""
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+# what is read again ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def prepared(photos: Path, tmp_path: Path) -> Prepared:
+    return prepare(folder_of(photos), tmp_path / "out", quiet=True)
+
+
+def test_verify_finds_a_changed_byte(prepared: Prepared) -> None:
+    assert dict(verify(prepared)) == dict.fromkeys(SPLITS, True)
+    with (prepared.folder / "val.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    assert dict(verify(Prepared.open(prepared.folder))) == {"train": True, "val": False, "test": True}
+
+
+@pytest.mark.parametrize("damage", ["cut meta", "no array", "short array", "another array", "no meta", "no prior"])
+def test_damage_is_named_when_opened(damage: str, prepared: Prepared) -> None:
+    folder = prepared.folder
+    if damage == "cut meta":
+        os.truncate(folder / "meta.json", 200)
+    elif damage == "no array":
+        (folder / "test.npy").unlink()
+    elif damage == "short array":
+        os.truncate(folder / "test.npy", 1000)
+    elif damage == "another array":
+        np.save(folder / "test.npy", np.zeros((2, SIZE, SIZE, 3), dtype=np.uint8))
+    elif damage == "no meta":
+        (folder / "meta.json").unlink()
+    else:
+        (folder / "ab_prior.npy").unlink()
+    with pytest.raises(BenchError, match="bench data prepare") as caught:
+        _ = Prepared.open(folder).ab_prior
+    assert str(folder) in str(caught.value)
+
+
+# grayscale and statistics ---------------------------------------------------------------------------------------------
+
+
+def test_grayscale_means_every_pixel() -> None:
+    images = np.stack([gray_picture(n, 32, 32) for n in range(4)] + [picture(n, 32, 32) for n in range(4)])
+    images[1, 5, 3] = (200, 0, 0)  # one red pixel, off the coarse grid
+    images[2, 5, 3] = images[2, 5, 3] + np.array([2, 0, 0], dtype=np.uint8)  # a tint within the limit
+    assert grayscale(images).tolist() == [True, False, True, True, False, False, False, False]
+    _, ab = rgb_to_lab(torch.from_numpy(images))
+    assert grayscale(images).tolist() == (ab.abs().amax((1, 2, 3)) <= 5).tolist()
+    assert grayscale(images[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("few", [0, 1 << 21])
+def test_statistics_agree_with_every_pixel_taken_alone(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.prepare._FEW_PIXELS", few)  # both ways of counting
+    images = np.stack([picture(n, 24, 24) for n in range(6)])
+    mean, prior = color_statistics(images)
+    _, ab = rgb_to_lab(torch.from_numpy(images))
+    points = ab.movedim(1, -1).reshape(-1, 2).double().numpy()
+    np.testing.assert_allclose(mean, points.mean(0), atol=2e-6)
+    expected = np.bincount(cKDTree(centers().numpy()).query(points)[1], minlength=313) / len(points)
+    np.testing.assert_allclose(prior, expected, atol=2e-4)  # points halfway between two bins
+    assert prior.sum() == pytest.approx(1)
+
+
+def test_ctrl_c_reaches_only_the_parent() -> None:
+    """Workers leave SIGINT to the parent, who ends them in order."""
+    import benchmark.prepare as module
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        module._start_worker()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
