@@ -1,0 +1,174 @@
+"""Headless Chromium for tests of the pages that people see.
+
+Needs Debian's packages `chromium` and `chromium-driver`; tests skip, saying so, where they are not installed. Checks of
+accessibility need axe-core too, which is not ours to commit:
+
+    npm install --silent --no-save --no-package-lock --prefix .cache/axe axe-core@4.14.1
+"""
+
+import base64
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+AXE = Path(__file__).resolve().parents[1] / ".cache" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+DESKTOP, PHONE = (1280, 900), (390, 844)  # CSS pixels
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",  # continuous integration runs as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",  # nothing leaves this machine
+)
+
+
+class Browser:
+    """One headless window. Everything that a page asks for or complains of is recorded from `open` on."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+        self._requests: list[str] = []
+        self._complaints: list[str] = []
+
+    def open(
+        self,
+        page: Path | str,
+        *,
+        size: tuple[int, int] = DESKTOP,
+        dark: bool = False,
+        scripts: bool = True,
+    ) -> None:
+        """Loads a file or an address in a fresh window of this size.
+
+        Args:
+            page: a file, opened from `file://`, or a URL.
+            size: width and height in CSS pixels; below 600 the window is a phone's (touch, viewport tag).
+            dark: what the page is told of the system's preference.
+            scripts: False: the page's scripts do not run. Ours do.
+        """
+        width, height = size
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        self.devtools("Emulation.setDeviceMetricsOverride", **screen)
+        self.devtools("Emulation.setEmulatedMedia", features=[scheme, still])
+        self.devtools("Emulation.setScriptExecutionDisabled", value=not scripts)
+        self.driver.get("about:blank")
+        self._read_logs()
+        self._requests, self._complaints = [], []
+        self.driver.get(page if isinstance(page, str) else page.resolve().as_uri())
+
+    def devtools(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """A command of Chromium's DevTools protocol."""
+        return self.driver.execute_cdp_cmd(method, parameters)
+
+    def find(self, selector: str) -> WebElement:
+        """The first element of a CSS selector."""
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def all(self, selector: str) -> list[WebElement]:
+        """Every element of a CSS selector."""
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def shown(self, selector: str) -> list[WebElement]:
+        """Those that are displayed."""
+        return [element for element in self.all(selector) if element.is_displayed()]
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a script `return`s."""
+        return self.driver.execute_script(script, *arguments)
+
+    def press(self, *keys: str) -> None:
+        """Types keys to whatever has the focus."""
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def requests(self) -> list[str]:
+        """Every address that was asked for since `open`, the page's own among them."""
+        self._read_logs()
+        return self._requests
+
+    def requests_to_others(self) -> list[str]:
+        """Those that would leave this machine."""
+        own = ("file:", "data:", "blob:", "about:", "http://127.0.0.1", "http://localhost")
+        return [url for url in self.requests() if not url.startswith(own)]
+
+    def complaints(self) -> list[str]:
+        """Warnings and errors on the console since `open`: scripts that failed, files that are not there."""
+        self._read_logs()
+        return self._complaints
+
+    def picture(self, path: Path, *, whole: bool = False) -> Path:
+        """A PNG of the window, or of the whole page."""
+        extent: dict[str, Any] = {}
+        if whole:
+            page = self.devtools("Page.getLayoutMetrics")["cssContentSize"]
+            extent = {"captureBeyondViewport": True, "clip": {**page, "scale": 1}}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(self.devtools("Page.captureScreenshot", format="png", **extent)["data"]))
+        return path
+
+    def overflow(self) -> int:
+        """CSS pixels by which the page is wider than the window: a phone would have to scroll sideways."""
+        return int(self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def faults(self) -> list[str]:
+        """What axe-core calls a serious or critical fault of accessibility: rule, and the first element at fault.
+
+        Skips the test where axe-core is not installed.
+        """
+        if not AXE.is_file():
+            pytest.skip(f"axe-core is not in {AXE}; see tests/browser.py for the command")
+        self.run(AXE.read_text(encoding="utf-8"))
+        found = self.driver.execute_async_script("axe.run(document).then(arguments[arguments.length - 1])")
+        return [
+            f"{fault['id']}: {fault['help']}: {fault['nodes'][0]['html']}: {fault['nodes'][0]['failureSummary']}"
+            for fault in found["violations"]
+            if fault["impact"] in ("serious", "critical")
+        ]
+
+    def _read_logs(self) -> None:
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                self._requests.append(message["params"]["request"]["url"])
+        for entry in self.driver.get_log("browser"):
+            if entry["level"] in ("WARNING", "SEVERE"):
+                self._complaints.append(entry["message"])
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser with a profile of its own; skips the test where Chromium or its driver is not installed."""
+    program, driver_program = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver_program:
+        pytest.skip("no Chromium here; install Debian's packages chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        for flag in (*FLAGS, f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        driver = webdriver.Chrome(options=options, service=Service(driver_program))
+        try:
+            driver.set_script_timeout(60)
+            yield Browser(driver)
+        finally:
+            driver.quit()
