@@ -195,7 +195,8 @@ def _read_archive(path: Path) -> dict[str, Images]:
                 if member.isfile() and (file := archive.extractfile(member)):
                     content[Path(member.name).name] = file.read()
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise BenchError(f"{path} is cut off or damaged ({error}); run `bench data fetch cifar10` again") from None
+        reason = " ".join(str(error).split())
+        raise BenchError(f"{path} is cut off or damaged ({reason}); run `bench data fetch cifar10` again") from None
     binary = _BINARY["test"][0] in content
     names, parse = (_BINARY, parse_binary) if binary else (_PYTHON, parse_python)
     if missing := [name for split in COUNTS for name in names[split] if name not in content]:
@@ -232,12 +233,21 @@ def parse_python(data: bytes, name: str) -> Images:
     return _hwc(rgb), _checked_labels(labels, name)
 
 
+def _latin1(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes into a pickle for Python 2."""
+    if encoding != "latin1":
+        raise ValueError(f"text in encoding {encoding!r}")
+    return text.encode("latin1")
+
+
 class _ArraysOnly(pickle.Unpickler):
     """Builds arrays and plain values: a pickle can name any function of any module, so all others are refused."""
 
     _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
+        ("_codecs", "encode"): _latin1,
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
+        # numpy 1 and 2 name it differently
         ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
         ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
     }

@@ -1,0 +1,122 @@
+"""Batches are a pure function of (seed, step): each epoch a permutation, the same at any world size."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.color import rgb_to_lab
+from benchmark.dataset import Batches
+from benchmark.errors import InputError
+
+
+def numbered(count: int, size: int = 8) -> np.ndarray:
+    """Images that tell their number (red) and their column (green): (count, size, size, 3) uint8."""
+    images = np.zeros((count, size, size, 3), dtype=np.uint8)
+    images[..., 0] = np.arange(count)[:, None, None]
+    images[..., 1] = np.arange(size)[None, None]
+    images[..., 2] = np.arange(size)[None, :, None]
+    return images
+
+
+def numbers(batches: Batches, steps: range) -> list[int]:
+    return [int(n) for step in steps for n in batches.rgb(step)[:, 0, 0, 0]]
+
+
+def test_a_batch_depends_on_seed_and_step_alone() -> None:
+    images = numbered(50)
+    first, second = (Batches(images, 8, seed=3, device="cpu") for _ in range(2))
+    for step in (0, 5, 6, 40, 7, 1000):
+        assert torch.equal(first.rgb(step), second.rgb(step))
+    for step in reversed(range(10)):  # whatever was asked before
+        assert torch.equal(first.rgb(step), Batches(images, 8, seed=3, device="cpu").rgb(step))
+    assert not torch.equal(first.rgb(0), Batches(images, 8, seed=4, device="cpu").rgb(0))
+    assert not torch.equal(first.rgb(0), first.rgb(1))
+
+
+def test_every_epoch_shows_every_image_once_in_another_order() -> None:
+    batches = Batches(numbered(30), 8, seed=0, device="cpu")
+    shown = numbers(batches, range(15))  # 120 images: four epochs
+    epochs = [shown[start : start + 30] for start in range(0, 120, 30)]
+    assert all(sorted(epoch) == list(range(30)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    assert epochs[0] != list(range(30))
+
+
+def test_a_split_smaller_than_a_batch_is_repeated() -> None:
+    batches = Batches(numbered(3), 8, seed=0, device="cpu")
+    assert batches.rgb(0).shape == (8, 8, 8, 3)
+    assert np.bincount(numbers(batches, range(3)), minlength=3).tolist() == [8, 8, 8]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 6])
+def test_the_global_batch_is_the_same_at_any_world_size(world: int) -> None:
+    images = numbered(20)
+    settings: dict[str, Any] = {"batch_size": 12, "seed": 1, "device": "cpu", "crop": 6}
+    whole = Batches(images, **settings)
+    ranks = [Batches(images, **settings, rank=rank, world=world) for rank in range(world)]
+    for step in range(5):
+        assert torch.equal(torch.cat([rank.rgb(step) for rank in ranks]), whole.rgb(step))
+
+
+def test_half_of_the_images_are_mirrored_anew_each_epoch() -> None:
+    batches = Batches(numbered(200), 100, seed=0, device="cpu")
+    epochs = []
+    for epoch in range(2):
+        rgb = torch.cat([batches.rgb(2 * epoch), batches.rgb(2 * epoch + 1)])
+        mirrored = rgb[:, 0, 0, 1] == 7
+        columns = rgb[:, 0, :, 1]
+        assert torch.equal(columns[mirrored], _ramp().flip(0).expand(int(mirrored.sum()), -1))
+        assert torch.equal(columns[~mirrored], _ramp().expand(int((~mirrored).sum()), -1))
+        assert 70 <= int(mirrored.sum()) <= 130
+        order = rgb[:, 0, 0, 0].argsort()
+        epochs.append(mirrored[order])
+    assert not torch.equal(*epochs)
+    plain = Batches(numbered(200), 100, seed=0, device="cpu", flip=False)
+    assert not (plain.rgb(0)[:, 0, 0, 1] == 7).any()
+
+
+def _ramp() -> torch.Tensor:
+    return torch.arange(8, dtype=torch.uint8)
+
+
+def test_crops_are_squares_of_the_image() -> None:
+    batches = Batches(numbered(100), 50, seed=0, device="cpu", crop=5, flip=False)
+    rgb = batches.rgb(0)
+    assert rgb.shape == (50, 5, 5, 3)
+    left, top = rgb[:, 0, 0, 1].long(), rgb[:, 0, 0, 2].long()
+    assert torch.equal(rgb[..., 1].long(), (left[:, None] + torch.arange(5))[:, None, :].expand(-1, 5, -1))
+    assert torch.equal(rgb[..., 2].long(), (top[:, None] + torch.arange(5))[:, :, None].expand(-1, -1, 5))
+    assert set(left.tolist()) == set(top.tolist()) == {0, 1, 2, 3}
+
+
+def test_lab_is_that_of_the_bytes() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
+    batches = Batches(images, 4, seed=0, device="cpu")
+    batch = batches(3)
+    L, ab = rgb_to_lab(batches.rgb(3))
+    assert torch.equal(batch.L, L)
+    assert torch.equal(batch.ab, ab)
+    assert (batch.L.shape, batch.ab.shape, batch.L.dtype) == ((4, 1, 16, 16), (4, 2, 16, 16), torch.float32)
+
+
+def test_memory_maps_and_resident_splits_give_the_same(tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", numbered(40))
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    mapped, resident = (Batches(images, 16, seed=2, device="cpu", on_device=where) for where in ("no", "yes"))
+    assert mapped._resident is None
+    assert resident._resident is not None
+    for step in range(6):
+        assert torch.equal(mapped.rgb(step), resident.rgb(step))
+    assert Batches(images, 16, seed=2, device="cpu")._resident is None  # a map is memory already
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(InputError, match="batch_size 5 cannot be shared equally by 2"):
+        Batches(numbered(4), 5, seed=0, device="cpu", world=2)
+    with pytest.raises(InputError, match="crop 9 is larger"):
+        Batches(numbered(4), 2, seed=0, device="cpu", crop=9)
+    with pytest.raises(InputError, match="empty"):
+        Batches(numbered(0), 2, seed=0, device="cpu")
