@@ -337,6 +337,33 @@ def weights_path(name: str) -> None:
 # judge ----------------------------------------------------------------------------------------------------------------
 
 
+@main.group()
+def judge() -> None:
+    """The judges: small classifiers behind top1 and fd_judge."""
+
+
+@judge.command(name="train")
+@click.argument("data_set", metavar="DATA")
+@click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="File; default: runs/judge-DATA-v1.safetensors.")
+@machine_options
+def judge_train(data_set: str, preset: str | None, seed: int, epochs: int, out: Path | None, **machine: Any) -> None:
+    """Train a judge on the true colors of DATA, which has labels. The protocol's own judge stays as it is."""
+    from benchmark.config import find_root, read_params
+
+    first = next(iter(read_params(find_root()).entries))  # any method: preparation knows none
+    cell, params = resolve_cell(first, data_set, preset, seed, ())
+    context = make_context(params, **machine)
+    from benchmark.judge import JudgeTraining, make_judge
+    from benchmark.pipeline import prepare_data
+
+    path = out or context.workspace.root / "runs" / f"judge-{cell.data}-v1.safetensors"
+    training = JudgeTraining(epochs=epochs)
+    click.echo(make_judge(prepare_data(cell, context), path, seed, context.device, training, context.say))
+
+
 # results --------------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Streams batches of image pairs through the metrics and keeps what each image scored."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -138,9 +139,8 @@ class Scorer:
                 f"expected two uint8 batches of one shape, got {tuple(predicted.shape)} {predicted.dtype} "
                 f"and {tuple(target.shape)} {target.dtype}"
             )
-        with torch.autocast(self.device.type, enabled=False):
-            for part in _pieces(predicted):
-                self._keep(measure(predicted[part], target[part], self._columns, self._bin_weights))
+        for columns in _measure_pieces(predicted, target, self._columns, self._bin_weights):
+            self._keep(columns)
         if clipped is not None and "clipped" in self._columns:
             self._keep({"clipped": 100 * clipped.float().mean(dim=(1, 2))})
         if self._lpips:
@@ -242,7 +242,8 @@ def _lab_columns(
         credit = pixels.auc_credit(predicted[1], target[1])
         found["auc"] = 100 * credit.mean(dim=(1, 2))
         if "auc_rebal" in columns and bin_weights is not None:
-            weights = bin_weights[nearest_bin(target[1])]
+            bins = nearest_bin(target[1])
+            weights = bin_weights.index_select(0, bins.flatten()).view(bins.shape)
             mass = weights.mean(dim=(1, 2))
             found |= {"auc_rebal": 100 * ((credit * weights).mean(dim=(1, 2)) / mass), "auc_rebal_weight": mass}
     if columns & {"acc_2", "acc_5"}:
@@ -251,6 +252,29 @@ def _lab_columns(
     if "delta_e00" in columns:
         found["delta_e00"] = pixels.delta_e00(predicted, target).mean(dim=(1, 2))
     return found
+
+
+def _measure_pieces(
+    predicted: Tensor, target: Tensor, columns: set[str], bin_weights: Tensor | None
+) -> list[dict[str, Tensor]]:
+    """`measure`, piece by piece; on a CPU in as many threads as torch would give to each of the operations.
+
+    Some 200 small operations per piece: threads that wait for each other once per batch, not once per operation, do
+    better by a third, and many times better where other programs want the cores too.
+    """
+
+    def work(part: slice) -> dict[str, Tensor]:
+        with torch.inference_mode(), torch.autocast(predicted.device.type, enabled=False):
+            return measure(predicted[part], target[part], columns, bin_weights)
+
+    parts, threads = list(_pieces(predicted)), torch.get_num_threads()
+    if predicted.device.type != "cpu" or threads == 1 or len(parts) == 1:
+        return [work(part) for part in parts]
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, parts))
+    finally:
+        torch.set_num_threads(threads)  # the workers set it for themselves, and for threads to come
 
 
 def _pieces(images: Tensor) -> Iterator[slice]:
