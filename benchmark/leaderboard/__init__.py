@@ -10,12 +10,14 @@ from benchmark.errors import InputError, unknown
 from benchmark.files import write_atomically
 from benchmark.leaderboard import published, render
 from benchmark.leaderboard.collect import tables_in
+from benchmark.leaderboard.embed import embed
 from benchmark.leaderboard.render import as_json, print_table
 from benchmark.leaderboard.table import Table, build_table
 
 __all__ = ["Built", "Table", "as_json", "build", "build_table", "print_table", "update_files"]
 
 OVERVIEW = "README.md"
+README = "README.md"  # of the project: the tables in it are kept equal to the results too
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def build(results_root: Path, data: str | None = None, preset: str | None = None
         messages += [*table.left_out, *_missing(table)]
         contents |= {folder / f"leaderboard.{form}": text for form, text in _forms(table).items()}
     contents |= _pages(results_root, contents)
+    if (page := _read(readme := results_root.parent / README)) is not None:
+        contents[readme] = embed(page.decode(), tables)
     return Built(tables, messages, update_files(contents, check))
 
 
