@@ -49,6 +49,19 @@ def decode(data: bytes, size: int) -> NDArray[np.uint8]:
         (S, S, 3) uint8, sRGB.
 
     Raises:
+        BadImage: as `open_rgb`.
+    """
+    return np.asarray(square(open_rgb(data), size))
+
+
+def open_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """An image file at its own size: upright, sRGB in 8 bits.
+
+    Args:
+        data: the whole file.
+        max_pixels: width × height beyond which it is refused before it is decoded.
+
+    Raises:
         BadImage: empty, truncated, not an image, of an unknown kind, or too large to be decoded safely.
     """
     if not data:
@@ -57,14 +70,14 @@ def decode(data: bytes, size: int) -> NDArray[np.uint8]:
         warnings.simplefilter("ignore")  # Pillow warns of large images and odd metadata; both are dealt with here
         try:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise BadImage(_too_large(f"{image.width}×{image.height}"))
+                if image.width * image.height > max_pixels:
+                    raise BadImage(_too_large(f"{image.width}×{image.height}", max_pixels))
                 image.load()
-                return np.asarray(square(to_rgb(upright(image)), size))
+                return to_rgb(upright(image))
         except BadImage:
             raise
         except Image.DecompressionBombError:
-            raise BadImage(_too_large("more")) from None
+            raise BadImage(_too_large("more", max_pixels)) from None
         except Image.UnidentifiedImageError:
             raise BadImage("not an image file of a known format") from None
         except (
@@ -73,8 +86,8 @@ def decode(data: bytes, size: int) -> NDArray[np.uint8]:
             raise BadImage(" ".join(str(error).split()) or type(error).__name__) from None
 
 
-def _too_large(pixels: str) -> str:
-    return f"{pixels} pixels: refused as a possible decompression bomb (limit {MAX_PIXELS:,} pixels)"
+def _too_large(pixels: str, limit: int) -> str:
+    return f"{pixels} pixels: refused as a possible decompression bomb (limit {limit:,} pixels)"
 
 
 def upright(image: Image.Image) -> Image.Image:
