@@ -10,7 +10,6 @@ first, pooling early, batch normalisation without scale, label smoothing, few ep
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -187,7 +186,8 @@ def make_judge(
         The path given.
     """
     network, record = train_judge(prepared, seed=seed, device=device, training=training, say=say)
-    write_judge(path, network, {"command": " ".join(["bench", *sys.argv[1:]]), **record})
+    command = f"bench judge train {prepared.meta.name} --seed {seed} --epochs {training.epochs}"
+    write_judge(path, network, {"command": command, **record})
     test = record["accuracy"]["test"]
     say(f"{test} % of the test images' true colors are classified right, after {record['seconds']:.0f} s")
     return path

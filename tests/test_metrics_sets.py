@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import lpips
 import numpy as np
@@ -170,15 +171,25 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(
         assert len(stream.compute()) == len(images)
 
 
-def test_arithmetic_is_exact_inside_and_as_it_was_outside() -> None:
-    torch.set_float32_matmul_precision("medium")
+@pytest.mark.parametrize("way", ["old", "new"])
+def test_arithmetic_is_exact_inside_and_as_it_was_outside(way: str) -> None:
+    backends: Any = torch.backends
+    matmul = backends.cuda.matmul
+    before = matmul.fp32_precision
     try:
+        if way == "old":
+            torch.set_float32_matmul_precision("high")
+        else:
+            matmul.fp32_precision = "tf32"
         with torch.autocast("cpu", dtype=torch.bfloat16), exact_arithmetic(CPU):
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
-            assert torch.get_float32_matmul_precision() == "highest"
-        assert torch.get_float32_matmul_precision() == "medium"
+            assert matmul.fp32_precision == backends.cudnn.conv.fp32_precision == "ieee"
+            assert torch.is_inference_mode_enabled()
+        assert matmul.fp32_precision == "tf32"
+        assert not torch.is_inference_mode_enabled()
     finally:
         torch.set_float32_matmul_precision("highest")
+        matmul.fp32_precision = before
 
 
 # Inception, with random weights of the same layout ------------------------------------------------------------------

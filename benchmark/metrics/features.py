@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -100,17 +100,19 @@ def cache_file(folder: Path, network: FeatureNetwork, images_sha256: str, varian
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
     """Inference in full float32, whatever a trainer allowed: no autocast, no TF32, the same algorithms every time."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    backends: Any = torch.backends
+    products = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
+    switches: list[tuple[Any, str, object]] = [(product, "fp32_precision", "ieee") for product in products]
+    switches += [(backends.cudnn, "benchmark", False), (backends.cudnn, "deterministic", True)]
+    before = [getattr(owner, name) for owner, name, _ in switches]
     try:
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, enabled=False),
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-        ):
+        for owner, name, value in switches:
+            setattr(owner, name, value)
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             yield
     finally:
-        torch.set_float32_matmul_precision(precision)
+        for (owner, name, _), value in zip(switches, before, strict=True):
+            setattr(owner, name, value)
 
 
 def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:
