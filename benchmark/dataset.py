@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "val", "test")
 META_FILE, PRIOR_FILE = "meta.json", "ab_prior.npy"
 _SHARE_OF_DEVICE = 0.5  # of an accelerator's free memory that a split may take; the rest is the network's
+_LAB_IN_MEMORY = 1 << 30  # bytes of main memory that a split in Lab may take
 
 
 class Source(Protocol):
@@ -348,11 +349,14 @@ def _damaged(folder: Path, reason: str) -> BenchError:
 
 
 class Batches:
-    """Training batches as a pure function of (seed, step): whole gathers of uint8; flips, crops and Lab on the device.
+    """Training batches as a pure function of (seed, step): whole gathers, no worker processes, no Python per image.
 
     The images of all epochs stand in one endless row, each epoch a permutation of its own, and step k takes the k-th
     `batch_size` of them. So resuming needs no state but the step's number, every batch is full, and no image is
     dropped. With several ranks each takes its slice of the same global batch.
+
+    Where the split fits it stays on the device: as bytes on an accelerator, where conversion to Lab costs nothing, and
+    as Lab in main memory, where it would be most of a batch's cost.
     """
 
     def __init__(
@@ -377,8 +381,8 @@ class Batches:
             device: where batches are made.
             flip: mirror half of the images.
             crop: random squares of this side instead of whole images.
-            on_device: keep the whole split on the device. "auto": on an accelerator, if it takes no more than half of
-                the free memory.
+            on_device: keep the whole split on the device. "auto": if it takes no more than half of an accelerator's
+                free memory, or 1 GiB of main memory.
             rank: this process, of
             world: so many.
 
@@ -403,28 +407,20 @@ class Batches:
 
     def __call__(self, step: int) -> "Batch":
         """The batch of a step (from 0) for this rank: L and ab on the device, float32."""
+        import torch
+
         from benchmark.color import rgb_to_lab
         from benchmark.method import Batch
 
-        return Batch(*rgb_to_lab(self.rgb(step)))
+        order = self.order(step)
+        if self._resident is None:
+            rgb = torch.from_numpy(self._images[order.image]).to(self.device)
+            return Batch(*rgb_to_lab(self._shown(rgb.movedim(3, 1), order).movedim(1, 3)))
+        image = torch.from_numpy(order.image).to(self.device)
+        parts = [self._shown(part.index_select(0, image), order) for part in self._resident]
+        return Batch(*parts) if len(parts) == 2 else Batch(*rgb_to_lab(parts[0].movedim(1, 3)))
 
-    def rgb(self, step: int) -> "torch.Tensor":
-        """The same batch before conversion to Lab: (B, S, S, 3) uint8 on the device."""
-        import torch
-
-        plan = self.plan(step)
-        if self._resident is not None:
-            rgb = self._resident[torch.from_numpy(plan.image).to(self.device)]
-        else:
-            rgb = torch.from_numpy(self._images[plan.image]).to(self.device)
-        if self.crop is not None and self.crop < rgb.shape[1]:
-            rgb = _cropped(rgb, torch.from_numpy(plan.corner).to(self.device), self.crop)
-        if self.flip:
-            flip = torch.from_numpy(plan.flip).to(self.device)
-            rgb = torch.where(flip[:, None, None, None], rgb.flip(2), rgb)
-        return rgb
-
-    def plan(self, step: int) -> "Order":
+    def order(self, step: int) -> "Order":
         """Which images step `step` shows this rank, and how."""
         count = len(self._images)
         positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)[self._slice]
@@ -445,43 +441,67 @@ class Batches:
             )
         return self._epochs[epoch]
 
+    def _shown(self, images: "torch.Tensor", order: "Order") -> "torch.Tensor":
+        """Crops and mirrors images (B, C, S, S) as their order says."""
+        import torch
+
+        if self.crop is not None and self.crop < images.shape[-1]:
+            images = _cropped(images, torch.from_numpy(order.corner).to(self.device), self.crop)
+        if self.flip:
+            mirrored = torch.from_numpy(order.mirrored).to(self.device)
+            images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        return images
+
     def _fits(self, on_device: str) -> bool:
         import torch
 
         if on_device != "auto":
             return on_device == "yes"
-        if self.device.type != "cuda":
-            return False
-        return self._images.nbytes <= _SHARE_OF_DEVICE * torch.cuda.mem_get_info(self.device)[0]
+        if self.device.type == "cpu":
+            return self._images.nbytes * np.dtype(np.float32).itemsize <= _LAB_IN_MEMORY
+        if self.device.type == "cuda":
+            return self._images.nbytes <= _SHARE_OF_DEVICE * torch.cuda.mem_get_info(self.device)[0]
+        return False
 
-    def _move(self) -> "torch.Tensor":
-        """The whole split on the device, copied in parts: a second copy in main memory is never needed."""
+    def _move(self) -> "tuple[torch.Tensor, ...]":
+        """The whole split on the device: L and ab on a CPU, else one uint8 tensor, (N, C, S, S) each.
+
+        It is copied in parts: a second copy in main memory is never needed.
+        """
         import torch
 
-        resident = torch.empty(self._images.shape, dtype=torch.uint8, device=self.device)
-        rows = max(1, (64 << 20) // max(1, self._images[0].nbytes))
-        for start in range(0, len(self._images), rows):
-            resident[start : start + rows] = torch.from_numpy(np.array(self._images[start : start + rows]))
+        from benchmark.color import rgb_to_lab
+
+        count, size = self._images.shape[:2]
+        in_lab = self.device.type == "cpu"
+        channels, dtype = ((1, 2), torch.float32) if in_lab else ((3,), torch.uint8)
+        resident = tuple(torch.empty((count, c, size, size), dtype=dtype, device=self.device) for c in channels)
+        rows = max(1, (16 << 20) // (size * size * 3))
+        for start in range(0, count, rows):
+            rgb = torch.from_numpy(np.array(self._images[start : start + rows]))
+            for whole, part in zip(resident, rgb_to_lab(rgb) if in_lab else (rgb.movedim(3, 1),), strict=True):
+                whole[start : start + rows] = part
         return resident
 
 
 class Order(NamedTuple):
-    """An order of images and what happens to each, or a part of it."""
+    """Which images are shown in which order, and how; of an epoch or a part of it."""
 
     image: NDArray[np.int64]  # (n,) into the split
-    flip: NDArray[np.bool_]  # (n,)
+    mirrored: NDArray[np.bool_]  # (n,)
     corner: NDArray[np.int64]  # (n, 2): top and left of the crop
 
     def take(self, places: NDArray[np.int64]) -> "Order":
         """The part at these places."""
-        return Order(self.image[places], self.flip[places], self.corner[places])
+        return Order(self.image[places], self.mirrored[places], self.corner[places])
 
 
-def _cropped(rgb: "torch.Tensor", corner: "torch.Tensor", size: int) -> "torch.Tensor":
-    """A square of each image (B, S, S, 3), top left at `corner` (B, 2): (B, size, size, 3)."""
+def _cropped(images: "torch.Tensor", corner: "torch.Tensor", size: int) -> "torch.Tensor":
+    """A square of each image (B, C, S, S), top left at `corner` (B, 2): (B, C, size, size)."""
     import torch
 
-    reach = torch.arange(size, device=rgb.device)
+    reach = torch.arange(size, device=images.device)
     rows, columns = corner[:, :1] + reach, corner[:, 1:] + reach  # (B, size)
-    image = torch.arange(len(rgb), device=rgb.device)[:, None, None]
-    return rgb[image, rows[:, :, None], columns[:, None, :]]
+    image = torch.arange(len(images), device=images.device)[:, None, None, None]
+    channel = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
+    return images[image, channel, rows[:, None, :, None], columns[:, None, None, :]]

@@ -1,13 +1,13 @@
 """Batches are a pure function of (seed, step): each epoch a permutation, the same at any world size."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 
-from benchmark.color import rgb_to_lab
+from benchmark.color import lab_to_rgb, rgb_to_lab
 from benchmark.dataset import Batches
 from benchmark.errors import InputError
 
@@ -21,19 +21,24 @@ def numbered(count: int, size: int = 8) -> np.ndarray:
     return images
 
 
+def shown(batches: Batches, step: int) -> torch.Tensor:
+    """The bytes that a batch was made from (B, S, S, 3): Lab of `numbered` images is as good as they are."""
+    return lab_to_rgb(*batches(step))[0]
+
+
 def numbers(batches: Batches, steps: range) -> list[int]:
-    return [int(n) for step in steps for n in batches.rgb(step)[:, 0, 0, 0]]
+    return [int(n) for step in steps for n in shown(batches, step)[:, 0, 0, 0]]
 
 
 def test_a_batch_depends_on_seed_and_step_alone() -> None:
     images = numbered(50)
     first, second = (Batches(images, 8, seed=3, device="cpu") for _ in range(2))
     for step in (0, 5, 6, 40, 7, 1000):
-        assert torch.equal(first.rgb(step), second.rgb(step))
+        assert torch.equal(shown(first, step), shown(second, step))
     for step in reversed(range(10)):  # whatever was asked before
-        assert torch.equal(first.rgb(step), Batches(images, 8, seed=3, device="cpu").rgb(step))
-    assert not torch.equal(first.rgb(0), Batches(images, 8, seed=4, device="cpu").rgb(0))
-    assert not torch.equal(first.rgb(0), first.rgb(1))
+        assert torch.equal(shown(first, step), shown(Batches(images, 8, seed=3, device="cpu"), step))
+    assert not torch.equal(shown(first, 0), shown(Batches(images, 8, seed=4, device="cpu"), 0))
+    assert not torch.equal(shown(first, 0), shown(first, 1))
 
 
 def test_every_epoch_shows_every_image_once_in_another_order() -> None:
@@ -47,7 +52,7 @@ def test_every_epoch_shows_every_image_once_in_another_order() -> None:
 
 def test_a_split_smaller_than_a_batch_is_repeated() -> None:
     batches = Batches(numbered(3), 8, seed=0, device="cpu")
-    assert batches.rgb(0).shape == (8, 8, 8, 3)
+    assert shown(batches, 0).shape == (8, 8, 8, 3)
     assert np.bincount(numbers(batches, range(3)), minlength=3).tolist() == [8, 8, 8]
 
 
@@ -58,14 +63,14 @@ def test_the_global_batch_is_the_same_at_any_world_size(world: int) -> None:
     whole = Batches(images, **settings)
     ranks = [Batches(images, **settings, rank=rank, world=world) for rank in range(world)]
     for step in range(5):
-        assert torch.equal(torch.cat([rank.rgb(step) for rank in ranks]), whole.rgb(step))
+        assert torch.equal(torch.cat([shown(rank, step) for rank in ranks]), shown(whole, step))
 
 
 def test_half_of_the_images_are_mirrored_anew_each_epoch() -> None:
     batches = Batches(numbered(200), 100, seed=0, device="cpu")
     epochs = []
     for epoch in range(2):
-        rgb = torch.cat([batches.rgb(2 * epoch), batches.rgb(2 * epoch + 1)])
+        rgb = torch.cat([shown(batches, 2 * epoch), shown(batches, 2 * epoch + 1)])
         mirrored = rgb[:, 0, 0, 1] == 7
         columns = rgb[:, 0, :, 1]
         assert torch.equal(columns[mirrored], _ramp().flip(0).expand(int(mirrored.sum()), -1))
@@ -75,7 +80,7 @@ def test_half_of_the_images_are_mirrored_anew_each_epoch() -> None:
         epochs.append(mirrored[order])
     assert not torch.equal(*epochs)
     plain = Batches(numbered(200), 100, seed=0, device="cpu", flip=False)
-    assert not (plain.rgb(0)[:, 0, 0, 1] == 7).any()
+    assert not (shown(plain, 0)[:, 0, 0, 1] == 7).any()
 
 
 def _ramp() -> torch.Tensor:
@@ -84,7 +89,7 @@ def _ramp() -> torch.Tensor:
 
 def test_crops_are_squares_of_the_image() -> None:
     batches = Batches(numbered(100), 50, seed=0, device="cpu", crop=5, flip=False)
-    rgb = batches.rgb(0)
+    rgb = shown(batches, 0)
     assert rgb.shape == (50, 5, 5, 3)
     left, top = rgb[:, 0, 0, 1].long(), rgb[:, 0, 0, 2].long()
     assert torch.equal(rgb[..., 1].long(), (left[:, None] + torch.arange(5))[:, None, :].expand(-1, 5, -1))
@@ -92,25 +97,54 @@ def test_crops_are_squares_of_the_image() -> None:
     assert set(left.tolist()) == set(top.tolist()) == {0, 1, 2, 3}
 
 
-def test_lab_is_that_of_the_bytes() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
-    batches = Batches(images, 4, seed=0, device="cpu")
-    batch = batches(3)
-    L, ab = rgb_to_lab(batches.rgb(3))
-    assert torch.equal(batch.L, L)
-    assert torch.equal(batch.ab, ab)
-    assert (batch.L.shape, batch.ab.shape, batch.L.dtype) == ((4, 1, 16, 16), (4, 2, 16, 16), torch.float32)
+@pytest.mark.parametrize("on_device", ["no", "yes"])
+@pytest.mark.parametrize("size", [16, 7])
+def test_lab_is_that_of_the_bytes(on_device: Literal["no", "yes"], size: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, size, size, 3), dtype=np.uint8)
+    batches = Batches(images, 16, seed=0, device="cpu", on_device=on_device)
+    for step in range(5):
+        batch, order = batches(step), batches.order(step)
+        rgb = images[order.image]
+        rgb = np.where(order.mirrored[:, None, None, None], rgb[:, :, ::-1], rgb)
+        L, ab = rgb_to_lab(torch.from_numpy(rgb))
+        error = 0 if size == 16 else 1e-4  # the last pixels of odd sizes go through other instructions
+        torch.testing.assert_close(batch.L, L, atol=error, rtol=0)
+        torch.testing.assert_close(batch.ab, ab, atol=error, rtol=0)
+        assert batch.L.is_contiguous()
+        assert batch.ab.is_contiguous()
+    assert (batch.L.shape, batch.ab.shape, batch.L.dtype) == ((16, 1, size, size), (16, 2, size, size), torch.float32)
 
 
-def test_memory_maps_and_resident_splits_give_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("crop", [None, 6])
+def test_memory_maps_and_resident_splits_give_the_same(crop: int | None, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", numbered(40))
     images = np.load(tmp_path / "images.npy", mmap_mode="r")
-    mapped, resident = (Batches(images, 16, seed=2, device="cpu", on_device=where) for where in ("no", "yes"))
-    assert mapped._resident is None
-    assert resident._resident is not None
+    places: tuple[Literal["auto", "no", "yes"], ...] = ("no", "yes", "auto")
+    mapped, resident, auto = (Batches(images, 16, seed=2, device="cpu", crop=crop, on_device=place) for place in places)
     for step in range(6):
-        assert torch.equal(mapped.rgb(step), resident.rgb(step))
-    assert Batches(images, 16, seed=2, device="cpu")._resident is None  # a map is memory already
+        batch = mapped(step)
+        for other in (resident(step), auto(step)):
+            assert torch.equal(batch.L, other.L)
+            assert torch.equal(batch.ab, other.ab)
+
+
+def test_a_split_stays_in_main_memory_only_if_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Batches(numbered(4), 2, seed=0, device="cpu")._resident is not None
+    assert Batches(numbered(4), 2, seed=0, device="cpu", on_device="no")._resident is None
+    monkeypatch.setattr("benchmark.dataset._LAB_IN_MEMORY", 1000)
+    assert Batches(numbered(4), 2, seed=0, device="cpu")._resident is None
+    assert Batches(numbered(4), 2, seed=0, device="cpu", on_device="yes")._resident is not None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("on_device", ["auto", "no"])
+def test_a_gpu_gives_the_same_batches(on_device: Literal["auto", "no"]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    here = Batches(images, 16, seed=0, device="cpu", crop=12)
+    there = Batches(images, 16, seed=0, device="cuda", crop=12, on_device=on_device)
+    for step in range(5):
+        torch.testing.assert_close(there(step).L.cpu(), here(step).L, atol=1e-3, rtol=0)
+        torch.testing.assert_close(there(step).ab.cpu(), here(step).ab, atol=1e-3, rtol=0)
 
 
 def test_what_does_not_fit_is_refused() -> None:
