@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.errors import InputError
+from benchmark.precision import no_autocast
 
 BINS = 313
 NEIGHBORS = 5  # Zhang et al. 2016, §2.1; the Caffe training code that they released has 10
@@ -155,7 +156,7 @@ def decode(logits: Tensor, temperature: float | str = TEMPERATURE) -> Tensor:
     if temperature == "mode":
         return points[logits.argmax(1)].movedim(-1, 1)
     sharpness = 1 / _checked_temperature(temperature)
-    with torch.autocast(logits.device.type, enabled=False):
+    with no_autocast(logits.device):
         return F.conv2d((logits.float() * sharpness).softmax(1), points.T[:, :, None, None])
 
 

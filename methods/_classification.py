@@ -1,0 +1,52 @@
+"""What the two classifiers of color share: their settings, and the soft-encoded, rebalanced cross-entropy."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchmark import ab_bins
+from benchmark.method import DataInfo, MethodConfig
+
+
+class BinsConfig(MethodConfig):
+    """Settings of a classification over the 313 bins; § of Zhang et al. 2016."""
+
+    neighbors: int = Field(
+        ab_bins.NEIGHBORS, ge=1, le=32, description="bins that share a pixel: 5 (§2.1), 10 (their code), 32 (seed 002)"
+    )
+    sigma: float = Field(ab_bins.SIGMA, gt=0, description="of the soft-encoding's Gaussian, Lab units (§2.1)")
+    temperature: Annotated[float, Field(gt=0)] | Literal["mode", "mean"] = Field(
+        ab_bins.TEMPERATURE, description="T of the annealed mean (§2.3); mean is T = 1, mode the likeliest bin"
+    )
+    rebalance: bool = Field(False, description="weigh pixels by the rarity of their color (§2.2)")
+    rebalance_uniform: float = Field(ab_bins.UNIFORM, ge=0, le=1, description="λ of the rebalancing (§2.2)")
+    rebalance_sigma: float = Field(ab_bins.SIGMA, gt=0, description="σ that smooths the prior, Lab units (§2.2)")
+
+
+class BinLoss(nn.Module):
+    """The cross-entropy of §2.1, eq. 2, with the training split's rebalancing weights or without."""
+
+    bin_weights: Tensor  # (313,)
+
+    def __init__(self, config: BinsConfig, data: DataInfo) -> None:
+        super().__init__()
+        self.config = config
+        prior = ab_bins.smooth_prior(data.ab_prior, config.rebalance_sigma)
+        uniform = config.rebalance_uniform if config.rebalance else 1.0  # 1 weighs all alike
+        self.register_buffer("bin_weights", ab_bins.class_weights(prior, uniform).float())
+
+    def forward(self, logits: Tensor, ab: Tensor) -> Tensor:
+        """The mean over pixels, in nats.
+
+        Args:
+            logits: (B, 313, h, w).
+            ab: (B, 2, h, w), the true colors at the logits' resolution, Lab units.
+        """
+        targets = ab_bins.soft_encode(ab, self.config.neighbors, self.config.sigma)
+        if not self.config.rebalance:
+            return ab_bins.soft_cross_entropy(logits, targets)
+        heaviest = targets.weights.argmax(1, keepdim=True)  # a pixel's class is its nearest bin, as in their code
+        return ab_bins.soft_cross_entropy(
+            logits, targets, self.bin_weights[targets.indices.gather(1, heaviest).squeeze(1)]
+        )

@@ -1,0 +1,121 @@
+"""VGG networks whose features a perceptual loss compares: VGG-19 of ImageNet, and a small one of our own per data set.
+
+Sources: Simonyan & Zisserman 2015, table 1, configuration E; weights and their names as torchvision publishes them.
+`OWN` is the same design, a quarter as wide and three levels deep, trained on a data set's own labels by
+`_vgg_training.py`; its BatchNorm is folded into the convolutions, so that both are run by the same few lines.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import torch
+from safetensors.torch import load
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.errors import BenchError
+
+# Widths of the 3×3 convolutions; 0 where the resolution is halved.
+VGG19 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
+OWN = (32, 32, 0, 64, 64, 0, 128, 128, 0, 160, 160)
+
+# Networks of our own by data set: the file in the package `benchmark`, and its SHA-256.
+OWN_FILES: dict[str, tuple[str, str]] = {}
+
+
+class Normalise(nn.Module):
+    """Brings sRGB (B, 3, H, W) in [0, 1] to mean 0 and deviation 1 over ImageNet, as VGG-19 was trained."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(B, 3, H, W) → the same shape."""
+        return (rgb - self.mean) / self.deviation
+
+
+class VGG(nn.Module):
+    """The convolutions of a VGG network, up to the last of its plan. Frozen, always in evaluation mode.
+
+    Args:
+        plan: see `VGG19`.
+        layers: which activations to give, by their usual names: "relu5_4" is the fourth of the fifth level.
+
+    Raises:
+        ValueError: the plan has no such layer.
+    """
+
+    def __init__(self, plan: Sequence[int], layers: Sequence[str]) -> None:
+        super().__init__()
+        self.normalise = Normalise()
+        self.features, names = _stack(plan)
+        if unknown := set(layers) - set(names):
+            raise ValueError(f"no layer {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+        self.wanted = {names[layer]: layer for layer in layers}
+        self.requires_grad_(False)
+
+    def forward(self, rgb: Tensor) -> list[Tensor]:
+        """The activations wanted of sRGB (B, 3, H, W) in [0, 1], shallow first: (B, C, H / 2^level, W / 2^level)."""
+        x = self.normalise(rgb)
+        found = []
+        for index, layer in enumerate(self.features[: max(self.wanted) + 1]):
+            x = layer(x)
+            if index in self.wanted:
+                found.append(x)
+        return found
+
+    def load_features(self, state: Mapping[str, Tensor]) -> None:
+        """Takes the `features.` entries of a state dict; a classifier in it is left."""
+        self.load_state_dict({key: value for key, value in state.items() if key.startswith("features.")})
+
+
+def _stack(plan: Sequence[int]) -> tuple[nn.Sequential, dict[str, int]]:
+    """The layers, numbered as torchvision's, and the places of the activations by name."""
+    layers: list[nn.Module] = []
+    names: dict[str, int] = {}
+    channels, level, number = 3, 1, 0
+    for width in plan:
+        if width == 0:
+            layers.append(nn.MaxPool2d(2))
+            level, number = level + 1, 0
+            continue
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        channels, number = width, number + 1
+        names[f"relu{level}_{number}"] = len(layers) - 1
+    return nn.Sequential(*layers), names
+
+
+def feature_loss(network: VGG, predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of the activations, averaged over layers (Ledig et al. 2017, eq. 5).
+
+    Args:
+        network: where to compare.
+        predicted: sRGB (B, 3, H, W) in [0, 1]; gradients flow to it.
+        target: the same of the truth.
+    """
+    with torch.no_grad():
+        wanted = network(target)
+    losses = [F.mse_loss(found, true) for found, true in zip(network(predicted), wanted, strict=True)]
+    return torch.stack(losses).mean()
+
+
+def load_own(data_name: str) -> Mapping[str, Tensor]:
+    """The state dict of a data set's own network, widened from the half precision it is kept in.
+
+    Raises:
+        BenchError: the data set has none, or the file is another.
+    """
+    if data_name not in OWN_FILES:
+        raise BenchError(f"no feature network was trained for {data_name!r}; there is one for {', '.join(OWN_FILES)}")
+    name, sha256 = OWN_FILES[data_name]
+    content = (files("benchmark") / f"{name}.safetensors").read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise BenchError(f"{name}.safetensors has SHA-256 {found[:12]}…, not {sha256[:12]}…; restore it")
+    return {key: value.float() for key, value in load(content).items()}

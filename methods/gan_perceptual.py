@@ -1,0 +1,127 @@
+"""Eccv16 turned into a GAN's generator: finetuned with squared error, then adversarial + 10·L1 + perceptual loss.
+
+Source: seed report 004 ("enhanced GAN"): generator = eccv16 finetuned for 3 epochs with MSE, then 50 epochs of BCE +
+10·L1 + a VGG-19 feature loss; Adam 2e-4 for G and 1e-4 for D, betas (0.5, 0.999), batch 16, 256². Networks: Zhang et
+al. 2016 (G; its annealed mean is differentiable), Isola et al. 2017 (PatchGAN on L and ab, D updated before G).
+Open in the report, chosen here: the features are relu5_4 of VGG-19, compared by squared error (Ledig et al. 2017), at
+weight 1; losses see ab at full size in the unit 110, features see sRGB that is not clipped to 8 bits.
+Departure: with `features: own` they come from a small VGG trained on the data set's own labels, so that the family runs
+without a download; that is another entry, never a fallback.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Adam, Optimizer
+
+from benchmark import weights
+from benchmark.color import lab_to_srgb
+from benchmark.errors import InputError
+from benchmark.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+
+from ._adversarial import binary_loss, judge
+from ._eccv16 import Eccv16
+from ._patchgan import PatchGAN
+from ._scale import scale_ab, scale_L
+from ._vgg import OWN, OWN_FILES, VGG, VGG19, feature_loss, load_own
+
+LAYERS = {"vgg19": (VGG19, "relu5_4"), "own": (OWN, "relu4_2")}  # the deepest of each
+FIRST = "model1.0.weight"  # of the generator's first convolution
+
+
+class GanPerceptualConfig(MethodConfig):
+    """Settings of the perceptual GAN; the source is seed 004 unless another is named."""
+
+    parent: str = Field("eccv16", description="entry to start from: eccv16 or eccv16-pretrained")
+    width: float = Field(1.0, gt=0, le=1, description="of the parent's network")
+    temperature: float = Field(0.38, gt=0, description="T of the annealed mean (Zhang et al. §2.3)")
+    discriminator_channels: int = Field(64, ge=1, description="width of D's first layer (Isola et al., 6.1.2)")
+    l1_weight: float = Field(10.0, ge=0, description="λ")
+    perceptual_weight: float = Field(1.0, ge=0, description="of the feature loss; 0 needs no features")
+    features: Literal["vgg19", "own"] = Field("vgg19", description="ImageNet's VGG-19, or the data set's own network")
+    finetune_share: float = Field(3 / 53, ge=0, le=1, description="share of the steps with squared error alone")
+    generator_rate: float = Field(2e-4, gt=0, description="Adam's rate")
+    discriminator_rate: float = Field(1e-4, gt=0, description="Adam's rate: half of G's")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's β1; β2 is 0.999")
+
+
+class GanPerceptual(Method):
+    """A colorizer that has to please D and resemble the truth in color and in features."""
+
+    name = "gan-perceptual"
+    Config = GanPerceptualConfig
+    colorizer: Eccv16
+
+    def __init__(self, config: GanPerceptualConfig, data: DataInfo) -> None:
+        super().__init__(config, data)
+        self.phases = (Phase("finetune", config.finetune_share), Phase("adversarial", 1 - config.finetune_share))
+        self.colorizer = Eccv16(config.width)
+        self.discriminator = PatchGAN(data.image_size, config.discriminator_channels)
+        if config.perceptual_weight:
+            plan, layer = LAYERS[config.features]
+            self.features = VGG(plan, [layer])
+            self.features.load_features(weights.load("vgg19") if config.features == "vgg19" else load_own(data.name))
+
+    @classmethod
+    def parents(cls, config: GanPerceptualConfig) -> tuple[str, ...]:
+        """The eccv16 run whose weights the generator starts from."""
+        return (config.parent,)
+
+    def load_parents(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Takes the eccv16's weights over."""
+        state = states[self.config.parent]
+        ours, theirs = self.colorizer.state_dict()[FIRST].shape, state[FIRST].shape
+        if ours != theirs:
+            raise InputError(
+                f"{self.config.parent} has {theirs[0]} channels at first, width {self.config.width} gives {ours[0]}; "
+                f"give both the same width"
+            )
+        self.colorizer.load_state_dict(state)
+
+    def optimizers(self, phase: str) -> dict[str, Optimizer]:
+        """`generator` in both phases, `discriminator` in the adversarial one."""
+        betas = (self.config.beta1, 0.999)
+        learned = [p for p in self.colorizer.parameters() if p.requires_grad]  # not the bins' centers
+        generator = Adam(learned, lr=self.config.generator_rate, betas=betas)
+        if phase == "finetune":
+            return {"generator": generator}
+        discriminator = Adam(self.discriminator.parameters(), lr=self.config.discriminator_rate, betas=betas)
+        return {"discriminator": discriminator, "generator": generator}
+
+    def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
+        """D's update, then G's; G's alone, with squared error, while it is finetuned."""
+        L, ab = scale_L(batch.L), scale_ab(batch.ab)
+        colors = self.colorizer.colors(batch.L, self.config.temperature)  # (B, 2, H, W), Lab units
+        fake = scale_ab(colors)
+        if phase == "finetune":
+            yield Update("generator", F.mse_loss(fake, ab))
+            return
+        judgement = judge(self.discriminator, L, real=ab, fake=fake)
+        yield Update("discriminator", judgement.loss, {"accuracy": judgement.accuracy})
+
+        adversarial, l1 = binary_loss(self.discriminator(L, fake), True), F.l1_loss(fake, ab)
+        loss = adversarial + self.config.l1_weight * l1
+        logs = {"adversarial": adversarial.detach(), "l1": l1.detach()}
+        if self.config.perceptual_weight:
+            target = lab_to_srgb(batch.L, batch.ab)  # (B, 3, H, W), [0, 1]
+            perceptual = feature_loss(self.features, lab_to_srgb(batch.L, colors), target)
+            loss = loss + self.config.perceptual_weight * perceptual
+            logs["perceptual"] = perceptual.detach()
+        yield Update("generator", loss, logs)
+
+    def predict_ab(self, L: Tensor) -> Tensor:
+        """(B, 1, H, W) in [0, 100] → (B, 2, H, W) in Lab units."""
+        return self.colorizer.colors(L, self.config.temperature)
+
+    @classmethod
+    def skip(cls, config: GanPerceptualConfig, data: DataInfo) -> str | None:
+        """The features are not here."""
+        if not config.perceptual_weight:
+            return None
+        if config.features == "vgg19":
+            return weights.missing("vgg19") if weights.path("vgg19") is None else None
+        known = ", ".join(OWN_FILES) or "none"
+        return None if data.name in OWN_FILES else f"no feature network was trained for {data.name!r} (only: {known})"
