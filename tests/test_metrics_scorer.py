@@ -1,5 +1,6 @@
 """From batches to a row of the table."""
 
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -147,6 +148,30 @@ def test_what_cannot_be_had_is_none_and_says_why(predicted: Tensor, target: Tens
     assert small.notes == {"top1": "n/a (the data set has no labels)", "ssim": "n/a (images smaller than 11×11)"}
     alone = score(predicted, target, metrics=["auc_rebal"])
     assert alone.notes == {"auc_rebal": "n/a (no training split to weigh the bins by)"}
+
+
+def test_one_image_is_no_set(target: Tensor, prepared: Any, judge: Judge) -> None:
+    prepared.labels = lambda split: np.zeros(1, np.int64)
+    found = score(target[:1], target[:1], metrics=["fd_judge", "psnr"], prepared=prepared)
+    assert found.values == {"fd_judge": None, "psnr": 100}
+    assert found.notes == {"fd_judge": "n/a (too few images)"}
+    nothing = Scorer(device=CPU, metrics=["clipped", "ssim"]).compute()
+    assert nothing.values == {"clipped": None, "ssim": None}
+    assert set(nothing.notes.values()) == {"n/a (too few images)"}
+
+
+def test_scoring_keeps_no_large_memory(target: Tensor) -> None:
+    """Small tensors kept among large ones that come and go once cost 2 MB per image of 256²."""
+    large = (
+        torch.nn.functional.interpolate(target.movedim(-1, 1).float(), size=256).movedim(1, -1).byte()[:4].contiguous()
+    )
+    scorer = Scorer(device=CPU, metrics=["psnr", "ssim", "auc", "delta_e00", "colorfulness"])
+    for _ in range(5):
+        scorer.update(large, large)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(40):
+        scorer.update(large, large)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 60  # MiB, for 160 images
 
 
 def test_an_unknown_metric_is_named() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +53,7 @@ class FeatureStream:
         self.images = images
         self._batch = _CPU_BATCH if device.type == "cpu" else _GPU_BATCH
         self._waiting: list[Tensor] = []
-        self._done: list[Tensor] = []
+        self._done = array("f")  # one block that grows: many small ones would cut the network's memory into pieces
         self._found = _read(cache, (images, network.dimensions)) if cache else None
 
     @property
@@ -80,7 +81,7 @@ class FeatureStream:
         if self._found is None:
             if self._waiting:
                 self._run(torch.cat(self._waiting))
-            self._found = torch.cat(self._done)
+            self._found = torch.frombuffer(self._done, dtype=torch.float32).view(-1, self.network.dimensions)
             if self.cache and len(self._found) == self.images:
                 _write(self.cache, self._found)
         return self._found
@@ -89,7 +90,7 @@ class FeatureStream:
         with exact_arithmetic(images.device):
             for batch in images.split(self._batch):
                 if len(batch):
-                    self._done.append(self.network.features(batch).float().cpu())
+                    self._done.frombytes(self.network.features(batch).float().cpu().numpy().tobytes())
 
 
 def cache_file(folder: Path, network: FeatureNetwork, images_sha256: str, variant: str) -> Path:

@@ -73,7 +73,8 @@ class Scorer:
         self.device = device
         self.metrics = tuple(METRICS) if metrics is None else tuple(metrics)
         self._columns = {column for name in self.metrics for column in METRICS[name].columns}
-        self._kept: dict[str, list[Tensor]] = {}
+        self._images = 0
+        self._kept: dict[str, list[float]] = {}
         self._absent: dict[str, str] = {}  # metric → why it cannot be had
         self._bin_weights = self._weigh_bins(prepared)
         self._lpips = self._open_lpips()
@@ -139,6 +140,7 @@ class Scorer:
                 f"expected two uint8 batches of one shape, got {tuple(predicted.shape)} {predicted.dtype} "
                 f"and {tuple(target.shape)} {target.dtype}"
             )
+        self._images += len(predicted)
         for columns in _measure_pieces(predicted, target, self._columns, self._bin_weights):
             self._keep(columns)
         if clipped is not None and "clipped" in self._columns:
@@ -149,17 +151,24 @@ class Scorer:
             group.update(predicted, target)
 
     def _keep(self, columns: dict[str, Tensor]) -> None:
-        for column, values in columns.items():
-            self._kept.setdefault(column, []).append(values)
+        """Keeps per-image values as Python's floats.
+
+        As tensors, small blocks that stay among large ones that come and go, they would cut the allocator's free space
+        into pieces that are never of use again: 2 MB per image of 256².
+        """
+        if columns:
+            rows = torch.stack(list(columns.values())).tolist()
+            for column, values in zip(columns, rows, strict=True):
+                self._kept.setdefault(column, []).extend(values)
 
     def compute(self) -> Scores:
         """The scores of everything seen so far.
 
         Raises:
-            ValueError: nothing was scored, or not the images that were announced.
+            ValueError: not as many images were scored as the data set has labels.
         """
-        groups = [group.compute() for group in self._sets]
-        per_image = {column: torch.cat(parts).cpu().numpy() for column, parts in self._kept.items()}
+        groups = [group.compute() for group in self._sets] if self._images > 1 else []
+        per_image = {column: np.array(values, np.float32) for column, values in self._kept.items()}
         computed: dict[str, float] = {}
         notes: dict[str, str] = {}
         for group in groups:
@@ -180,11 +189,11 @@ class Scorer:
     def _reason(self, name: str) -> str:
         if name in self._absent:
             return self._absent[name]
-        if not self._kept:
-            return "no images were scored"
-        if name == "clipped":
+        if name == "clipped" and self._images:
             return "not known of finished images"
-        return f"images smaller than {pixels.SSIM_WINDOW}×{pixels.SSIM_WINDOW}"
+        if name == "ssim" and self._images:
+            return f"images smaller than {pixels.SSIM_WINDOW}×{pixels.SSIM_WINDOW}"
+        return "too few images"
 
 
 def _missing(name: str) -> str:
