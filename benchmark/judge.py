@@ -93,6 +93,7 @@ class Judge:
     sha256: str  # of its file
     network: JudgeNetwork
     dimensions: int = WIDTHS[-1]
+    batch_sizes: tuple[int, int] = (128, 1024)
 
     def features(self, images: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 to penultimate features (B, 192) float32."""

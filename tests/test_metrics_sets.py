@@ -109,7 +109,7 @@ def test_kernel_distance_of_large_sets_is_a_mean_over_subsets() -> None:
 class Averages:
     """A network that needs no weights, and counts its work."""
 
-    name, sha256, dimensions = "averages", "0" * 64, 3
+    name, sha256, dimensions, batch_sizes = "averages", "0" * 64, 3, (16, 64)
 
     def __init__(self) -> None:
         self.batches: list[int] = []

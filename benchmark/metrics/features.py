@@ -15,8 +15,6 @@ from torch import Tensor
 from benchmark.errors import BenchError
 from benchmark.files import write_atomically
 
-_CPU_BATCH, _GPU_BATCH = 16, 128
-
 
 class FeatureNetwork(Protocol):
     """What turns images into features."""
@@ -24,6 +22,7 @@ class FeatureNetwork(Protocol):
     name: str
     sha256: str  # of its weights
     dimensions: int
+    batch_sizes: tuple[int, int]  # that suit it, on a CPU and on a GPU
 
     def features(self, images: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 to (B, dimensions) float32."""
@@ -51,7 +50,7 @@ class FeatureStream:
         self.network = network
         self.cache = cache
         self.images = images
-        self._batch = _CPU_BATCH if device.type == "cpu" else _GPU_BATCH
+        self._batch = network.batch_sizes[device.type != "cpu"]
         self._waiting: list[Tensor] = []
         self._done = array("f")  # one block that grows: many small ones would cut the network's memory into pieces
         self._found = _read(cache, (images, network.dimensions)) if cache else None

@@ -19,6 +19,7 @@ class Inception:
 
     name = "inception"
     dimensions = 2048
+    batch_sizes = (16, 128)
 
     def __init__(self, weights: Path, device: torch.device) -> None:
         """Loads the network.
