@@ -13,11 +13,12 @@ higher index counts as the nearer one.
 
 from functools import lru_cache
 from importlib.resources import as_file, files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from benchmark.errors import InputError
@@ -88,20 +89,42 @@ def soft_encode(ab: Tensor, neighbors: int = NEIGHBORS, sigma: float = SIGMA) ->
 def soft_cross_entropy(logits: Tensor, targets: SoftTargets, pixel_weights: Tensor | None = None) -> Tensor:
     """Cross-entropy of a prediction with soft targets, without ever making the targets dense.
 
-    Since a pixel's weights sum to 1, -Σ_k w_k log p_k = logsumexp(logits) - Σ_k w_k logit_k.
-
     Args:
         logits: (B, 313, h, w).
         targets: k bins and their weights, each (B, k, h, w).
         pixel_weights: (B, h, w), the rebalancing factor v of §2.2, or None for 1 everywhere.
 
     Returns:
-        The mean over all pixels, scalar, float32, in nats.
+        The mean over all pixels, scalar, float32, in nats. It can be backpropagated once.
     """
-    logits = logits.float()
-    wanted = (logits.gather(1, targets.indices) * targets.weights).sum(1)
-    per_pixel = logits.logsumexp(1) - wanted
+    per_pixel: Tensor = _SoftCrossEntropy.apply(logits.float(), targets.indices, targets.weights)
     return (per_pixel if pixel_weights is None else per_pixel * pixel_weights).mean()
+
+
+class _SoftCrossEntropy(torch.autograd.Function):
+    """-Σ_k w_k log p_k per pixel, whose gradient by the logits is p - w.
+
+    313 values per pixel are what this loss costs: of the three times that autograd would hold them, one is left.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
+        """(B, 313, h, w), (B, k, h, w), (B, k, h, w) → (B, h, w)."""
+        log_p = logits.log_softmax(1)
+        loss = -(log_p.gather(1, indices) * weights).sum(1)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(indices, weights)
+            ctx.p = log_p.exp_()
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """(B, h, w) → (B, 313, h, w), in the memory of p."""
+        indices, weights = ctx.saved_tensors  # raises the second time
+        p, ctx.p = ctx.p, None
+        gradient = gradient[:, None]
+        return p.mul_(gradient).scatter_add_(1, indices, -weights * gradient), None, None
 
 
 def bin_counts(ab: Tensor) -> Tensor:
