@@ -45,6 +45,7 @@ class SoftTargets(NamedTuple):
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # kept for later calls, which may want gradients
 def centers(device: str = "cpu") -> Tensor:
     """The bins' coordinates (313, 2) in Lab units, float32, shared: not to be written to."""
     with as_file(files("benchmark") / "ab_centers.npy") as path:
@@ -260,6 +261,7 @@ class _Table(NamedTuple):
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)
 def _table(k: int, device: str) -> _Table:
     """Builds the table for k neighbors (0.2 s for k = 5), once per process and device."""
     near, standing = _standings(k)

@@ -128,6 +128,16 @@ def test_colors_beyond_the_table_count_as_its_edge() -> None:
     assert ab_bins.soft_encode(as_image(far)).weights.isfinite().all()
 
 
+def test_what_is_kept_from_inference_serves_training() -> None:
+    ab_bins.centers.cache_clear()
+    ab_bins._table.cache_clear()
+    with torch.inference_mode():
+        ab_bins.nearest_bin(torch.zeros(1, 2, 1, 1))
+    logits = torch.zeros(1, 313, 1, 1, requires_grad=True)
+    ab_bins.decode(logits).sum().backward()
+    assert logits.grad is not None
+
+
 def test_illegal_arguments_are_named() -> None:
     ab = torch.zeros(1, 2, 2, 2)
     with pytest.raises(InputError, match="neighbors is 33"):
