@@ -53,7 +53,6 @@ GRAY_LIMIT = 5.0  # PROTOCOL.md §1: max |a|, |b| of a grayscale photograph, Lab
 JOURNAL_FILE = "journal.jsonl"
 _CHUNK_BYTES = 4 << 20  # of pixels: what travels from a worker at once
 _CHUNK_IMAGES = 512
-_FEW_PIXELS = 1 << 21
 _SMALL = 256  # images that one process decodes before others have started
 _HEADER = 128  # bytes of a .npy header for (N, S, S, 3) uint8; numpy leaves room for any N
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -120,6 +119,7 @@ class _Job:
         self.dataset, self.folder, self.name, self.skip_corrupt = dataset, folder, name, skip_corrupt
         self.part = folder.with_name(folder.name + ".part")
         self.size: int = dataset.config.image_size
+        self.colors = ColorCount()  # of the training split
 
     def up_to_date(self) -> Prepared | None:
         """What is there, if it was made from these originals under these settings, or if the originals are gone."""
@@ -147,7 +147,7 @@ class _Job:
         with journal, _progress(quiet) as progress:
             splits = {split: self._write_split(split, journal, workers, progress) for split in SPLITS}
         self._refuse_empty(splits)
-        mean_ab, prior = color_statistics(np.load(self.part / "train.npy", mmap_mode="r"))
+        mean_ab, prior = self.colors.statistics()
         np.save(self.part / PRIOR_FILE, prior)
         (self.part / META_FILE).write_text(self._meta(splits, mean_ab).model_dump_json(by_alias=True, indent=1) + "\n")
         (self.part / JOURNAL_FILE).unlink()
@@ -195,17 +195,28 @@ class _Job:
             for chunk, entry in zip(chunks, done, strict=False):
                 self._account(split, chunk, entry, result)
                 progress.advance(task, len(chunk))
+            if split == "train":
+                self._count_written(path, array.rows)
             for chunk, decoded in zip(rest, results, strict=True):
                 gray = grayscale(decoded.images)
                 entry = _Entry.of(split, chunk, decoded, gray)
                 self._account(split, chunk, entry, result)  # raises for a corrupt file before anything is written
                 array.append(decoded.images[~gray])
+                if split == "train":
+                    self.colors.add(decoded.images[~gray])
                 journal.add(entry)
                 progress.advance(task, len(chunk))
             result.sha256 = array.finish()
         if self.dataset.listing.classes is not None:
             np.save(self.part / f"{split}_labels.npy", np.array([item.label for item in result.kept], dtype=np.int64))
         return result
+
+    def _count_written(self, path: Path, rows: int) -> None:
+        """Counts the colors of what an earlier run has written."""
+        step = max(1, _CHUNK_BYTES // (self.size**2 * 3))
+        for start in range(0, rows, step):
+            shape, offset = (min(step, rows - start), self.size, self.size, 3), _HEADER + start * self.size**2 * 3
+            self.colors.add(np.memmap(path, np.uint8, "r", offset, shape))
 
     def _account(self, split: str, chunk: Sequence[Item], entry: "_Entry", result: "_SplitResult") -> None:
         """Sorts a chunk's items into kept, grayscale and corrupt."""
@@ -498,58 +509,58 @@ def _max_chroma(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     if not len(images):
         return np.empty(0, dtype=np.float32)
-    _, ab = rgb_to_lab(torch.from_numpy(np.ascontiguousarray(images)))
-    return ab.abs().amax((1, 2, 3)).numpy()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the cores are busy decoding, and threads of a parallel region wait for each other
+    try:
+        _, ab = rgb_to_lab(torch.from_numpy(np.ascontiguousarray(images)))
+        return ab.abs().amax((1, 2, 3)).numpy()
+    finally:
+        torch.set_num_threads(threads)
 
 
-def color_statistics(images: NDArray[np.uint8]) -> tuple[tuple[float, float], NDArray[np.float64]]:
-    """Mean color and distribution over the 313 bins of a split, over all its pixels.
+class ColorCount:
+    """How many pixels have each of the 2²⁴ colors: 128 MiB, whatever the number of images.
 
-    Pixels are counted per RGB color first: there are many fewer colors than pixels, so Lab is computed once for each.
-
-    Args:
-        images: (N, S, S, 3) uint8, usually memory-mapped.
-
-    Returns:
-        The mean (a, b) in Lab units, and the share of pixels nearest to each bin, (313,) float64, sums to 1.
+    There are many fewer colors than pixels, so what is wanted of all pixels is computed once for each color.
     """
-    from benchmark.ab_bins import BINS, nearest_bin
 
-    colors, counts = count_colors(images)
-    total, prior = np.zeros(2), np.zeros(BINS)
-    for part, weights in _parts(colors, counts):
-        ab = ab_of(part)
-        prior += np.bincount(nearest_bin(ab).flatten().numpy(), weights=weights, minlength=BINS)
-        total += ab[0, :, 0].double().numpy() @ weights
-    pixels = float(counts.sum())
-    a, b = (round(float(value), 6) for value in total / pixels)  # beyond that, machines differ
-    return (a, b), prior / pixels
+    def __init__(self) -> None:
+        """No pixel yet."""
+        self._table = np.zeros(1 << 24, dtype=np.int64)
+
+    def add(self, images: NDArray[np.uint8]) -> None:
+        """Counts the pixels of images (N, S, S, 3)."""
+        np.add.at(self._table, _packed(images), 1)
+
+    def colors(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """The colors that occur (n,), packed as R·65536 + G·256 + B, and the number of pixels of each (n,)."""
+        occurring = np.flatnonzero(self._table)
+        return occurring.astype(np.uint32), self._table[occurring]
+
+    def statistics(self) -> tuple[tuple[float, float], NDArray[np.float64]]:
+        """Mean color and distribution over the 313 bins, over all pixels.
+
+        Returns:
+            The mean (a, b) in Lab units, and the share of pixels nearest to each bin, (313,) float64, sums to 1.
+        """
+        from benchmark.ab_bins import BINS, nearest_bin
+
+        colors, counts = self.colors()
+        total, prior = np.zeros(2), np.zeros(BINS)
+        pieces = max(1, len(colors) >> 18)
+        for part, count in zip(np.array_split(colors, pieces), np.array_split(counts, pieces), strict=True):
+            ab, weights = ab_of(part), count.astype(np.float64)
+            prior += np.bincount(nearest_bin(ab).flatten().numpy(), weights=weights, minlength=BINS)
+            total += ab[0, :, 0].double().numpy() @ weights
+        pixels = float(counts.sum())
+        a, b = (round(float(value), 6) for value in total / pixels)  # beyond that, machines differ
+        return (a, b), prior / pixels
 
 
-def count_colors(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """How many pixels have each color.
-
-    Args:
-        images: (N, S, S, 3) uint8.
-
-    Returns:
-        The colors that occur, (n,) packed as R·65536 + G·256 + B and sorted, and the number of pixels of each, (n,).
-    """
-    if images.size < 3 * _FEW_PIXELS:  # sorting them is faster than a table of all colors
-        colors, counts = np.unique(_packed(np.asarray(images)), return_counts=True)
-        return colors.astype(np.uint32), counts
-    table = np.zeros(1 << 24, dtype=np.int64)
-    rows = max(1, (8 << 20) // (images[0].size // 3))
-    for start in range(0, len(images), rows):
-        table += np.bincount(_packed(np.asarray(images[start : start + rows])), minlength=len(table))
-    occurring = np.flatnonzero(table)
-    return occurring.astype(np.uint32), table[occurring]
-
-
-def _packed(images: NDArray[np.uint8]) -> NDArray[np.int32]:
+def _packed(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Each pixel's color as one number, flat."""
     pixels = images.reshape(-1, 3)
-    packed = pixels[:, 0].astype(np.int32)
+    packed = pixels[:, 0].astype(np.int64)
     for channel in (1, 2):
         packed <<= 8
         packed |= pixels[:, channel]
@@ -564,14 +575,6 @@ def ab_of(colors: NDArray[np.uint32]) -> "Tensor":
 
     rgb = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=-1).astype(np.uint8)
     return rgb_to_lab(torch.from_numpy(rgb)[None, None])[1]
-
-
-def _parts(
-    colors: NDArray[np.uint32], counts: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.float64]]]:
-    """Colors and their counts, some at a time."""
-    pieces = max(1, len(colors) >> 18)
-    return zip(np.array_split(colors, pieces), np.array_split(counts.astype(np.float64), pieces), strict=True)
 
 
 def decoder_versions() -> dict[str, str | None]:

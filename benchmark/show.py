@@ -14,7 +14,7 @@ from benchmark.config import find_root
 from benchmark.dataset import META_FILE, SPLITS, Dataset, MissingDataError, Prepared
 from benchmark.download import choose, is_intact
 from benchmark.errors import BenchError, InputError
-from benchmark.prepare import ab_of, count_colors, verify
+from benchmark.prepare import ColorCount, ab_of, verify
 
 CONTACT_SHEET, HISTOGRAM = "contact_sheet.png", "chroma_histogram.png"
 _SHEET_COLUMNS, _SHEET_ROWS = 12, 3  # per split
@@ -187,7 +187,10 @@ def chroma_density(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     Returns:
         (2R, 2R) float64 with R = 110: the share of pixels per square Lab unit, row = b + R, column = a + R. Sums to 1.
     """
-    colors, counts = count_colors(images)
+    count = ColorCount()
+    for start in range(0, len(images), 64):
+        count.add(images[start : start + 64])
+    colors, counts = count.colors()
     a, b = ab_of(colors)[0, :, 0].numpy()
     edges = np.arange(-_AB_RANGE, _AB_RANGE + 1)
     density = np.histogram2d(b, a, bins=(edges, edges), weights=counts)[0]

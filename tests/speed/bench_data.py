@@ -1,0 +1,163 @@
+"""Preparation and batches against what is usual: `python tests/speed/bench_data.py`.
+
+Everything is measured in one run on one machine, on JPEG files cut from scikit-image's photographs:
+
+- preparation with two workers against one, and one against Pillow alone (open, resize, crop, to an array), at 256²;
+- training batches in Lab on the device against a `Dataset` that opens, resizes, crops and converts with
+  `skimage.color.rgb2lab` behind a `DataLoader(num_workers=2)`, at 256² (files of 640×480) and at 32² (files of 32×32).
+
+Exits with 1 if a target is missed.
+"""
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from skimage.color import rgb2lab
+from torch.utils.data import DataLoader, Dataset
+
+from benchmark.dataset import Batches
+from benchmark.prepare import prepare
+from benchmark.registry import load_dataset
+
+PHOTOS, PHOTO_SIZE, SIZE = 2000, (640, 480), 256
+THUMBNAILS, THUMBNAIL_SIZE = 4000, 32
+WANTED_SPEEDUP, WANTED_OVERHEAD = 1.8, 1.15
+WANTED_BATCHES = {SIZE: 20, THUMBNAIL_SIZE: 50}
+STEPS = 100
+BATCH_SIZE = {SIZE: 16, THUMBNAIL_SIZE: 128}
+
+
+def make_files(folder: Path, count: int, width: int, height: int) -> Path:
+    """JPEG files of random parts of five photographs."""
+    spec = find_spec("skimage")
+    assert spec
+    assert spec.origin
+    names = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg", "motorcycle_left.png")
+    photographs = [Image.open(Path(spec.origin).parent / "data" / name).convert("RGB") for name in names]
+    random = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for number in range(count):
+        photograph = photographs[number % len(photographs)]
+        across = min(photograph.width, photograph.height * width / height) * random.uniform(0.4, 0.95)
+        down = across * height / width
+        left, top = random.uniform(0, photograph.width - across), random.uniform(0, photograph.height - down)
+        box = (left, top, left + across, top + down)
+        part = photograph.resize((width, height), Image.Resampling.BICUBIC, box=box)
+        part.save(folder / f"{number:06d}.jpg", quality=90)
+    return folder
+
+
+def ground_truth(path: Path, size: int) -> np.ndarray:
+    """The protocol's image as a script would make it with Pillow alone."""
+    image = Image.open(path).convert("RGB")
+    short = min(image.size)
+    if short != size:
+        image = image.resize(
+            (round(image.width * size / short), round(image.height * size / short)), Image.Resampling.BICUBIC
+        )
+    left, top = (image.width - size) // 2, (image.height - size) // 2
+    return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+class Usual(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """The way of most repositories: files in, one image at a time."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.paths, self.size = sorted(folder.iterdir()), size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rgb = ground_truth(self.paths[index], self.size)
+        if torch.rand(()) < 0.5:
+            rgb = rgb[:, ::-1]
+        lab = torch.from_numpy(rgb2lab(rgb).astype(np.float32)).movedim(-1, 0)
+        return lab[:1], lab[1:]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def preparation(photos: Path, scratch: Path) -> bool:
+    """Prints times per image and their ratios; returns whether the targets are met."""
+    paths = sorted(photos.iterdir())
+    adapter = load_dataset("folder")
+
+    def prepared_by(workers: int) -> float:
+        out = scratch / f"workers-{workers}"
+        shutil.rmtree(out, ignore_errors=True)
+        return seconds(lambda: prepare(adapter(adapter.Config(), photos), out, workers=workers, quiet=True))
+
+    prepare(adapter(adapter.Config(image_size=32), photos), scratch / "warm", quiet=True)  # imports, tables, disk cache
+    alone, one, two = np.median(
+        [
+            (seconds(lambda: [ground_truth(path, SIZE) for path in paths]), prepared_by(1), prepared_by(2))
+            for _ in range(3)
+        ],
+        axis=0,
+    )
+    for label, total in (("Pillow alone", alone), ("prepare, 1 worker", one), ("prepare, 2 workers", two)):
+        print(f"  {label:20} {total / len(paths) * 1e3:7.2f} ms per image")
+    print(f"  2 workers against 1: {one / two:.2f}× (wanted {WANTED_SPEEDUP}×)")
+    print(f"  1 worker against Pillow alone: {one / alone:.2f} of its time (wanted at most {WANTED_OVERHEAD})")
+    return bool(one / two >= WANTED_SPEEDUP and one / alone <= WANTED_OVERHEAD)
+
+
+def run(ours: Batches) -> None:
+    """Makes `STEPS` batches."""
+    for step in range(STEPS):
+        ours(step)
+    if ours.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def batches(folder: Path, size: int, scratch: Path) -> bool:
+    """Prints images per second and their ratio; returns whether the target is met."""
+    batch_size = BATCH_SIZE[size]
+    loader = DataLoader(Usual(folder, size), batch_size, shuffle=True, num_workers=2, persistent_workers=True)
+    sum(1 for _ in loader)  # starts the workers
+    usual = len(loader.dataset) / seconds(lambda: sum(1 for _ in loader))  # type: ignore[arg-type]
+    adapter = load_dataset("folder")
+    prepared = prepare(adapter(adapter.Config(image_size=size), folder), scratch / f"size-{size}", quiet=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    print(f"  usual{'':17} {usual:9,.0f} images/s")
+    ratios = []
+    for on_device in ("yes", "no"):
+        ours = Batches(prepared.images("train"), batch_size, seed=0, device=device, on_device=on_device)
+        ours(0)
+        speed = STEPS * batch_size / min(seconds(lambda ours=ours: run(ours)) for _ in range(3))  # type: ignore[misc]
+        ratios.append(speed / usual)
+        where = f"the split kept on the {device}" if on_device == "yes" else "read from the map"
+        print(f"  ours, {where:25} {speed:9,.0f} images/s: {speed / usual:.0f}×")
+    print(f"  wanted {WANTED_BATCHES[size]}×")
+    return max(ratios) >= WANTED_BATCHES[size]
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        photos = make_files(scratch / "photos", PHOTOS, *PHOTO_SIZE)
+        thumbnails = make_files(scratch / "thumbnails", THUMBNAILS, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+        print(f"preparation of {PHOTOS} photographs of {PHOTO_SIZE[0]}×{PHOTO_SIZE[1]} at {SIZE}²")
+        met = [preparation(photos, scratch)]
+        for size, files in ((SIZE, photos), (THUMBNAIL_SIZE, thumbnails)):
+            print(f"batches of {BATCH_SIZE[size]} at {size}²")
+            met.append(batches(files, size, scratch))
+    return int(not all(met))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
