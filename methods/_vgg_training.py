@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+import benchmark
 from benchmark.dataset import Prepared
 from benchmark.errors import BenchError
 from benchmark.files import write_atomically
@@ -123,42 +124,45 @@ def accuracy(network: Classifier, images: Tensor, labels: Tensor) -> float:
     return round(100 * float((guesses == labels).float().mean()), 2)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="a prepared data set with labels")
-    prepared = Prepared.open(parser.parse_args().folder)
-    labels = prepared.labels("train")
-    if labels is None or prepared.meta.classes is None:
-        raise BenchError(f"{prepared.meta.name} has no labels")
+def run(folder: Path) -> Path:
+    """Trains on a prepared data set and writes the network, with how it came about beside it.
+
+    Returns:
+        The network's file, in the package `benchmark`. Its SHA-256 belongs into `_vgg.OWN_FILES`.
+
+    Raises:
+        BenchError: the data set has no labels.
+    """
+    prepared = Prepared.open(folder)
+    name, classes = prepared.meta.name, prepared.meta.classes
+    labels = {split: prepared.labels(split) for split in ("train", "val")}
+    if classes is None or labels["train"] is None or labels["val"] is None:
+        raise BenchError(f"{name} has no labels, and so no feature network")
     began = time.perf_counter()
     images = torch.from_numpy(prepared.images("train").copy())
-    network = train(images, torch.from_numpy(labels), len(prepared.meta.classes))
-    held_out = prepared.labels("val")
-    assert held_out is not None  # labels come for all splits or none
+    network = train(images, torch.from_numpy(labels["train"]), len(classes))
+    held_out = torch.from_numpy(prepared.images("val").copy()), torch.from_numpy(labels["val"])
     state = folded(network, images[:1000]).state_dict()
     content = save({key: value.half().contiguous() for key, value in state.items()})
-    path = Path(__file__).resolve().parents[1] / "benchmark" / f"vgg-{prepared.meta.name}-v{VERSION}.safetensors"
     record = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
-        "command": f"python -m benchmark.methods._vgg_training {prepared.folder.name}",
-        "data": prepared.meta.name,
+        "command": f"python -m benchmark.methods._vgg_training {folder}",
+        "data": name,
         "data_sha256": prepared.sha256,
         "plan": list(OWN),
-        "seed": SEED,
-        "epochs": EPOCHS,
-        "batch_size": BATCH,
-        "learning_rate": RATE,
-        "weight_decay": DECAY,
-        "accuracy_val": accuracy(network, torch.from_numpy(prepared.images("val").copy()), torch.from_numpy(held_out)),
+        "settings": {"seed": SEED, "epochs": EPOCHS, "batch_size": BATCH, "rate": RATE, "weight_decay": DECAY},
+        "accuracy_val": accuracy(network, *held_out),
         "seconds": round(time.perf_counter() - began),
         "torch": torch.__version__,
     }
+    path = Path(benchmark.__file__).with_name(f"vgg-{name}-v{VERSION}.safetensors")
     write_atomically(path, content)
     write_atomically(path.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
-    print(json.dumps(record, indent=1))
+    return path
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="a prepared data set with labels")
+    print(run(parser.parse_args().folder))

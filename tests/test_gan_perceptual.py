@@ -1,5 +1,6 @@
 """The perceptual GAN: its features, what it starts from, and that it learns."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
+import benchmark
 from benchmark import weights
 from benchmark.errors import BenchError
 from benchmark.method import Batch, Method
@@ -143,11 +145,14 @@ def test_a_feature_network_learns_labels_and_is_folded_exactly(monkeypatch: pyte
 
 
 def test_the_committed_networks_are_whole() -> None:
-    for name, (file, _) in _vgg.OWN_FILES.items():
+    assert "cifar10" in _vgg.OWN_FILES
+    for name, (file, sha256) in _vgg.OWN_FILES.items():
         network = _vgg.VGG(_vgg.OWN, [_vgg_training.LAYER])
         network.load_features(_vgg.load_own(name))
-        path = Path(_vgg_training.__file__).resolve().parents[1] / "benchmark" / f"{file}.safetensors"
+        path = Path(benchmark.__file__).with_name(f"{file}.safetensors")
         assert path.stat().st_size <= 2_000_000
+        record = json.loads(path.with_suffix(".json").read_text())
+        assert (record["sha256"], record["data"], record["plan"]) == (sha256, name, list(_vgg.OWN))
 
 
 def test_another_file_under_the_name_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -156,3 +161,16 @@ def test_another_file_under_the_name_is_refused(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(_vgg, "files", lambda package: tmp_path)
     with pytest.raises(BenchError, match=r"vgg-tiny-v1\.safetensors has SHA-256 .*, not 000000000000…"):
         _vgg.load_own("tiny")
+
+
+def test_data_without_labels_trains_no_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unlabelled:
+        class meta:  # noqa: N801 - as the prepared data set has it
+            name, classes = "coco", None
+
+        def labels(self, split: str) -> None:
+            return None
+
+    monkeypatch.setattr(_vgg_training.Prepared, "open", lambda folder: Unlabelled())
+    with pytest.raises(BenchError, match="coco has no labels"):
+        _vgg_training.run(Path("data/coco-quick"))
