@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,12 +215,11 @@ def resolve_data(
 
 
 @data.command(name="list")
-@click.option("--root", type=click.Path(path_type=Path), envvar="BENCH_DATA", help="Where data sets are kept already.")
-def data_list(root: Path | None) -> None:
-    """What data sets there are, whether their originals are here, and what is prepared."""
+def data_list() -> None:
+    """What data sets there are, whether their originals are here (BENCH_DATA, downloads), and what is prepared."""
     from benchmark.show import print_data_sets
 
-    print_data_sets(root)
+    print_data_sets()
 
 
 @data.command(name="fetch")
@@ -447,6 +447,57 @@ def compare(data_set: str, methods: str, preset: str | None, seed: int, images: 
 
     draw([cell for cell, _ in cells], context, out, images, size)
     click.echo(out)
+
+
+# colorize -------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("photographs", nargs=-1, required=True, metavar="PHOTO…", type=click.Path(path_type=Path))
+@click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry; may be given several times.")
+@click.option("--all", "every", is_flag=True, help="Every trained method of the data set.")
+@click.option("--model", type=click.Path(path_type=Path), help="A model file instead, from wherever.")
+@click.option("--data", "data_set", metavar="NAME", help="What the methods were trained on; default: the only one.")
+@click.option("--preset", metavar="NAME", help="Default: the suite's.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
+@click.option("--side-by-side", is_flag=True, help="One more picture each: gray, every method, the photograph.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder, or one PNG.")
+def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overwrite: bool, **models: Any) -> None:
+    """Color any photographs, files or folders, color or gray, at their own size; PNG out."""
+    from benchmark import colorize as coloring
+
+    colorizers = coloring.load_chosen(**models)
+    several = models["every"] or len(colorizers) > 1
+    jobs = coloring.plan(photographs, list(colorizers), out, several, side_by_side=side_by_side, overwrite=overwrite)
+    failed = coloring.color_files(jobs, colorizers)
+    for path in (path for job in jobs if job.source not in failed for path in job.files):
+        click.echo(path)
+    for path, reason in failed.items():
+        click.echo(f"bench: {path}: {reason}", err=True)
+    sys.exit(1 if failed else 0)
+
+
+# report ---------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables.")
+@click.option("--preset", metavar="NAME", help="Only this preset's tables.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The folder to write; default: report/.")
+def report(data_set: str | None, preset: str | None, out: Path | None) -> None:
+    """Write a folder of tables, charts and pictures that any browser opens, without a server or a network."""
+    from benchmark.config import find_root, read_params
+    from benchmark.report import build_report
+    from benchmark.workspace import Workspace
+
+    root, params = find_root(), read_params(find_root())
+    context = partial(make_context, params, "auto", None, None, False)
+    built = build_report(params, Workspace(root), out or root / "report", context, data_set, preset)
+    for message in built.messages:
+        click.echo(message, err=True)
+    click.echo(f"open in a browser: {built.page.resolve().as_uri()}")
 
 
 if __name__ == "__main__":

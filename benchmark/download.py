@@ -178,7 +178,8 @@ def _progress() -> "Progress":
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True))
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
 def _fetch_all(url: str, part: Path, size: int | None, checked: bool, bar: "Bar") -> None:

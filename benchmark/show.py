@@ -23,18 +23,14 @@ _HISTOGRAM_IMAGES = 5000
 _AB_RANGE = 110  # Lab units: sRGB reaches from -108 to 99
 
 
-def print_data_sets(root: Path | None) -> None:
-    """One line for each data set: where its originals are on this machine, what is prepared.
-
-    Args:
-        root: where the user keeps data sets, if not in `BENCH_DATA` or the downloads.
-    """
+def print_data_sets() -> None:
+    """One line for each data set: whether its originals are in `BENCH_DATA` or the downloads, what is prepared."""
     prepared = find_root() / "data"
     rows = [("name", "originals", "prepared", "what it is")]
     for name in registry.names("dataset"):
         dataset = registry.load_dataset(name)
         folders = [path.parent.name for path in sorted(prepared.glob(f"{name}-*/{META_FILE}"))]
-        rows.append((name, _originals(dataset, root), ", ".join(folders) or "–", dataset.title))
+        rows.append((name, _originals(dataset), ", ".join(folders) or "–", dataset.title))
     _print_columns(rows)
 
 
@@ -45,9 +41,9 @@ def _print_columns(rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _originals(dataset: type[Dataset], root: Path | None) -> str:
+def _originals(dataset: type[Dataset]) -> str:
     try:
-        dataset(dataset.Config(), root if dataset.remotes else None).fingerprint()
+        dataset(dataset.Config()).fingerprint()
     except MissingDataError:
         return f"bench data fetch {dataset.name}" if dataset.remotes else "missing"
     except InputError:  # a folder, whose path is not known

@@ -1,0 +1,150 @@
+"""`bench data …` as a user types it: what it prints, where files go, exit codes, one line for each error."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from data_files import Few, encoded, gray_picture, photographs, picture, pixels, write_files
+from PIL import Image
+
+from benchmark.cli import main
+from benchmark.dataset import Pixels, Prepared
+from benchmark.prepare import prepare
+from benchmark.show import about_prepared, chroma_density, chroma_histogram, contact_sheet
+from projects import TINY, make_project
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder, a folder of photographs in it, and no data set anywhere else."""
+    preset = TINY["presets"]["tiny"]
+    small = {**preset, "data": {**preset["data"], "folder": {"image_size": 16}}}
+    folder = make_project(tmp_path / "project", {**TINY, "presets": {"tiny": small}})
+    write_files(folder / "photos", {**photographs(19), "faded.png": encoded(gray_picture(), "PNG")})
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    return folder
+
+
+def bench(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["data", *arguments])
+
+
+def test_prepare_verify_and_show(project: Path) -> None:
+    made = bench("prepare", "folder:photos")
+    assert made.exit_code == 0, made.output
+    assert "folder-photos-tiny: train 16, val 2, test 1 images; left out: 1 grayscale\n" in made.stdout
+    assert bench("prepare", "folder:photos").stdout == f"up to date: {made.stdout}"
+    verified = bench("verify", "folder:photos")
+    assert verified.exit_code == 0
+    assert [line.split()[0] for line in verified.stdout.splitlines()] == ["ok"] * 3
+    shown = bench("show", "folder:photos")
+    assert shown.exit_code == 0, shown.output
+    for expected in (
+        "licence",
+        "1 grayscale photographs left out",
+        "bytes)",
+        "SHA-256",
+        "of 313 bins",
+        "split by hash",
+    ):
+        assert expected in shown.stdout
+    for name in ("contact_sheet.png", "chroma_histogram.png"):
+        assert Image.open(project / "runs" / "data" / "folder-photos-tiny" / name).size > (300, 300)
+
+
+def test_settings_and_corrupt_files(project: Path) -> None:
+    (project / "photos" / "broken.jpg").write_bytes(b"nonsense")
+    refused = bench("prepare", "folder:photos", "--set", "image_size=8")
+    assert refused.exit_code == 1
+    assert refused.stderr.count("\n") == 1
+    assert "broken.jpg" in refused.stderr
+    made = bench("prepare", "folder:photos", "--set", "image_size=8", "--skip-corrupt", "--workers", "1")
+    assert made.exit_code == 0, made.output
+    assert "1 unreadable" in made.stdout
+    assert "broken: not an image file" not in made.stdout
+    shown = bench("show", "folder:photos", "--set", "image_size=8", "--out", "pictures")
+    assert "not an image file" in shown.stdout
+    assert "8×8 uint8" in shown.stdout
+    assert (project / "pictures" / "contact_sheet.png").is_file()
+
+
+def test_list_says_what_is_here(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench("prepare", "folder:photos")
+    write_files(project / "elsewhere" / "coco", photographs(5))
+    monkeypatch.setenv("BENCH_DATA", str(project / "elsewhere"))
+    listed = bench("list")
+    assert listed.exit_code == 0, listed.output
+    lines = {line.split()[0]: line for line in listed.stdout.splitlines()}
+    assert "bench data fetch celeba" in lines["celeba"]
+    assert "here" in lines["coco"]
+    assert "folder-photos-tiny" in lines["folder"]
+    assert "–" in lines["folder"]
+    assert "here" in lines["sample"]
+
+
+def test_verify_fails_where_something_is_wrong_or_nothing_is_there(project: Path) -> None:
+    nothing = bench("verify", "folder:photos")
+    assert nothing.exit_code == 1
+    assert "nothing to verify" in nothing.stdout
+    bench("prepare", "folder:photos")
+    path = project / "data" / "folder-photos-tiny" / "train.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x99")
+    wrong = bench("verify", "folder:photos")
+    assert wrong.exit_code == 1
+    assert "WRONG" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("prepare", "celebra"), 2, "unknown data set 'celebra' (did you mean 'celeba'?)"),
+        (("prepare", "folder"), 2, "which folder"),
+        (("prepare", "folder:nowhere"), 1, "does not exist"),
+        (("prepare", "coco"), 1, "bench data fetch coco"),
+        (("prepare", "coco", "--root", "nowhere"), 2, "nowhere does not exist"),
+        (("prepare", "sample", "--preset", "qick"), 2, "unknown preset 'qick'"),
+        (("prepare", "sample", "--set", "image_sise=8"), 2, "image_size"),
+        (("prepare", "sample", "--set", "image_size=2"), 2, "image_size"),
+        (("fetch", "sample"), 1, "nothing to download"),
+        (("fetch", "coco", "val2016.zip"), 2, "unknown file 'val2016.zip' (did you mean 'val2017.zip'?)"),
+        (("fetch", "coco", "--mirror", "nonsense"), 2, "is no URL"),
+        (("show", "cifar"), 2, "unknown data set 'cifar'"),
+    ],
+)
+def test_errors_are_one_line(arguments: tuple[str, ...], code: int, message: str, project: Path) -> None:
+    result = bench(*arguments)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("bench: error:")
+    assert "Traceback" not in result.output
+
+
+def test_a_contact_sheet_shows_photographs_of_every_split(tmp_path: Path) -> None:
+    red, green, blue = (
+        Pixels(np.full((16, 16, 3), color, dtype=np.uint8)) for color in ((200, 0, 0), (0, 200, 0), (0, 0, 200))
+    )
+    prepared = prepare(Few({"train": [red] * 50, "val": [green], "test": [blue] * 2}), tmp_path / "out", quiet=True)
+    sheet = np.asarray(Image.open(contact_sheet(prepared, tmp_path / "sheet.png")))
+    counts = [int((sheet == color).all(-1).sum()) // 96**2 for color in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
+    assert counts == [36, 1, 2]
+
+
+def test_a_chroma_histogram_counts_every_pixel(tmp_path: Path) -> None:
+    density = chroma_density(np.stack([picture(n, 16, 16) for n in range(3)]))
+    assert density.shape == (220, 220)
+    assert density.sum() == pytest.approx(1)
+    red = chroma_density(np.full((1, 4, 4, 3), (255, 0, 0), dtype=np.uint8))
+    assert red[110 + 67, 110 + 80] == 1  # pure red: a 80.1, b 67.2
+    prepared = prepare(Few({"train": pixels(3), "val": pixels(1), "test": pixels(1)}), tmp_path / "out", quiet=True)
+    assert Image.open(chroma_histogram(prepared, tmp_path / "x" / "histogram.png")).size == (600, 600)
+
+
+def test_many_classes_are_shortened(tmp_path: Path) -> None:
+    classes = tuple(f"class{n}" for n in range(30))
+    splits = {"train": pixels(3), "val": pixels(1, seed=7), "test": pixels(1, seed=8)}
+    prepared: Prepared = prepare(Few(splits, classes), tmp_path / "out", quiet=True)
+    text = dict(about_prepared(prepared))["classes"]
+    assert text.startswith("30: class0,")
+    assert text.endswith("class19, …")
