@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -75,6 +75,13 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--workers", type=click.IntRange(min=1), help="Processes of data preparation; default: all cores."
         ),
         click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read, and record them."),
+        click.option(
+            "--on-device",
+            type=click.Choice(["auto", "yes", "no"]),
+            default="auto",
+            show_default=True,
+            help="Keep the training images on the device; auto: if they fit.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -92,7 +99,14 @@ def resolve_cell(
     return resolve(params, method=method, data=data, preset=preset, seed=seed, assignments=assignments), params
 
 
-def make_context(params: Any, device: str, root: Path | None, workers: int | None, skip_corrupt: bool) -> "Context":
+def make_context(
+    params: Any,
+    device: str,
+    root: Path | None,
+    workers: int | None,
+    skip_corrupt: bool,
+    on_device: Literal["auto", "yes", "no"] = "auto",
+) -> "Context":
     """What the stages need; imports torch."""
     from rich.console import Console
 
@@ -101,7 +115,8 @@ def make_context(params: Any, device: str, root: Path | None, workers: int | Non
     from benchmark.workspace import Workspace
 
     console = Console(stderr=True)
-    return Context(params, Workspace(find_root()), console, choose_device(device), root, workers, skip_corrupt)
+    workspace = Workspace(find_root())
+    return Context(params, workspace, console, choose_device(device), root, workers, skip_corrupt, on_device)
 
 
 # run ------------------------------------------------------------------------------------------------------------------

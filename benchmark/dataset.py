@@ -280,7 +280,7 @@ class Prepared:
         """The images of a split, (N, S, S, 3) uint8, memory-mapped and read-only."""
         path = self.folder / f"{split}.npy"
         try:
-            array = np.load(path, mmap_mode="r") if self.meta.splits[split].images else np.load(path)
+            array = np.load(path, mmap_mode="r")
         except (OSError, ValueError) as error:
             raise _damaged(self.folder, f"{path.name}: {error}") from None
         if array.dtype != np.uint8:

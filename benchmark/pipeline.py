@@ -8,7 +8,7 @@ import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -50,6 +50,7 @@ class Context:
     root: Path | None = None  # where the user keeps data sets
     workers: int | None = None  # of preparation
     skip_corrupt: bool = False
+    on_device: Literal["auto", "yes", "no"] = "auto"  # keep the training images there
 
     def say(self, text: str) -> None:
         """One line on standard error."""
@@ -170,7 +171,14 @@ def _train(cell: Cell, prepared: Prepared, key: str, parents: dict[str, Path], c
 def _fit(method: Method, cell: Cell, prepared: Prepared, key: str, folder: Path, context: Context) -> Outcome:
     training, device = cell.training, context.device
     images = prepared.images("train")
-    batches = Batches(images, training.batch_size, seed=cell.seed, device=device, flip=training.flip)
+    batches = Batches(
+        images,
+        training.batch_size,
+        seed=cell.seed,
+        device=device,
+        flip=training.flip,
+        on_device=context.on_device,
+    )
     monitor = TrainingMonitor(
         method,
         prepared,

@@ -1,10 +1,10 @@
 """CelebA: 202,599 photographs of faces, aligned and cropped to 178×218.
 
 Z. Liu, P. Luo, X. Wang, X. Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015. Official:
-https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, which leads to a Google Drive folder: `img_align_celeba.zip` (1.4 GB,
-MD5 00d2c5bc6d35e252742224ab0c1e8fcb) and `list_eval_partition.txt` (MD5 d32c9cbf5e040fd4025c592c306e6668).
-Non-commercial research only, no redistribution. The host's daily quota often refuses programs; a browser, logged in,
-fares better.
+https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, which leads to Google Drive: `img_align_celeba.zip` (1.4 GB, file
+0B7EVK8r0v71pZjFTYXZWM3FlRnM, MD5 00d2c5bc6d35e252742224ab0c1e8fcb) and `list_eval_partition.txt` (file
+0B7EVK8r0v71pY0NSMzRuSXJEVkk, MD5 d32c9cbf5e040fd4025c592c306e6668). Non-commercial research only, no redistribution.
+The host's daily quota often refuses programs; a browser, logged in, fares better.
 
 Split: the official partition, 162,770 / 19,867 / 19,962. It goes by number, so the partition file is not needed where
 all images are there. A part of the images that lacks some split is split by hash instead, and meta.json says so.
