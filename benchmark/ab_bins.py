@@ -61,7 +61,7 @@ def nearest_bin(ab: Tensor) -> Tensor:
     Returns:
         (B, H, W) int64, [0, 313).
     """
-    return _encode(ab, 1, None)[0].view(ab.shape[0], *ab.shape[2:])
+    return _encode(ab, 1, None).indices.squeeze(1)
 
 
 def soft_encode(ab: Tensor, neighbors: int = NEIGHBORS, sigma: float = SIGMA) -> SoftTargets:
@@ -73,7 +73,7 @@ def soft_encode(ab: Tensor, neighbors: int = NEIGHBORS, sigma: float = SIGMA) ->
         sigma: of the Gaussian, Lab units.
 
     Returns:
-        Targets whose k entries are in no particular order (views with the strides of (k, B, H, W)).
+        Targets whose k entries are in no particular order.
 
     Raises:
         InputError: `neighbors` or `sigma` out of range.
@@ -82,9 +82,7 @@ def soft_encode(ab: Tensor, neighbors: int = NEIGHBORS, sigma: float = SIGMA) ->
         raise InputError(f"neighbors is {neighbors}; legal: 1 to 32")
     if not sigma > 0:
         raise InputError(f"sigma is {sigma}; it must be above 0")
-    indices, weights = _encode(ab, neighbors, sigma)
-    shape = (neighbors, ab.shape[0], *ab.shape[2:])
-    return SoftTargets(indices.view(shape).transpose(0, 1), weights.view(shape).transpose(0, 1))
+    return _encode(ab, neighbors, sigma)
 
 
 def soft_cross_entropy(logits: Tensor, targets: SoftTargets, pixel_weights: Tensor | None = None) -> Tensor:
@@ -191,24 +189,28 @@ def _checked_temperature(temperature: float | str) -> float:
     return value
 
 
-def _encode(ab: Tensor, k: int, sigma: float | None) -> tuple[Tensor, Tensor]:
-    """The k nearest bins of every pixel of (B, 2, H, W), and their weights: both (k, B·H·W), in no particular order.
-
-    Without `sigma` there are no weights (0, B·H·W).
-    """
+def _encode(ab: Tensor, k: int, sigma: float | None) -> SoftTargets:
+    """The k nearest bins of every pixel of (B, 2, H, W), and their weights; without `sigma` no weights (B, 0, H, W)."""
     if ab.ndim != 4 or ab.shape[1] != 2:
         raise ValueError(f"ab must be (B, 2, H, W), got {tuple(ab.shape)}")
+    images, _, height, width = ab.shape
+    pixels = height * width
     table = _table(k, str(ab.device))
-    a, b = ab.detach().float().clamp(-_RANGE, _RANGE).transpose(0, 1).reshape(2, -1)
-    indices = torch.empty(k, len(a), dtype=torch.int64, device=ab.device)
-    weights = torch.empty(k if sigma else 0, len(a), dtype=torch.float32, device=ab.device)
-    size = _CHUNK if ab.device.type == "cpu" else len(a)
-    for start in range(0, len(a), max(1, size)):
-        run = slice(start, start + size)
-        _find_nearest(table, a[run], b[run], out=indices[:, run])
+    indices = torch.empty(images, k, pixels, dtype=torch.int64, device=ab.device)
+    weights = torch.empty(images, k if sigma else 0, pixels, dtype=torch.float32, device=ab.device)
+    at_once = max(1, _CHUNK // max(1, pixels)) if ab.device.type == "cpu" else max(1, images)
+    for start in range(0, images, at_once):
+        part = slice(start, start + at_once)
+        count = len(indices[part])
+        a, b = ab[part].detach().float().clamp(-_RANGE, _RANGE).transpose(0, 1).reshape(2, -1)
+        # Of a single image the results go to their place at once, of several by way of (k, pixels of all).
+        index = indices[start] if count == 1 else torch.empty(k, count * pixels, dtype=torch.int64, device=ab.device)
+        _find_nearest(table, a, b, out=index)
+        if count > 1:
+            indices[part] = index.view(k, count, pixels).transpose(0, 1)
         if sigma:
-            _weigh(indices[:, run], a[run], b[run], sigma, out=weights[:, run])
-    return indices, weights
+            weights[part] = _weigh(index, a, b, sigma).view(k, count, pixels).transpose(0, 1)
+    return SoftTargets(indices.view(images, k, height, width), weights.view(images, weights.shape[1], height, width))
 
 
 def _find_nearest(table: "_Table", a: Tensor, b: Tensor, out: Tensor) -> None:
@@ -235,18 +237,19 @@ def _by_sorting(candidates: Tensor, a: Tensor, b: Tensor, k: int) -> Tensor:
     """The k nearest (k, n) of each pixel's candidates (n, M), which stand highest first, then BINS for none."""
     # In float64 the squared differences of float32 numbers are exact, and so are ties; the sort is stable.
     candidates = candidates.long()
-    points = F.pad(centers(str(a.device)).double(), (0, 0, 0, 1), value=torch.inf)[candidates]  # (n, M, 2)
-    squared = (points[..., 0] - a[:, None]).square() + (points[..., 1] - b[:, None]).square()
+    center_a, center_b = F.pad(centers(str(a.device)).double(), (0, 0, 0, 1), value=torch.inf).T
+    off_a, off_b = center_a[candidates].sub_(a[:, None]), center_b[candidates].sub_(b[:, None])  # (n, M)
+    squared = off_a.square_().addcmul_(off_b, off_b)
     return candidates.gather(1, squared.sort(dim=1, stable=True).indices[:, :k]).T
 
 
-def _weigh(indices: Tensor, a: Tensor, b: Tensor, sigma: float, out: Tensor) -> None:
-    """Writes the Gaussian weights of the bins `indices` (k, n) of n pixels to `out` (k, n)."""
+def _weigh(indices: Tensor, a: Tensor, b: Tensor, sigma: float) -> Tensor:
+    """The Gaussian weights (k, n) of the bins `indices` (k, n) of n pixels."""
     center_a, center_b = centers(str(a.device)).T.contiguous()
-    flat = indices.reshape(-1)
+    flat = indices.view(-1)
     squared = center_a.index_select(0, flat).view(indices.shape).sub_(a).square_()
     off_b = center_b.index_select(0, flat).view(indices.shape).sub_(b)
-    out.copy_(squared.addcmul_(off_b, off_b).mul_(-0.5 / sigma**2).softmax(0))
+    return squared.addcmul_(off_b, off_b).mul_(-0.5 / sigma**2).softmax(0)
 
 
 class _Table(NamedTuple):
