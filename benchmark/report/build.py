@@ -1,0 +1,206 @@
+"""Results → `report/index.html` and its images: everything in one folder, which opens without a server or a network."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from benchmark import PROTOCOL, claims, leaderboard
+from benchmark.config import Params
+from benchmark.errors import BenchError, InputError
+from benchmark.leaderboard import Table, render
+from benchmark.leaderboard.collect import Measured, collect
+from benchmark.leaderboard.table import GRAY
+from benchmark.metrics import METRICS
+from benchmark.report import charts
+from benchmark.report.chapter import COSTS, Chapter, make_chapter
+from benchmark.report.gallery import HARM, RANKING, draw_gallery
+from benchmark.report.trained import find_trained
+from benchmark.workspace import Workspace
+
+if TYPE_CHECKING:
+    from benchmark.pipeline import Context
+
+PAGE, IMAGES = "index.html", "images"
+MARKER = '<meta name="generator" content="colorbench">'  # a folder whose page has it is ours to replace
+NOT_MEASURED = "not yet measured"
+VERDICTS = ("supported", "refuted", "undecided", NOT_MEASURED)
+LEADERS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `build_report` did."""
+
+    page: Path
+    messages: Sequence[str]  # results that were left out, pictures that are missing, and why
+
+
+def build_report(
+    params: Params,
+    workspace: Workspace,
+    out: Path,
+    context: "Callable[[], Context]",
+    data: str | None = None,
+    preset: str | None = None,
+) -> Report:
+    """Writes the report, whole or not at all; a report that was there before is replaced.
+
+    Args:
+        params: the project's.
+        workspace: where results, models and prepared data are. Results alone make a report, without pictures.
+        out: the folder to write.
+        context: makes what models need to run; called only if there is a model to color with.
+        data: only this data set's chapters.
+        preset: only this preset's chapters.
+
+    Raises:
+        InputError: there are no results of that name, or `out` is something else than a report.
+    """
+    tables = leaderboard.build(workspace.results, data, preset, check=True).tables
+    decided = claims.build_claims(workspace.results, params.suite.preset, check=True).claims
+    measured = [collect(workspace.results / table.data / table.preset).measured for table in tables]
+    context = cache(context)
+    with _replacing(out) as fresh:
+        chapters = [
+            _chapter(table, results, params, workspace, fresh, context)
+            for table, results in zip(tables, measured, strict=True)
+        ]
+        dates = [one.result.provenance.date[:10] for results in measured for one in results]
+        (fresh / PAGE).write_text(_page(chapters, decided, max(dates, default="")), encoding="utf-8")
+    return Report(out / PAGE, [message for chapter in chapters for message in _messages(chapter)])
+
+
+def _chapter(
+    table: Table,
+    measured: Sequence[Measured],
+    params: Params,
+    workspace: Workspace,
+    fresh: Path,
+    context: "Callable[[], Context]",
+) -> Chapter:
+    order = [row.name for row in table.all_rows]
+    found = find_trained(sorted(measured, key=lambda one: order.index(one.result.run.method)), params, workspace)
+    folder = fresh / IMAGES / f"{table.data}-{table.preset}"
+    gray = next((one.columns.get(HARM) for one in measured if one.result.run.method == GRAY), None)
+    whole = gray if gray is not None and len(gray) == table.images else None
+    gallery = draw_gallery(found, folder, context, table.data_sha256, table.images, whole)
+    return make_chapter(table, measured, found, gallery)
+
+
+def _messages(chapter: Chapter) -> Iterator[str]:
+    yield from chapter.table.left_out
+    for reason, methods in chapter.gallery.reasons.items():
+        yield f"{chapter.table.data}/{chapter.table.preset}: no pictures of {', '.join(methods)}: {reason}"
+
+
+def _page(chapters: Sequence[Chapter], decided: Sequence[claims.Decided], newest: str) -> str:
+    counts = Counter(verdict for one in decided for verdict in _verdicts(one))
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        marker=Markup(MARKER),
+        css=_source("report.css"),
+        js=_source("report.js"),
+        protocol=PROTOCOL,
+        chapters=chapters,
+        methods=list(dict.fromkeys(row.name for chapter in chapters for row in chapter.table.all_rows)),
+        metrics=[metric for metric in METRICS.values() if any(metric in chapter.table.metrics for chapter in chapters)],
+        newest=newest,
+        claims=decided,
+        verdicts={verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """The leaderboard's environment, with our templates and what they call."""
+    environment = render.environment().overlay(loader=PackageLoader("benchmark.report"))
+    environment.globals |= {
+        "caption": render.caption,
+        "cost_heads": render.COST_HEADS,
+        "cost_texts": render.cost_texts,
+        "costs": COSTS,
+        "difference": _difference,
+        "footnotes": render.footnotes,
+        "gray_text": render.gray_text,
+        "head": render.head,
+        "headline": render.HEADLINE,
+        "interval": render.interval_text,
+        "labels": METRICS,
+        "leaders": _leaders,
+        "number": render.number,
+        "ranking": RANKING,
+        "sections": render.sections,
+        "seeds_text": render.seeds_text,
+        "verdicts_of": _verdicts,
+    }
+    return environment
+
+
+def _source(name: str) -> Markup:
+    """A file that is put into the page as it is."""
+    return Markup(files("benchmark.report").joinpath("templates", name).read_text(encoding="utf-8"))
+
+
+def _verdicts(decided: claims.Decided) -> list[str]:
+    """A claim's verdict in each table that decides it, or that there is none."""
+    return [decision.verdict for decision in decided.decisions] or [NOT_MEASURED]
+
+
+def _difference(finding: claims.Finding) -> dict[str, str | Markup]:
+    """A finding as `results/claims.md` prints it, and as a picture where its interval is bounded."""
+    effect, low, high, p = finding.difference
+    digits = METRICS[finding.metric].digits + 1
+    interval = f"[{render.number(low, digits)}, {render.number(high, digits)}]"
+    bounded = isfinite(low) and isfinite(high)
+    return {
+        "text": f"{effect:+.{digits}f} {interval}",
+        "p": "< 0.001" if p < 0.001 else f"{p:.3f}",
+        "svg": charts.difference(f"{finding.text}: {effect:+.{digits}f}", effect, low, high) if bounded else "",
+    }
+
+
+def _leaders(table: Table, metric: str) -> str:
+    """The methods that nothing is shown to be better than."""
+    names = [row.name for row in table.rows if row.cells[metric].rank == 1]
+    more = f", {len(names) - LEADERS_SHOWN} more" if len(names) > LEADERS_SHOWN else ""
+    return ", ".join(names[:LEADERS_SHOWN]) + more or render.NOTHING
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """A fresh folder beside `out` that takes its place when all is written."""
+    if out.exists() and not (out.is_dir() and _is_ours(out)):
+        raise InputError(f"{out} is there and is no report; choose another place with -o")
+    fresh, old = (out.with_name(f"{out.name}.{os.getpid()}.{state}") for state in ("part", "old"))
+    try:
+        fresh.mkdir(parents=True)
+        yield fresh
+        if out.exists():
+            out.rename(old)
+        fresh.rename(out)
+    except OSError as error:
+        raise BenchError(f"cannot write {out}: {error.strerror}; what was there before is kept") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if out.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        elif old.exists():
+            old.rename(out)
+
+
+def _is_ours(folder: Path) -> bool:
+    page = folder / PAGE
+    return not any(folder.iterdir()) or (
+        page.is_file() and MARKER in page.read_text(encoding="utf-8", errors="replace")
+    )

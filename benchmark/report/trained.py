@@ -1,0 +1,105 @@
+"""The trained models behind a table, where they lie on this machine: what pictures and training curves come from."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark.config import Cell, Params, resolve
+from benchmark.errors import InputError
+from benchmark.leaderboard.collect import Measured
+from benchmark.report.svg import Point
+from benchmark.workspace import Workspace
+
+POINTS = 80  # of a curve: neighbors are averaged until it has no more
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that is the very one that a result was measured with."""
+
+    cell: Cell
+    folder: Path
+    measured: Measured
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `find_trained` found."""
+
+    models: Sequence[Trained] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)  # method of which there is none → why
+
+
+def find_trained(measured: Sequence[Measured], params: Params, workspace: Workspace) -> Found:
+    """The models that these results were measured with, as far as they are on this machine.
+
+    A model that was trained again since, or under other settings, is not one of them: its pictures would not be those
+    that the numbers speak of.
+    """
+    models, reasons = [], {}
+    for one in measured:
+        found = _trained(one, params, workspace)
+        if isinstance(found, Trained):
+            models.append(found)
+        else:
+            reasons[one.result.run.method] = found
+    present = {model.cell.method for model in models}
+    return Found(models, {name: reason for name, reason in reasons.items() if name not in present})
+
+
+def _trained(measured: Measured, params: Params, workspace: Workspace) -> Trained | str:
+    run = measured.result.run
+    if run.external:
+        return "colored by another program"
+    try:
+        cell = resolve(params, method=run.method, data=run.data, preset=run.preset, seed=run.seed)
+    except InputError as error:
+        return str(error)
+    folder = workspace.model(cell)
+    if not folder.is_dir():
+        return f"its trained model is not on this machine; run: {run.command}"
+    from benchmark.pipeline import read_record  # imports torch: only where there is a model to color with
+
+    if read_record(folder).get("model_sha256") != measured.result.provenance.config.get("model_sha256"):
+        return f"the model in {folder.relative_to(workspace.root)} is not the one that was scored; run: {run.command}"
+    return Trained(cell, folder, measured)
+
+
+@dataclass(frozen=True)
+class History:
+    """What was logged while one model was trained."""
+
+    curves: Mapping[str, Sequence[Point]]  # quantity → (step, value)
+    phases: Sequence[tuple[str, int]]  # name, first step
+
+
+def read_history(path: Path) -> History | None:
+    """Reads `history.csv`; None where there is none, or nothing in it, as for methods that learn nothing.
+
+    Each curve is averaged down to `POINTS` points. Values that are not finite are left out.
+    """
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    points: dict[str, list[Point]] = {}
+    phases: dict[str, int] = {}
+    for row in rows:
+        step = int(row.pop("step"))
+        phases.setdefault(row.pop("phase"), step)
+        for name, text in row.items():
+            if text and math.isfinite(float(text)):
+                points.setdefault(name, []).append((step, float(text)))
+    return History({name: _thinned(curve) for name, curve in points.items()}, list(phases.items())) if points else None
+
+
+def _thinned(curve: Sequence[Point]) -> list[Point]:
+    """Neighbors averaged; the last point stays what it is, as curves are labeled with their end."""
+    size = math.ceil(len(curve) / POINTS)
+    if size == 1:
+        return list(curve)
+    parts = [curve[start : start + size] for start in range(0, len(curve) - 1, size)]
+    means = [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts]
+    return [*means, curve[-1]]

@@ -1,0 +1,37 @@
+"""Draws docs/report.png, the picture of the report in README: `python tests/report_picture.py [REPORT] [PNG]`.
+
+Needs Chromium (see tests/browser.py) and a report: `bench report`.
+"""
+
+import sys
+from pathlib import Path
+
+from browser import Browser, chromium
+from PIL import Image
+from selenium.webdriver.support.wait import WebDriverWait
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SIZE = (1280, 1500)
+SEEN = """
+return [...document.images].every(image => {
+  const box = image.getBoundingClientRect();
+  return !box.width || box.top > innerHeight || image.naturalWidth;
+});
+"""
+COLORS = 256  # of the palette: keeps the file small
+
+
+def take_picture(browser: Browser, page: Path, path: Path, *, size: tuple[int, int] = SIZE, dark: bool = False) -> Path:
+    """A picture of the top of a report."""
+    browser.open(page, size=size, dark=dark)
+    WebDriverWait(browser.driver, 10).until(lambda _: browser.run(SEEN))
+    browser.picture(path)
+    Image.open(path).convert("RGB").quantize(COLORS).save(path, optimize=True)
+    return path
+
+
+if __name__ == "__main__":
+    report = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "report"
+    target = Path(sys.argv[2]) if len(sys.argv) > 2 else REPOSITORY / "docs" / "report.png"
+    with chromium() as running:
+        print(take_picture(running, report / "index.html", target))

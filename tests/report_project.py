@@ -1,0 +1,91 @@
+"""A project to report on: ten methods on three tables with (untrained) models, and one table of results alone."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from fake_results import fake_columns, fake_result, write_suite
+from rich.console import Console
+
+from benchmark.checkpoint import save_model
+from benchmark.config import Cell, Params, read_params, resolve
+from benchmark.pipeline import HISTORY_FILE, MODEL_FILE, Context, build_method, choose_device, prepare_data
+from benchmark.report import Report, build_report
+from benchmark.results import write_result
+from benchmark.workspace import Workspace
+
+PRESETS = ("first", "second", "third")
+METHODS = (
+    "l2",
+    "cgan",
+    "classification",
+    "classification-rebalance",
+    "eccv16",
+    "cgan-resnet18-scratch",
+    "gan-perceptual-own",
+    "gan-perceptual-own-lambda-1",
+    "gan-perceptual-own-lambda-100",
+    "gan-perceptual-own-batch-4",
+)
+STEPS = 600
+
+
+def make_report_project(
+    folder: Path, methods: tuple[str, ...] = METHODS, presets: tuple[str, ...] = PRESETS, image_size: int = 32
+) -> Path:
+    """Writes params, prepared data, models, histories and results, as training and scoring would leave them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tiny = {"base_channels": 4}
+    sizes = {"data": {"sample": {"image_size": image_size, "train_count": 24}}, "methods": {"l2": tiny}}
+    params: dict[str, Any] = {
+        "suite": {"preset": presets[0], "data": ["sample"], "methods": ["gray", *methods], "seeds": [0]},
+        "entries": {"gray": {}} | {name: {"adapter": "l2"} for name in methods},
+        "presets": dict.fromkeys(presets, sizes),
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    context = make_context(folder)
+    for preset in presets:
+        for number, name in enumerate(("gray", *methods)):
+            cell = resolve(context.params, method=name, data="sample", preset=preset)
+            _write_cell(cell, context, quality=0.0 if name == "gray" else number * 0.4 - 0.8)
+    write_suite(context.workspace.results)
+    return folder
+
+
+def make_context(folder: Path) -> Context:
+    return Context(read_params(folder), Workspace(folder), Console(stderr=True, quiet=True), choose_device("cpu"))
+
+
+def report_on(folder: Path, out: Path, context: Callable[[], Context] | None = None, **names: str) -> Report:
+    params: Params = read_params(folder)
+    return build_report(params, Workspace(folder), out, context or (lambda: make_context(folder)), **names)
+
+
+def _write_cell(cell: Cell, context: Context, quality: float) -> None:
+    prepared = prepare_data(cell, context)
+    folder = context.workspace.model(cell)
+    method = build_method(cell, prepared, context.device)
+    sha256 = save_model(folder / MODEL_FILE, method.colorizer.state_dict(), {})
+    (folder / "training.json").write_text(f'{{"model_sha256": "{sha256}"}}')
+    _write_history(folder / HISTORY_FILE, learned=cell.adapter != "gray")
+    columns = fake_columns(quality, len(prepared.images("test")), np.random.default_rng([*cell.method.encode()]))
+    run = {"adapter": cell.adapter, "data": cell.data, "preset": cell.preset}
+    role = {} if cell.adapter != "gray" else {"role": "baseline"}
+    result = fake_result(
+        cell.method, 0, columns, **run, **role, config={"model_sha256": sha256}, sha=prepared.sha256["test"]
+    )
+    write_result(context.workspace.results, result, columns)
+
+
+def _write_history(path: Path, learned: bool) -> None:
+    rng = np.random.default_rng(0)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "phase", "generator_loss", "discriminator_loss", "discriminator_accuracy", "val_psnr"])
+        for step in range(1, STEPS + 1, 2) if learned else ():
+            phase = "pretrain" if step < STEPS / 2 else "adversarial"
+            validated = 20 + 4 * step / STEPS if step % 50 == 1 else ""
+            writer.writerow([step, phase, *np.exp(-step / STEPS) * rng.uniform(0.9, 1.1, 3), validated])

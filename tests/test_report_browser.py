@@ -1,0 +1,282 @@
+"""The report in a real browser: opened from `file://`, sorted, filtered, compared, with and without scripts."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import DESKTOP, PHONE, Browser, chromium
+from report_picture import take_picture
+from report_project import METHODS, PRESETS, make_report_project, report_on
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
+
+VIEWS = {"light": (DESKTOP, False), "dark": (DESKTOP, True), "phone": (PHONE, False)}
+OPENING_SECONDS = 2.0
+# Texts that lie over each other, or stick out of their chart; those of charts that are not shown have no size.
+COLLISIONS = """
+const found = [];
+const shared = (a, b, low, high) => Math.min(a[high], b[high]) - Math.max(a[low], b[low]);
+for (const chart of document.querySelectorAll("svg.chart")) {
+  const frame = chart.getBoundingClientRect();
+  if (!frame.width) continue;
+  const title = chart.querySelector("title").textContent;
+  const boxes = [...chart.querySelectorAll("text")].map(text => [text.textContent, text.getBoundingClientRect()]);
+  boxes.forEach(([name, a], k) => {
+    if (a.left < frame.left - 2 || a.right > frame.right + 2 || a.bottom > frame.bottom + 2)
+      found.push(`${title}: ${name} sticks out`);
+    for (const [other, b] of boxes.slice(k + 1))
+      if (shared(a, b, "left", "right") > 1 && shared(a, b, "top", "bottom") > 3)
+        found.push(`${title}: ${name} over ${other}`);
+  });
+}
+return found;
+"""
+CUT = """
+return [...document.querySelectorAll("th, td, figcaption, p, li, label, button, summary, h1, h2, h3")]
+  .filter(element => element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0
+    && getComputedStyle(element).display !== "inline")
+  .map(element => element.outerHTML.slice(0, 100));
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten methods on three tables with pictures and curves, and one table without."""
+    folder = make_report_project(tmp_path_factory.mktemp("project"))
+    return report_on(folder, folder / "report").page
+
+
+@pytest.fixture(scope="module")
+def small_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with less of everything."""
+    folder = make_report_project(tmp_path_factory.mktemp("small"), METHODS[:2], PRESETS[:1])
+    return report_on(folder, folder / "report").page
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+def select(browser: Browser, name: str, value: str) -> None:
+    Select(browser.find(f"select[name={name}]")).select_by_value(value)
+
+
+def visible_column(browser: Browser, table: str, column: int) -> list[str]:
+    rows = browser.all(f"{table} tbody tr:not(.part)")
+    return [row.find_elements("css selector", "th, td")[column].text.split("\n")[0] for row in rows]
+
+
+def test_opens_in_time_without_a_complaint_and_asks_nobody(browser: Browser, page: Path) -> None:
+    seconds = []
+    for _ in range(3):
+        browser.open(page)
+        entry = "performance.getEntriesByType('navigation')[0]"
+        seconds.append(browser.run(f"return {entry}.loadEventEnd - {entry}.startTime") / 1000)
+    assert min(seconds) < OPENING_SECONDS
+    assert browser.complaints() == []
+    assert browser.requests_to_others() == []
+    pictures = [url for url in browser.requests() if url.endswith(".webp")]
+    inside = page.parent.resolve().as_uri()
+    assert all(url.startswith(inside) for url in pictures)
+    assert len(pictures) < len(browser.all(".strip img")) / 2  # the rest waits until it is scrolled to
+    assert len(browser.all("section.chapter")) == len(PRESETS) + 1
+    assert len(browser.all("#sample-first table.scores tbody tr[data-method]")) == len(METHODS) + 1
+
+
+def test_what_slips_into_the_page_cannot_call_home(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.run("document.body.append(Object.assign(new Image(), {src: 'http://198.51.100.1/pixel.png'}))")
+    time.sleep(0.2)
+    assert browser.requests_to_others() == []
+    assert "Content Security Policy" in browser.complaints()[0]
+
+
+def test_heads_sort_each_part_of_a_table(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    table = "#cifar10-quick table.scores"
+    head = next(button for button in browser.all(f"{table} thead button") if button.text.startswith("PSNR"))
+    head.click()
+    methods = visible_column(browser, table, 0)
+    assert methods == ["eccv16", "l2", "classification", "cgan", "mean-color", "gray", "oracle-bins"]
+    assert [th.get_attribute("aria-sort") for th in browser.all(f"{table} thead th[aria-sort]")] == ["ascending"]
+    head.send_keys(Keys.ENTER)
+    assert visible_column(browser, table, 0) == [
+        "cgan",
+        "classification",
+        "l2",
+        "eccv16",
+        "gray",
+        "mean-color",
+        "oracle-bins",
+    ]
+    values = [float(text.strip("†")) for text in visible_column(browser, table, 2)[:4]]
+    assert values == sorted(values, reverse=True)
+    browser.all(f"{table} thead button")[0].send_keys(Keys.SPACE)
+    assert visible_column(browser, table, 0)[:4] == ["cgan", "classification", "eccv16", "l2"]
+    assert len(browser.all(f"{table} thead th[aria-sort]")) == 1
+
+
+def test_filters(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    select(browser, "data", "cifar10")
+    assert [chapter.get_attribute("id") for chapter in browser.shown("section.chapter")] == ["cifar10-quick"]
+    select(browser, "data", "")
+    select(browser, "preset", "second")
+    assert [chapter.get_attribute("id") for chapter in browser.shown("section.chapter")] == ["sample-second"]
+    table = "#sample-second table.scores"
+    heads = [head.text for head in browser.shown(f"{table} thead th[data-metric]")]
+    assert [head.split()[0] for head in heads] == ["PSNR", "SSIM", "AuC", "AuC", "ΔCF"]
+    select(browser, "metric", "mae_r")
+    assert [head.text.split()[:2] for head in browser.shown(f"{table} thead th[data-metric]")] == [["MAE", "R"]]
+    charts = {figure.get_attribute("data-metric") for figure in browser.shown("figure[data-metric]")}
+    assert charts == {"mae_r"}
+    select(browser, "metric", "")
+    assert len(browser.shown(f"{table} thead th[data-metric]")) == 14
+
+
+def test_a_method_is_set_off_everywhere(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    select(browser, "method", "eccv16")
+    assert {row.get_attribute("data-method") for row in browser.all("tr.on")} == {"eccv16"}
+    dimmed = browser.find("#sample-first .chart g[data-method=l2]")
+    assert float(dimmed.value_of_css_property("opacity")) < 0.5
+    assert float(browser.find("#sample-first .chart g[data-method=eccv16]").value_of_css_property("opacity")) == 1
+
+
+def test_a_cost_is_chosen(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    shown = "#sample-first figure[data-cost]"
+    assert {figure.get_attribute("data-cost") for figure in browser.shown(shown)} == {"macs"}
+    Select(browser.find("#sample-first select.cost")).select_by_value("train_seconds")
+    assert {figure.get_attribute("data-cost") for figure in browser.shown(shown)} == {"train_seconds"}
+
+
+def test_groups_of_pictures_and_their_scores(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    assert len(browser.shown("#sample-first .strip")) == 8
+    groups = Select(browser.find("#sample-first select.groups"))
+    groups.select_by_value("worst-ssim")
+    strips = browser.shown("#sample-first .strip")
+    orders = [dict(entry.split(":") for entry in (s.get_attribute("data-groups") or "").split()) for s in strips]
+    assert [order["worst-ssim"] for order in orders] == ["0", "1", "2"]
+    score = strips[0].find_element("css selector", "figure[data-method=l2] .score").text
+    assert score.startswith("SSIM 0.")
+    groups.select_by_value("failures-l2")
+    assert browser.shown("#sample-first .strip figure[data-method=l2] .score")[0].text.startswith("PSNR")
+
+
+def test_pointing_shows_the_truth_in_place(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    link = browser.shown("#sample-first .strip a")[1]
+    image = link.find_element("css selector", "img")
+    before = image.get_attribute("src") or ""
+    ActionChains(browser.driver).move_to_element(link).perform()
+    assert (image.get_attribute("src") or "").endswith("_truth.webp")
+    ActionChains(browser.driver).move_to_element(browser.find("h1")).perform()
+    assert image.get_attribute("src") == before
+
+
+def test_comparison_by_keyboard_alone(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    links = browser.shown("#sample-first .strip a")
+    browser.run("arguments[0].focus()", links[0])
+    browser.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_LEFT)
+    focused = browser.driver.switch_to.active_element
+    assert focused == browser.shown("#sample-first .strip:nth-child(2) a")[1]
+    browser.press(Keys.ENTER)
+    stage = browser.find("#compare .stage")
+    slider = browser.find("#compare input")
+    assert browser.driver.switch_to.active_element == slider
+    browser.press(*[Keys.ARROW_RIGHT] * 7)
+    assert slider.get_attribute("value") == "57"
+    assert browser.run("return getComputedStyle(arguments[0]).getPropertyValue('--cut')", stage) == "57%"
+    title = browser.find("#compare-title").text
+    browser.press("n")
+    assert browser.find("#compare-title").text != title
+    browser.press("p")
+    assert browser.find("#compare-title").text == title
+    left, right = (browser.find(f"#compare img.{side}").get_attribute("src") or "" for side in ("over", "under"))
+    assert left == focused.get_attribute("href")
+    assert right.endswith("_truth.webp")
+    browser.press(Keys.ESCAPE)
+    assert not browser.find("#compare").is_displayed()
+    assert browser.driver.switch_to.active_element == focused
+
+
+def test_comparison_by_pointer(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.shown("#sample-first .strip a")[2].click()
+    stage, slider = browser.find("#compare .stage"), browser.find("#compare input")
+    width = stage.size["width"]
+    ActionChains(browser.driver).move_to_element_with_offset(stage, -width // 4, 0).perform()
+    assert 23 <= int(slider.get_attribute("value") or "") <= 27
+    Select(browser.find("#compare [data-side=under]")).select_by_visible_text("gray (input)")
+    assert (browser.find("#compare img.under").get_attribute("src") or "").endswith("_gray.webp")
+    browser.find("#compare [data-do=next]").click()
+    assert (browser.find("#compare img.under").get_attribute("src") or "").endswith("_gray.webp")
+    browser.find("#compare [data-do=close]").click()
+    assert not browser.find("#compare").is_displayed()
+    assert browser.complaints() == []
+
+
+def test_dark_mode_follows_the_system_and_the_button(browser: Browser, page: Path) -> None:
+    def brightness() -> int:
+        color = browser.find("body").value_of_css_property("background-color")
+        return int(color.split("(")[1].split(",")[0])
+
+    browser.open(page, dark=True)
+    assert brightness() < 60
+    browser.find("#theme").click()
+    assert brightness() > 200
+    browser.open(page, dark=True)
+    assert brightness() > 200  # remembered
+    browser.find("#theme").click()
+    browser.run("localStorage.clear()")
+    browser.open(page)
+    assert brightness() > 200
+
+
+def test_without_scripts_everything_is_there_to_read(browser: Browser, page: Path) -> None:
+    browser.open(page, scripts=False)
+    assert not browser.find("#toolbar").is_displayed()
+    assert not browser.find("#theme").is_displayed()
+    assert not browser.shown(".local")
+    assert len(browser.shown("table.scores")) == len(PRESETS) + 1
+    assert len(browser.shown("#sample-first table.scores thead th[data-metric]")) == 14
+    assert len(browser.shown("#sample-first .strip")) > 8
+    assert browser.find(".strip a").get_attribute("href") == browser.find(".strip img").get_attribute("src")
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_nothing_overlaps_or_is_cut_off(browser: Browser, page: Path, view: str) -> None:
+    size, dark = VIEWS[view]
+    browser.open(page, size=size, dark=dark)
+    browser.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    assert browser.overflow() == 0
+    assert browser.run(COLLISIONS) == []
+    assert browser.run(CUT) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_accessibility(browser: Browser, small_page: Path, view: str) -> None:
+    size, dark = VIEWS[view]
+    browser.open(small_page, size=size, dark=dark)
+    browser.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    assert browser.faults() == []
+    browser.run("document.querySelector('.strip a').click()")
+    assert browser.faults("#compare") == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_pictures_of_the_report(browser: Browser, page: Path, tmp_path: Path, view: str) -> None:
+    """For a person to look at: in the folder that REPORT_PICTURES names, or thrown away."""
+    folder = Path(os.environ.get("REPORT_PICTURES", tmp_path))
+    size, dark = VIEWS[view]
+    picture = take_picture(browser, page, folder / f"report-{view}.png", size=size, dark=dark)
+    assert 20_000 < picture.stat().st_size < 400_000
