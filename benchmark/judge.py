@@ -106,7 +106,9 @@ class Judge:
 
 
 # Each protocol judge by its data set: the file in this package, and the SHA-256 that makes it that judge.
-JUDGES: dict[str, tuple[str, str]] = {}
+JUDGES: dict[str, tuple[str, str]] = {
+    "cifar10": ("judge-cifar10-v1", "1d77df8c604fbd384a5073549acde0a9cc364712893c5e93ce0c3cbdcbf3badc"),
+}
 
 
 def load_judge(data_name: str, device: torch.device | str = "cpu") -> Judge | None:
