@@ -71,28 +71,36 @@ def ssim(predicted: Tensor, target: Tensor) -> Tensor:
     # The luminance term needs the means where they were: (x + c)(y + c) = xy + c(x + y) + c², and so for the squares.
     moved = (mean_x + mean_y).mul_(127.5).add_(127.5**2)
     luminance = (2 * (mean_xy + moved) + _C1) / (means_squared + 2 * moved + _C1)
-    return (contrast * luminance)[..., : height - SSIM_WINDOW + 1, : width - SSIM_WINDOW + 1].mean(dim=(1, 2, 3))
+    return (contrast * luminance)[..., : width - SSIM_WINDOW + 1].mean(dim=(1, 2, 3))
 
 
 def _gaussian_filter(images: Tensor) -> Tensor:
     """Filters with the 11×11 Gaussian, the window's corner (not its center) at each pixel.
 
     Works on the flat memory, where a step down is a step of W: fast for any image size, and the values whose window
-    leaves the image (the last 10 rows and columns) are meaningless.
+    leaves the image to the right (the last 10 columns) are meaningless.
 
     Args:
-        images: (..., H, W), contiguous; overwritten.
+        images: (..., H, W), contiguous.
+
+    Returns:
+        (..., H - 10, W).
     """
-    width = images.shape[-1]
-    offsets = range(SSIM_WINDOW)
-    weights = [math.exp(-((i - SSIM_WINDOW // 2) ** 2) / (2 * _SIGMA**2)) for i in offsets]
-    source = images.view(-1)
-    for stride in (1, width):
-        filtered = source * (weights[0] / sum(weights))
-        for i in offsets[1:]:
-            filtered[: -i * stride].add_(source[i * stride :], alpha=weights[i] / sum(weights))
-        source = filtered
-    return source.view(images.shape)
+    *batch, height, width = images.shape
+    rows = height - SSIM_WINDOW + 1
+    weights = [math.exp(-((i - SSIM_WINDOW // 2) ** 2) / (2 * _SIGMA**2)) for i in range(SSIM_WINDOW)]
+    first, *rest = (weight / sum(weights) for weight in weights)
+
+    source = images.view(-1, height * width)
+    down = source[:, : rows * width] * first
+    for i, weight in enumerate(rest, start=1):
+        down.add_(source[:, i * width : (i + rows) * width], alpha=weight)
+
+    source = down.view(-1)
+    across = source * first
+    for i, weight in enumerate(rest, start=1):
+        across[:-i].add_(source[i:], alpha=weight)
+    return across.view(*batch, rows, width)
 
 
 def auc_credit(predicted_ab: Tensor, target_ab: Tensor) -> Tensor:
