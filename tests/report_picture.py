@@ -18,7 +18,6 @@ return [...document.images].every(image => {
   return !box.width || box.top > innerHeight || image.naturalWidth;
 });
 """
-COLORS = 256  # of the palette: keeps the file small
 
 
 def take_picture(browser: Browser, page: Path, path: Path, *, size: tuple[int, int] = SIZE, dark: bool = False) -> Path:
@@ -26,7 +25,7 @@ def take_picture(browser: Browser, page: Path, path: Path, *, size: tuple[int, i
     browser.open(page, size=size, dark=dark)
     WebDriverWait(browser.driver, 10).until(lambda _: browser.run(SEEN))
     browser.picture(path)
-    Image.open(path).convert("RGB").quantize(COLORS).save(path, optimize=True)
+    Image.open(path).convert("RGB").save(path, optimize=True)  # without a palette: its subject is color
     return path
 
 

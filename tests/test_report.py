@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from fake_results import fake_result
 from PIL import Image
 from report_project import make_context, make_report_project, report_on
 
@@ -23,6 +25,7 @@ from benchmark.dataset import Prepared
 from benchmark.errors import BenchError, InputError
 from benchmark.evaluate import colorize
 from benchmark.leaderboard import as_json, build_table
+from benchmark.leaderboard.collect import collect
 from benchmark.leaderboard.render import number
 from benchmark.metrics import METRICS
 from benchmark.pipeline import load_trained
@@ -30,7 +33,8 @@ from benchmark.report import build
 from benchmark.report.chapter import short_names
 from benchmark.report.gallery import EXTREMES, FAILURES, choose
 from benchmark.report.svg import Drawing, Scale, spread
-from benchmark.report.trained import POINTS, read_history
+from benchmark.report.trained import POINTS, find_trained, read_history
+from benchmark.results import write_result
 
 METHODS = ("l2", "cgan", "classification-rebalance")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -115,8 +119,11 @@ def test_every_number_is_the_leaderboards(project: Path, page: str, folder: str)
 def test_claims_have_the_verdicts_of_bench_claims(project: Path, page: str) -> None:
     decided = claims.build_claims(project / "results", "first", check=True).claims
     shown = re.findall(r'<li id="claim-([^"]+)">.*?<p class="verdicts">(.*?)</p>', page, re.DOTALL)
-    told = {name: re.findall(r'<span class="verdict [^"]*">([^<]+)', text) for name, text in shown}
-    assert told == {one.claim.id: [d.verdict for d in one.decisions] or ["not yet measured"] for one in decided}
+    told: dict[str, list[str]] = {
+        name: re.findall(r'<span class="verdict [^"]*">([^<]+)', text) for name, text in shown
+    }
+    expected = {one.claim.id: [str(d.verdict) for d in one.decisions] or ["not yet measured"] for one in decided}
+    assert told == expected
     assert {"supported", "not yet measured"} <= {verdict for verdicts in told.values() for verdict in verdicts}
 
 
@@ -264,6 +271,26 @@ def test_a_model_that_was_not_the_one_scored_is_not_shown(copy: Path) -> None:
     assert '<figure data-method="cgan">' in page
     assert '<figure data-method="l2">' not in page
     assert "l2: losses" not in page
+
+
+def test_models_trained_on_a_folder_of_photographs_are_found(copy: Path) -> None:
+    shutil.copytree(copy / "models/sample", copy / "models/folder-holidays")
+    one = collect(copy / "results/sample/first").measured[0]
+    run = one.result.run.model_copy(update={"data": "folder-holidays"})
+    context = make_context(copy)
+    found = find_trained(
+        [replace(one, result=one.result.model_copy(update={"run": run}))], context.params, context.workspace
+    )
+    assert [model.folder for model in found.models] == [copy / f"models/folder-holidays/first/{run.method}/seed0"]
+
+
+def test_a_table_without_rows_says_so(copy: Path) -> None:
+    shutil.rmtree(copy / "results")
+    skipped = fake_result("eccv16", 0, {"psnr": np.ones(3)}, data="coco", status="skipped", reason="no weights")
+    write_result(copy / "results", skipped.model_copy(update={"metrics": {}, "notes": {}, "images": 0}))
+    page = report_on(copy, copy / "report").page.read_text()
+    assert "No result may stand in this table" in page
+    assert 'id="coco-quick"' in page
 
 
 @pytest.mark.parametrize("harm", ["other images", "none"])

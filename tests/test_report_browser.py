@@ -88,16 +88,16 @@ def test_opens_in_time_without_a_complaint_and_asks_nobody(browser: Browser, pag
     assert len(browser.all("#sample-first table.scores tbody tr[data-method]")) == len(METHODS) + 1
 
 
-def test_what_slips_into_the_page_cannot_call_home(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_what_slips_into_the_page_cannot_call_home(browser: Browser, small_page: Path) -> None:
+    browser.open(small_page)
     browser.run("document.body.append(Object.assign(new Image(), {src: 'http://198.51.100.1/pixel.png'}))")
     time.sleep(0.2)
     assert browser.requests_to_others() == []
     assert "Content Security Policy" in browser.complaints()[0]
 
 
-def test_heads_sort_each_part_of_a_table(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_heads_sort_each_part_of_a_table(browser: Browser, small_page: Path) -> None:
+    browser.open(small_page)
     table = "#cifar10-quick table.scores"
     head = next(button for button in browser.all(f"{table} thead button") if button.text.startswith("PSNR"))
     head.click()
@@ -139,25 +139,25 @@ def test_filters(browser: Browser, page: Path) -> None:
     assert len(browser.shown(f"{table} thead th[data-metric]")) == 14
 
 
-def test_a_method_is_set_off_everywhere(browser: Browser, page: Path) -> None:
-    browser.open(page)
-    select(browser, "method", "eccv16")
-    assert {row.get_attribute("data-method") for row in browser.all("tr.on")} == {"eccv16"}
+def test_a_method_is_set_off_everywhere(browser: Browser, small_page: Path) -> None:
+    browser.open(small_page)
+    select(browser, "method", "cgan")
+    assert {row.get_attribute("data-method") for row in browser.all("tr.on")} == {"cgan"}
     dimmed = browser.find("#sample-first .chart g[data-method=l2]")
     assert float(dimmed.value_of_css_property("opacity")) < 0.5
-    assert float(browser.find("#sample-first .chart g[data-method=eccv16]").value_of_css_property("opacity")) == 1
+    assert float(browser.find("#sample-first .chart g[data-method=cgan]").value_of_css_property("opacity")) == 1
 
 
-def test_a_cost_is_chosen(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_a_cost_is_chosen(browser: Browser, small_page: Path) -> None:
+    browser.open(small_page)
     shown = "#sample-first figure[data-cost]"
     assert {figure.get_attribute("data-cost") for figure in browser.shown(shown)} == {"macs"}
     Select(browser.find("#sample-first select.cost")).select_by_value("train_seconds")
     assert {figure.get_attribute("data-cost") for figure in browser.shown(shown)} == {"train_seconds"}
 
 
-def test_groups_of_pictures_and_their_scores(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_groups_of_pictures_and_their_scores(browser: Browser, small_page: Path) -> None:
+    browser.open(small_page)
     assert len(browser.shown("#sample-first .strip")) == 8
     groups = Select(browser.find("#sample-first select.groups"))
     groups.select_by_value("worst-ssim")
@@ -170,8 +170,8 @@ def test_groups_of_pictures_and_their_scores(browser: Browser, page: Path) -> No
     assert browser.shown("#sample-first .strip figure[data-method=l2] .score")[0].text.startswith("PSNR")
 
 
-def test_pointing_shows_the_truth_in_place(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_pointing_shows_the_truth_in_place(browser: Browser, small_page: Path) -> None:
+    browser.open(small_page)
     link = browser.shown("#sample-first .strip a")[1]
     image = link.find_element("css selector", "img")
     before = image.get_attribute("src") or ""
@@ -181,8 +181,8 @@ def test_pointing_shows_the_truth_in_place(browser: Browser, page: Path) -> None
     assert image.get_attribute("src") == before
 
 
-def test_comparison_by_keyboard_alone(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_comparison_by_keyboard_alone(browser: Browser, small_page: Path) -> None:
+    browser.open(small_page)
     links = browser.shown("#sample-first .strip a")
     browser.run("arguments[0].focus()", links[0])
     browser.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_LEFT)
@@ -208,8 +208,8 @@ def test_comparison_by_keyboard_alone(browser: Browser, page: Path) -> None:
     assert browser.driver.switch_to.active_element == focused
 
 
-def test_comparison_by_pointer(browser: Browser, page: Path) -> None:
-    browser.open(page)
+def test_comparison_by_pointer(browser: Browser, small_page: Path) -> None:
+    browser.open(small_page)
     browser.shown("#sample-first .strip a")[2].click()
     stage, slider = browser.find("#compare .stage"), browser.find("#compare input")
     width = stage.size["width"]
@@ -224,20 +224,20 @@ def test_comparison_by_pointer(browser: Browser, page: Path) -> None:
     assert browser.complaints() == []
 
 
-def test_dark_mode_follows_the_system_and_the_button(browser: Browser, page: Path) -> None:
+def test_dark_mode_follows_the_system_and_the_button(browser: Browser, small_page: Path) -> None:
     def brightness() -> int:
         color = browser.find("body").value_of_css_property("background-color")
         return int(color.split("(")[1].split(",")[0])
 
-    browser.open(page, dark=True)
+    browser.open(small_page, dark=True)
     assert brightness() < 60
     browser.find("#theme").click()
     assert brightness() > 200
-    browser.open(page, dark=True)
+    browser.open(small_page, dark=True)
     assert brightness() > 200  # remembered
     browser.find("#theme").click()
     browser.run("localStorage.clear()")
-    browser.open(page)
+    browser.open(small_page)
     assert brightness() > 200
 
 

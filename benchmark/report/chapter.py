@@ -23,6 +23,7 @@ COSTS = {
     "train_seconds": "training time, seconds",
     "inference_images_per_second": "inference, images per second",
 }
+YES_OR_NO = ("top1",)  # an image is right or wrong: no distribution to draw
 LABEL_LENGTH = 14  # characters of a name that fit beside a plot; longer ones are numbered
 VALIDATION = "val_"
 
@@ -180,7 +181,8 @@ def _distributions(table: Table, measured: Sequence[Measured]) -> list[Figure]:
     order = [row for row in table.all_rows if row.run.role != "ceiling"]
     figures = []
     for metric in table.metrics:
-        values = per_image(measured, metric.name) if metric.per_image else {}
+        drawn = metric.per_image and metric.name not in YES_OR_NO
+        values = per_image(measured, metric.name) if drawn else {}
         rows = {row.name: values[row.name] for row in order if row.name in values}
         if rows:
             title = f"{metric.label} over the test images of {table.data}"

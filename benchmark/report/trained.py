@@ -54,7 +54,7 @@ def _trained(measured: Measured, params: Params, workspace: Workspace) -> Traine
     if run.external:
         return "colored by another program"
     try:
-        cell = resolve(params, method=run.method, data=run.data, preset=run.preset, seed=run.seed)
+        cell = resolve(params, method=run.method, data=_spec(run.data), preset=run.preset, seed=run.seed)
     except InputError as error:
         return str(error)
     folder = workspace.model(cell)
@@ -65,6 +65,11 @@ def _trained(measured: Measured, params: Params, workspace: Workspace) -> Traine
     if read_record(folder).get("model_sha256") != measured.result.provenance.config.get("model_sha256"):
         return f"the model in {folder.relative_to(workspace.root)} is not the one that was scored; run: {run.command}"
     return Trained(cell, folder, measured)
+
+
+def _spec(data: str) -> str:
+    """What names a data set again. Where a folder's photographs lie does not matter once they are prepared."""
+    return data.replace("folder-", "folder:", 1) if data.startswith("folder-") else data
 
 
 @dataclass(frozen=True)
