@@ -125,7 +125,7 @@ def _page(chapters: Sequence[Chapter], decided: Sequence[claims.Decided], newest
 def _environment() -> Environment:
     """The leaderboard's environment, with our templates and what they call."""
     environment = render.environment().overlay(loader=PackageLoader("benchmark.report"))
-    environment.globals |= {
+    ours = {
         "caption": render.caption,
         "cost_heads": render.COST_HEADS,
         "cost_texts": render.cost_texts,
@@ -144,6 +144,7 @@ def _environment() -> Environment:
         "seeds_text": render.seeds_text,
         "verdicts_of": _verdicts,
     }
+    environment.globals = {**environment.globals, **ours}  # an overlay shares the dictionary: not to be changed
     return environment
 
 
