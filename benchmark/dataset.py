@@ -442,14 +442,14 @@ class Batches:
         return self._epochs[epoch]
 
     def _shown(self, images: "torch.Tensor", order: "Order") -> "torch.Tensor":
-        """Crops and mirrors images (B, C, S, S) as their order says."""
+        """Crops and mirrors images (B, C, S, S), which are overwritten, as their order says."""
         import torch
 
         if self.crop is not None and self.crop < images.shape[-1]:
             images = _cropped(images, torch.from_numpy(order.corner).to(self.device), self.crop)
         if self.flip:
-            mirrored = torch.from_numpy(order.mirrored).to(self.device)
-            images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+            mirrored = torch.from_numpy(np.flatnonzero(order.mirrored)).to(self.device)
+            images.index_copy_(0, mirrored, images.index_select(0, mirrored).flip(-1))
         return images
 
     def _fits(self, on_device: str) -> bool:

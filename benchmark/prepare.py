@@ -534,7 +534,7 @@ class _ArrayFile:
 def grayscale(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which images are grayscale photographs: max |a|, |b| ≤ 5 everywhere (PROTOCOL.md §1).
 
-    Most images show a color on a coarse grid of their pixels; only where none does are all pixels converted.
+    Most images show a color on a grid of 16×16 of their pixels; only where none does are all pixels converted.
 
     Args:
         images: (N, S, S, 3) uint8.
@@ -543,7 +543,7 @@ def grayscale(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
         (N,) bool.
     """
     gray = np.ones(len(images), dtype=bool)
-    for stride in (8, 1):
+    for stride in (max(1, images.shape[1] // 16), 1):
         doubtful = np.flatnonzero(gray)
         for part in np.array_split(doubtful, max(1, len(doubtful) // 64)):
             gray[part] = _max_chroma(images[part][:, ::stride, ::stride]) <= GRAY_LIMIT

@@ -6,7 +6,7 @@ Everything is measured in one run on one machine, on JPEG files cut from scikit-
 - training batches in Lab on the device against a `Dataset` that opens, resizes, crops and converts with
   `skimage.color.rgb2lab` behind a `DataLoader(num_workers=2)`, at 256² (files of 640×480) and at 32² (files of 32×32).
 
-Exits with 1 if a target is missed.
+Exits with 1 if a target is missed. torch is imported late: worker processes import this file anew.
 """
 
 import shutil
@@ -18,16 +18,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
-from skimage.color import rgb2lab
-from torch.utils.data import DataLoader, Dataset
+from usual_loader import ground_truth, usual_loader
 
 from benchmark.dataset import Batches
 from benchmark.prepare import prepare
 from benchmark.registry import load_dataset
 
-PHOTOS, PHOTO_SIZE, SIZE = 2000, (640, 480), 256
+PHOTOS, PHOTO_SIZE, SIZE = 3000, (640, 480), 256
 THUMBNAILS, THUMBNAIL_SIZE = 4000, 32
 WANTED_SPEEDUP, WANTED_OVERHEAD = 1.8, 1.15
 WANTED_BATCHES = {SIZE: 20, THUMBNAIL_SIZE: 50}
@@ -53,35 +51,6 @@ def make_files(folder: Path, count: int, width: int, height: int) -> Path:
         part = photograph.resize((width, height), Image.Resampling.BICUBIC, box=box)
         part.save(folder / f"{number:06d}.jpg", quality=90)
     return folder
-
-
-def ground_truth(path: Path, size: int) -> np.ndarray:
-    """The protocol's image as a script would make it with Pillow alone."""
-    image = Image.open(path).convert("RGB")
-    short = min(image.size)
-    if short != size:
-        image = image.resize(
-            (round(image.width * size / short), round(image.height * size / short)), Image.Resampling.BICUBIC
-        )
-    left, top = (image.width - size) // 2, (image.height - size) // 2
-    return np.asarray(image.crop((left, top, left + size, top + size)))
-
-
-class Usual(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """The way of most repositories: files in, one image at a time."""
-
-    def __init__(self, folder: Path, size: int) -> None:
-        self.paths, self.size = sorted(folder.iterdir()), size
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        rgb = ground_truth(self.paths[index], self.size)
-        if torch.rand(()) < 0.5:
-            rgb = rgb[:, ::-1]
-        lab = torch.from_numpy(rgb2lab(rgb).astype(np.float32)).movedim(-1, 0)
-        return lab[:1], lab[1:]
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -118,6 +87,8 @@ def preparation(photos: Path, scratch: Path) -> bool:
 
 def run(ours: Batches) -> None:
     """Makes `STEPS` batches."""
+    import torch
+
     for step in range(STEPS):
         ours(step)
     if ours.device.type == "cuda":
@@ -126,10 +97,12 @@ def run(ours: Batches) -> None:
 
 def batches(folder: Path, size: int, scratch: Path) -> bool:
     """Prints images per second and their ratio; returns whether the target is met."""
+    import torch
+
     batch_size = BATCH_SIZE[size]
-    loader = DataLoader(Usual(folder, size), batch_size, shuffle=True, num_workers=2, persistent_workers=True)
+    loader = usual_loader(folder, size, batch_size)
     sum(1 for _ in loader)  # starts the workers
-    usual = len(loader.dataset) / seconds(lambda: sum(1 for _ in loader))  # type: ignore[arg-type]
+    usual = len(list(folder.iterdir())) / seconds(lambda: sum(1 for _ in loader))
     adapter = load_dataset("folder")
     prepared = prepare(adapter(adapter.Config(image_size=size), folder), scratch / f"size-{size}", quiet=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
