@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from itertools import islice
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -145,7 +146,9 @@ class _Job:
             shutil.rmtree(self.part, ignore_errors=True)
         self.part.mkdir(parents=True, exist_ok=True)
         with journal, Decoder(self.size, workers, self.part) as decoder, _progress(quiet) as progress:
-            splits = {split: self._write_split(split, journal, decoder, progress) for split in SPLITS}
+            plans = [self._plan(split, journal) for split in SPLITS]
+            decoded = decoder.decode([chunk for plan in plans for chunk in plan.rest])
+            splits = {plan.split: self._write_split(plan, journal, decoded, progress) for plan in plans}
         self._refuse_empty(splits)
         mean_ab, prior = self.colors.statistics()
         np.save(self.part / PRIOR_FILE, prior)
@@ -177,28 +180,33 @@ class _Job:
         if needed > free:
             raise _no_room(self.folder, f"{needed:,} bytes are needed, {free:,} free")
 
-    def _write_split(self, split: str, journal: "_Journal", decoder: "Decoder", progress: "Progress") -> "_SplitResult":
+    def _plan(self, split: str, journal: "_Journal") -> "_Plan":
         items = self.dataset.items(split)
         length = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // (self.size**2 * 3)))
         chunks = [items[start : start + length] for start in range(0, len(items), length)]
         path = self.part / f"{split}.npy"
         done = journal.finished(split, chunks, rows=_rows_in(path, self.size))
-        rest = chunks[len(done) :]
-        result = _SplitResult()
-        task = progress.add_task(f"{self.name} {split}", total=len(items))
-        with _ArrayFile(path, self.size, rows=sum(entry.kept for entry in done)) as array:
-            for chunk, entry in zip(chunks, done, strict=False):
+        return _Plan(split, path, list(zip(chunks, done, strict=False)), chunks[len(done) :])
+
+    def _write_split(
+        self, plan: "_Plan", journal: "_Journal", decoded: Iterator["Decoded"], progress: "Progress"
+    ) -> "_SplitResult":
+        """Writes one split; `decoded` gives the chunks of all splits in a row, so that workers never pause."""
+        split, result = plan.split, _SplitResult()
+        task = progress.add_task(f"{self.name} {split}", total=len(self.dataset.items(split)))
+        with _ArrayFile(plan.path, self.size, rows=sum(entry.kept for _, entry in plan.done)) as array:
+            for chunk, entry in plan.done:
                 self._account(split, chunk, entry, result)
                 progress.advance(task, len(chunk))
             if split == "train":
-                self._count_written(path, array.rows)
-            for chunk, decoded in zip(rest, decoder.decode(rest), strict=True):
-                gray = grayscale(decoded.images)
-                entry = _Entry.of(split, chunk, decoded, gray)
+                self._count_written(plan.path, array.rows)
+            for chunk, (images, corrupt) in zip(plan.rest, islice(decoded, len(plan.rest)), strict=True):
+                gray = grayscale(images)
+                entry = _Entry.of(split, chunk, corrupt, gray)
                 self._account(split, chunk, entry, result)  # raises for a corrupt file before anything is written
-                array.append(decoded.images[~gray])
+                array.append(images[~gray])
                 if split == "train":
-                    self.colors.add(decoded.images[~gray])
+                    self.colors.add(images[~gray])
                 journal.add(entry)
                 progress.advance(task, len(chunk))
             result.sha256 = array.finish()
@@ -272,6 +280,15 @@ class _Job:
             self.folder.rename(old)
         self.part.rename(self.folder)
         shutil.rmtree(old, ignore_errors=True)
+
+
+class _Plan(NamedTuple):
+    """What is to be done for a split."""
+
+    split: str
+    path: Path  # of its array
+    done: list[tuple[Sequence[Item], "_Entry"]]  # chunks that an earlier run has finished
+    rest: list[Sequence[Item]]  # the other chunks
 
 
 class _SplitResult:
@@ -409,14 +426,14 @@ class _Entry(NamedTuple):
     corrupt: dict[str, str]  # place in the chunk → reason
 
     @classmethod
-    def of(cls, split: str, chunk: Sequence[Item], decoded: Decoded, gray: NDArray[np.bool_]) -> "_Entry":
-        readable = [place for place in range(len(chunk)) if place not in decoded.corrupt]
+    def of(cls, split: str, chunk: Sequence[Item], corrupt: dict[int, str], gray: NDArray[np.bool_]) -> "_Entry":
+        readable = [place for place in range(len(chunk)) if place not in corrupt]
         return cls(
             split=split,
             signature=signature_of(chunk),
             kept=int((~gray).sum()),
             gray=[readable[place] for place in np.flatnonzero(gray)],
-            corrupt={str(place): reason for place, reason in decoded.corrupt.items()},
+            corrupt={str(place): reason for place, reason in corrupt.items()},
         )
 
 
