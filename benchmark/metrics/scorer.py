@@ -40,7 +40,7 @@ class Scores:
 class Scorer:
     """Scores outputs against truths, batch by batch; how they are cut into batches changes nothing.
 
-    Memory grows by some 80 bytes per image, by 3 KB more where the data set has a judge, and by 8 to 16 KB more where
+    Memory grows by some 600 bytes per image, by 3 KB more where the data set has a judge, and by 8 to 16 KB more where
     Inception's weights are there. The truth's features under either are kept in `.features` beside the prepared
     folders, and computed once.
     """
