@@ -282,6 +282,18 @@ def data_verify(name: str, preset: str | None, assignments: tuple[str, ...], roo
     sys.exit(1 if failed else 0)
 
 
+@data.command(name="check")
+@data_options
+def data_check(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None) -> None:
+    """Run the conformance checks on data set NAME, whose originals must be here."""
+    from benchmark.testing import print_verdicts
+    from benchmark.testing_data import check_dataset
+
+    dataset, _, title = resolve_data(name, preset, assignments, root)
+    if not print_verdicts(title, check_dataset(dataset)):
+        sys.exit(1)
+
+
 @data.command(name="show")
 @data_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures; default: runs/data/NAME-PRESET.")

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_files import data_set, encoded, photographs, picture, write_files, write_tar, write_zip
+from data_files import Few, data_set, encoded, photographs, picture, pixels, write_files, write_tar, write_zip
 from PIL import Image
 
 from benchmark import registry
-from benchmark.dataset import SPLITS, Dataset, Item, MissingDataError, Pixels, by_hash, parse_spec, subset
+from benchmark.dataset import SPLITS, Dataset, Item, Listing, MissingDataError, Pixels, by_hash, parse_spec, subset
 from benchmark.errors import BenchError, InputError
 from benchmark.prepare import prepare
+from benchmark.testing_data import CHECKS, check_dataset
 
 
 def ids(dataset: Dataset) -> dict[str, list[str]]:
@@ -145,7 +146,12 @@ def batch_files(cifar: dict[str, tuple[np.ndarray, np.ndarray]], binary: bool) -
             if binary:
                 files[f"{name}.bin"] = np.hstack([labels[:, None].astype(np.uint8), planes(images)]).tobytes()
             else:
-                content = {b"batch_label": b"batch", b"labels": labels.tolist(), b"data": planes(images), b"filenames": []}
+                content = {
+                    b"batch_label": b"batch",
+                    b"labels": labels.tolist(),
+                    b"data": planes(images),
+                    b"filenames": [],
+                }
                 files[name] = pickle.dumps(content, protocol=2)
     return files
 
@@ -466,3 +472,63 @@ def test_images_yield_ids_and_pixels(tmp_path: Path) -> None:
     for identity, image in dataset.images("train"):
         assert Image.open(tmp_path / "x" / f"{identity}.jpg").size == (40, 32)
         assert (image.shape, image.dtype) == ((16, 16, 3), np.uint8)
+
+
+# the conformance kit --------------------------------------------------------------------------------------------------
+
+
+def make_root(name: str, cifar: dict[str, tuple[np.ndarray, np.ndarray]], folder: Path) -> Path:
+    """Small originals of a data set."""
+    if name == "cifar10":
+        return write_cifar("binary", cifar, folder)
+    if name == "coco":
+        write_files(folder / "train2017", photographs(20))
+        return write_files(folder / "val2017", {f"9{n}.jpg": encoded(picture(90 + n)) for n in range(4)}).parent
+    return write_files(folder, photographs(20))
+
+
+@pytest.mark.parametrize("name", registry.names("dataset"))
+def test_every_adapter_holds_the_contract(
+    name: str, cifar: dict[str, tuple[np.ndarray, np.ndarray]], tmp_path: Path
+) -> None:
+    settings = {"val_count": 4} if name == "coco" else {}
+    dataset = data_set(name, make_root(name, cifar, tmp_path / "root"), **settings)
+    verdicts = list(check_dataset(dataset))
+    assert [verdict.check for verdict in verdicts if not verdict.passed] == []
+    assert len(verdicts) == len(CHECKS)
+
+
+def broken(fault: str) -> Dataset:
+    """A data set with one fault."""
+    splits = {"train": pixels(3), "val": pixels(1, seed=10), "test": pixels(1, seed=20)}
+    dataset = Few(splits, classes=("a", "b"))
+    items = {split: list(dataset.items(split)) for split in SPLITS}
+    if fault == "an empty split":
+        items["val"] = []
+    elif fault == "an id twice":
+        items["val"][0] = items["val"][0]._replace(id="train-0")
+    elif fault == "an id that leads out":
+        items["test"][0] = items["test"][0]._replace(id="../evil")
+    elif fault == "a label too many":
+        items["test"][0] = items["test"][0]._replace(label=2)
+    elif fault == "a photograph in two splits":
+        items["test"][0] = items["test"][0]._replace(source=items["train"][0].source)
+    elif fault == "another size":
+        items["test"][0] = items["test"][0]._replace(source=Pixels(picture(0, 8, 8)))
+    dataset.listing = Listing(items, "made up", ("a", "b"))
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [
+        ("an empty split", "splits"),
+        ("an id twice", "splits"),
+        ("a label too many", "splits"),
+        ("an id that leads out", "ids"),
+        ("another size", "images"),
+        ("a photograph in two splits", "disjoint"),
+    ],
+)
+def test_the_kit_finds_every_fault(fault: str, check: str) -> None:
+    assert check in {verdict.check for verdict in check_dataset(broken(fault)) if not verdict.passed}
