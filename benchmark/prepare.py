@@ -204,9 +204,10 @@ class _Job:
                 gray = grayscale(images)
                 entry = _Entry.of(split, chunk, corrupt, gray)
                 self._account(split, chunk, entry, result)  # raises for a corrupt file before anything is written
-                array.append(images[~gray])
+                kept = images[~gray] if gray.any() else images
+                array.append(kept)
                 if split == "train":
-                    self.colors.add(images[~gray])
+                    self.colors.add(kept)
                 journal.add(entry)
                 progress.advance(task, len(chunk))
             result.sha256 = array.finish()
@@ -563,7 +564,7 @@ def grayscale(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     for stride in (max(1, images.shape[1] // 16), 1):
         doubtful = np.flatnonzero(gray)
         for part in np.array_split(doubtful, max(1, len(doubtful) // 64)):
-            gray[part] = _max_chroma(images[part][:, ::stride, ::stride]) <= GRAY_LIMIT
+            gray[part] = _max_chroma(images[:, ::stride, ::stride][part]) <= GRAY_LIMIT
     return gray
 
 
