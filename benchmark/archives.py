@@ -219,9 +219,13 @@ def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
 
     Raises:
         InputError: not a tar or zip, or a compressed tar, which can't be read at random.
-        BenchError: cut off, with members that reach out of the archive, or with different ones of the same name.
+        BenchError: unreadable, cut off, with members that reach out of the archive, or with different ones of the same name.
     """
     suffixes = frozenset(suffixes)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror}") from None
     if zipfile.is_zipfile(path):
         found = _list_zip(path)
     elif path.suffix.lower() == ".zip":
@@ -277,8 +281,6 @@ def _list_tar(path: Path) -> list[Found]:
         with tarfile.open(path, "r:") as archive:
             members = archive.getmembers()
             end = archive.offset
-    except OSError as error:
-        raise BenchError(f"cannot read {path}: {error.strerror}") from None
     except tarfile.ReadError as error:
         if is_compressed(path):
             raise InputError(

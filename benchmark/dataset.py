@@ -86,6 +86,7 @@ class Listing(NamedTuple):
     splits: Mapping[str, Sequence[Item]]  # one entry for each of SPLITS
     layout: str  # what was found, and how it was split: a sentence for meta.json
     classes: tuple[str, ...] | None = None  # names, where every image has a label
+    note: str | None = None  # what must stand beside every table made from it
 
 
 class DatasetConfig(BaseModel):

@@ -254,7 +254,7 @@ class _Job:
             adapter=dataset.name,
             title=dataset.title,
             licence=dataset.licence,
-            note=dataset.note,
+            note=" ".join(filter(None, (dataset.note, listing.note))) or None,
             config=self._config(),
             image_size=self.size,
             classes=None if listing.classes is None else list(listing.classes),

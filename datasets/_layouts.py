@@ -26,7 +26,7 @@ def images_of(place: Path) -> list[Found]:
         return list_archive(place, SUFFIXES)
     if not place.is_dir():
         return []
-    archives = [path for path in place.iterdir() if path.suffix.lower() in ARCHIVES and path.is_file()]
+    archives = [path for path in place.glob("*") if path.suffix.lower() in ARCHIVES and path.is_file()]
     return list_archive(archives[0], SUFFIXES) if len(archives) == 1 else list_folder(place, SUFFIXES)
 
 

@@ -88,6 +88,7 @@ class Celeba(Dataset):
             split = partition.get(item.file) if partition else _split_of_number(item.file)
             if split is not None:
                 splits[split].append(item)
+        note = None
         if all(splits.values()):
             used = sum(map(len, splits.values()))
             layout = f"{used:,} of the {IMAGES:,} aligned images, split by {source}"
@@ -98,7 +99,8 @@ class Celeba(Dataset):
                 f"{len(items):,} of the {IMAGES:,} images, not the official split: by {source} none were {empty}, "
                 "so they are split by hash of the file name"
             )
-        return Listing(limited(splits, self.config), layout)
+            note = f"{len(items):,} CelebA images, not the official split: to be compared with nothing else."
+        return Listing(limited(splits, self.config), layout, note=note)
 
 
 def _split_of_number(file: str) -> str | None:

@@ -81,4 +81,5 @@ class Coco(Dataset):
     def _one_collection(self, found: Sequence[Found], name: str) -> Listing:
         splits = split_by_hash(items_by_name(found), self.config.val_share, self.config.test_share)
         layout = f"{len(found):,} images of {name}, not the official split: they are split by hash of the file name"
-        return Listing(limited(splits, self.config), layout)
+        note = f"{len(found):,} COCO photographs, not the official split: to be compared with nothing else."
+        return Listing(limited(splits, self.config), layout, note=note)

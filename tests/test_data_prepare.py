@@ -296,6 +296,14 @@ def test_a_folder_that_may_not_be_read_or_written_is_named(as_nobody: Path) -> N
     (as_nobody / "readonly").mkdir(mode=0o555)
     with pytest.raises(BenchError, match=r"cannot write.*readonly.*Permission denied"):
         prepare(folder_of(photos), as_nobody / "readonly" / "out", quiet=True)
+    photos.chmod(0)
+    with pytest.raises(BenchError, match=r"cannot read the folder .*photos: Permission denied"):
+        prepare(folder_of(photos), as_nobody / "out", quiet=True)
+    photos.chmod(0o777)
+    archive = write_tar(as_nobody / "x.tar", photographs(3))
+    archive.chmod(0)
+    with pytest.raises(BenchError, match=r"cannot read .*x\.tar: Permission denied"):
+        prepare(folder_of(archive), as_nobody / "out", quiet=True)
     (photos / "secret").mkdir(mode=0)
     with pytest.raises(BenchError, match=r"cannot read the folder .*secret: Permission denied"):
         prepare(folder_of(photos), as_nobody / "out", quiet=True)

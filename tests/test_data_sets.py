@@ -342,6 +342,7 @@ def test_a_part_of_celeba_is_split_by_hash_and_says_so(container: str, tmp_path:
     found = ids(dataset)
     assert {split: len(names) for split, names in found.items()} == {"train": 16, "val": 2, "test": 2}
     assert "not the official split" in dataset.listing.layout
+    assert "compared with nothing else" in (prepare(dataset, tmp_path / "out", quiet=True).meta.note or "")
     ordered = sorted(files, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     assert set(found["test"]) == {name[:-4] for name in ordered[-2:]}
     assert found["train"] == sorted(found["train"])
@@ -383,6 +384,7 @@ def test_one_collection_of_coco_is_split_by_hash_and_says_so(tmp_path: Path) -> 
     dataset = data_set("coco", tmp_path)
     assert {split: len(found) for split, found in ids(dataset).items()} == {"train": 16, "val": 2, "test": 2}
     assert "20 images of val2017, not the official split" in dataset.listing.layout
+    assert "compared with nothing else" in (dataset.listing.note or "")
 
 
 def test_a_common_root_is_not_taken_for_coco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
