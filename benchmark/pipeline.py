@@ -6,6 +6,8 @@ DVC runs the stages one by one, `bench run` all in a row; both end with the same
 import json
 import resource
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,16 +20,18 @@ from benchmark import PROTOCOL
 from benchmark.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.config import Cell, Params, digest, resolve
 from benchmark.dataset import Batches, Prepared
+from benchmark.distributed import ALONE, Ranks, synchronize_batch_norm
 from benchmark.errors import BenchError
 from benchmark.evaluate import colorize, cost_of, device_name, evaluate, side_by_side
 from benchmark.files import file_sha256, write_atomically
 from benchmark.fingerprint import evaluation_code, method_code
+from benchmark.interruption import exclusive
 from benchmark.method import Method
 from benchmark.metrics.scorer import Scorer
 from benchmark.monitor import TrainingMonitor, evenly, gray_of, progress_bar
 from benchmark.prepare import prepare
 from benchmark.results import Result, ResultError, Run, provenance, read_result, result_path, write_result
-from benchmark.trainer import Outcome, Trainer, exclusive, make_deterministic, write_history
+from benchmark.trainer import Monitor, Outcome, SilentMonitor, Trainer, make_deterministic, write_history
 from benchmark.workspace import Workspace
 
 MODEL_FILE, RECORD_FILE, HISTORY_FILE, PICTURE_FILE = (
@@ -51,6 +55,7 @@ class Context:
     workers: int | None = None  # of preparation
     skip_corrupt: bool = False
     on_device: Literal["auto", "yes", "no"] = "auto"  # keep the training images there
+    ranks: Ranks = ALONE  # the processes that work together; the first writes
 
     def say(self, text: str) -> None:
         """One line on standard error."""
@@ -75,7 +80,10 @@ def prepare_data(cell: Cell, context: Context) -> Prepared:
     """The cell's prepared arrays, made if they are not there or not of these settings."""
     dataset = cell.dataset_class(cell.data_config, cell.data_path or context.root)
     folder = context.workspace.data(cell)
-    return prepare(dataset, folder, name=cell.data, workers=context.workers, skip_corrupt=context.skip_corrupt)
+    if context.ranks.first:
+        prepare(dataset, folder, name=cell.data, workers=context.workers, skip_corrupt=context.skip_corrupt)
+    context.ranks.wait()
+    return Prepared.open(folder)
 
 
 def training_key(cell: Cell, prepared: Prepared, parents: dict[str, Path]) -> str:
@@ -104,19 +112,25 @@ def train_cell(cell: Cell, context: Context) -> Path:
     prepared = Prepared.open(context.workspace.data(cell))
     folder = context.workspace.model(cell)
     if reason := cell.method_class.skip(cell.method_config, prepared.info()):
-        _write_record(folder, {"skipped": reason})
+        if context.ranks.first:
+            _write_record(folder, {"skipped": reason})
         context.say(f"{cell.name}: skipped: {reason}")
         return folder
     parents = {name: _parent_model(cell, name, context) for name in cell.method_class.parents(cell.method_config)}
     key = training_key(cell, prepared, parents)
-    record = read_record(folder)
-    model_file = folder / MODEL_FILE
-    if record.get("key") == key and model_file.is_file() and file_sha256(model_file) == record["model_sha256"]:
-        context.say(f"{cell.name}: trained already, {model_file}")
+    if context.ranks.from_first(lambda: _is_trained(folder, key)):
+        context.say(f"{cell.name}: trained already, {folder / MODEL_FILE}")
         return folder
-    with exclusive(context.workspace.run(cell, key)):
+    run_folder = context.workspace.run(cell, key)
+    with exclusive(run_folder, "trained") if context.ranks.first else nullcontext():
         _train(cell, prepared, key, parents, context)
+    context.ranks.wait()
     return folder
+
+
+def _is_trained(folder: Path, key: str) -> bool:
+    record, model_file = read_record(folder), folder / MODEL_FILE
+    return record.get("key") == key and model_file.is_file() and file_sha256(model_file) == record["model_sha256"]
 
 
 def _parent_model(cell: Cell, name: str, context: Context) -> Path:
@@ -146,11 +160,14 @@ def _train(cell: Cell, prepared: Prepared, key: str, parents: dict[str, Path], c
         make_deterministic(context.device)
     run_folder = context.workspace.run(cell, key)
     method = build_method(cell, prepared, context.device)
+    method = synchronize_batch_norm(method, context.ranks, context.device)
     if parents:
         method.load_parents({name: load_model(path)[0] for name, path in parents.items()})
     outcome = Outcome(0, 0.0, None, [])
     if any(method.optimizers(phase.name) for phase in method.phases):
         outcome = _fit(method, cell, prepared, key, run_folder, context)
+    if not context.ranks.first:
+        return
     about = {"settings": cell.settings(), "data": _describe(prepared), "key": key}
     folder = context.workspace.model(cell)
     sha256 = save_model(folder / MODEL_FILE, method.colorizer.state_dict(), about)
@@ -163,37 +180,73 @@ def _train(cell: Cell, prepared: Prepared, key: str, parents: dict[str, Path], c
         "train_images_per_second": outcome.images_per_second and round(outcome.images_per_second, 1),
         "peak_memory_bytes": peak_memory(context.device),
         "device": device_name(context.device),
+        "devices": context.ranks.world,
     }
     _write_record(folder, record)
     remove_checkpoints(run_folder)
 
 
 def _fit(method: Method, cell: Cell, prepared: Prepared, key: str, folder: Path, context: Context) -> Outcome:
-    training, device = cell.training, context.device
-    images = prepared.images("train")
+    training, ranks = cell.training, context.ranks
     batches = Batches(
-        images,
+        prepared.images("train"),
         training.batch_size,
         seed=cell.seed,
-        device=device,
+        device=context.device,
         flip=training.flip,
         on_device=context.on_device,
+        rank=ranks.rank,
+        world=ranks.world,
     )
-    monitor = TrainingMonitor(
+    with _monitor(method, cell, prepared, folder, context) as monitor:
+        trainer = Trainer(
+            method,
+            training,
+            batches,
+            seed=cell.seed,
+            device=context.device,
+            folder=folder,
+            key=key,
+            monitor=monitor,
+            ranks=ranks,
+            check_data=_watch(prepared.folder / "train.npy"),
+        )
+        return trainer.run()
+
+
+def _monitor(
+    method: Method, cell: Cell, prepared: Prepared, folder: Path, context: Context
+) -> AbstractContextManager[Monitor]:
+    if not context.ranks.first:
+        return nullcontext(SilentMonitor())
+    return TrainingMonitor(
         method,
         prepared,
         folder,
         title=f"{cell.method} on {cell.data}, seed {cell.seed}",
-        batch_size=training.batch_size,
-        validation_images=training.validation_images,
-        device=device,
+        batch_size=cell.training.batch_size,
+        validation_images=cell.training.validation_images,
+        device=context.device,
         console=context.console,
     )
-    with monitor:
-        trainer = Trainer(
-            method, training, batches, seed=cell.seed, device=device, folder=folder, key=key, monitor=monitor
-        )
-        return trainer.run()
+
+
+def _watch(path: Path) -> Callable[[], None]:
+    """A check that a file is still the one it is now."""
+
+    def identity() -> tuple[int, int, int] | None:
+        if not path.exists():
+            return None
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    before = identity()
+
+    def check() -> None:
+        if identity() != before:
+            raise BenchError(f"{path} changed under the training, which stops without a model; run it again")
+
+    return check
 
 
 def _describe(prepared: Prepared) -> dict[str, Any]:
@@ -359,12 +412,12 @@ def draw_examples(method: Method, prepared: Prepared, device: torch.device, path
     Image.fromarray(side_by_side([gray, output.predicted, output.target])).save(path)
 
 
-def run_cell(cell: Cell, context: Context) -> tuple[Path, Path]:
+def run_cell(cell: Cell, context: Context) -> tuple[Path, Path] | None:
     """Everything for one cell.
 
     Returns:
-        The result file and the model's folder.
+        The result file and the model's folder; None in a process that only helped to train.
     """
     prepare_data(cell, context)
     folder = train_cell(cell, context)
-    return evaluate_cell(cell, context), folder
+    return (evaluate_cell(cell, context), folder) if context.ranks.first else None

@@ -24,7 +24,7 @@ from benchmark.dataset import Batches
 from benchmark.errors import InputError
 from benchmark.evaluate import predict
 from benchmark.method import Batch, DataInfo, Method, MethodConfig
-from benchmark.trainer import Row, Trainer, phase_bounds
+from benchmark.trainer import SilentMonitor, Trainer, phase_bounds
 
 SIZE, IMAGES, BATCH, STEPS = 32, 12, 4, 6
 ODD_SIZES = ((32, 32), (33, 47), (20, 64), (5, 3))
@@ -69,26 +69,6 @@ def tiny_images(count: int = IMAGES, image_size: int = SIZE, seed: int = 0) -> n
 def tiny_batch(count: int = BATCH) -> Batch:
     """A batch of the made-up pictures."""
     return Batch(*rgb_to_lab(torch.from_numpy(tiny_images(count))))
-
-
-class SilentMonitor:
-    """Implements `benchmark.trainer.Monitor` and says nothing."""
-
-    def start(self, step: int, steps: int) -> None:
-        """Nothing."""
-
-    def advance(self, step: int) -> None:
-        """Nothing."""
-
-    def log(self, row: Row) -> None:
-        """Nothing."""
-
-    def validate(self, step: int) -> Row:
-        """No scores."""
-        return {}
-
-    def message(self, text: str) -> None:
-        """Nothing."""
 
 
 def build(method_class: type[Method], config: MethodConfig, seed: int = 0) -> Method:
@@ -226,7 +206,8 @@ def check_resume(method_class: type[Method], config: MethodConfig) -> str:
         first = make_trainer(build(method_class, config), STEPS, Path(name) / "halves")
         for _ in range(STEPS // 2):
             first.train_step()
-        first.save(0.0)
+        first.save()
+        first.writer.close()
         second = build(method_class, config, seed=1)  # other weights: all must come from the checkpoint
         make_trainer(second, STEPS, Path(name) / "halves").run()
     after = second.state_dict()

@@ -4,39 +4,30 @@ Everything random in step k is a function of (seed, k): the batch, its mirroring
 state of random generators, and validation in between changes nothing.
 """
 
-import fcntl
 import hashlib
 import os
-import platform
-import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from benchmark.checkpoint import load_checkpoint, save_checkpoint
+from benchmark.checkpoint import CheckpointWriter, load_checkpoint
 from benchmark.config import Training
 from benchmark.dataset import Batches
+from benchmark.distributed import ALONE, Ranks
 from benchmark.errors import BenchError
+from benchmark.interruption import Interrupted, StopRequest, stop_request
 from benchmark.method import Method, Phase, Update
 
 Row = dict[str, float | int | str]
-REQUEUE = 75  # EX_TEMPFAIL: what a scheduler is told after SIGTERM, so that it starts the same command again
-
-
-class Interrupted(BenchError):
-    """Training was asked to stop; everything up to this step is saved."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+CHECKPOINT_SHARE = 0.01  # of the time at most goes into checkpoints, however large they are
+AGREE_EVERY = 10  # steps after which several ranks ask each other whether to save or stop
 
 
 class Monitor(Protocol):
@@ -56,6 +47,26 @@ class Monitor(Protocol):
 
     def message(self, text: str) -> None:
         """One line for the user."""
+
+
+class SilentMonitor:
+    """A monitor that says nothing."""
+
+    def start(self, step: int, steps: int) -> None:
+        """Nothing."""
+
+    def advance(self, step: int) -> None:
+        """Nothing."""
+
+    def log(self, row: Row) -> None:
+        """Nothing."""
+
+    def validate(self, step: int) -> Row:
+        """No scores."""
+        return {}
+
+    def message(self, text: str) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,10 @@ def phase_bounds(phases: Sequence[Phase], steps: int) -> list[tuple[str, int]]:
     return bounds
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Seed of everything random inside one step; neighbouring (seed, step) pairs give unrelated streams."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{step}".encode()).digest()[:8], "little")
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Seed of everything random inside one step on one rank; neighbors give unrelated streams."""
+    text = f"{seed}:{step}" + (f":{rank}" if rank else "")
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 class Trainer:
@@ -97,6 +109,8 @@ class Trainer:
         folder: of checkpoints.
         key: hash of everything that decides the weights; a checkpoint with another key is never continued.
         monitor: told of progress.
+        ranks: the processes that train together.
+        check_data: called before anything is saved; raises if the data is no longer what it was.
     """
 
     def __init__(
@@ -110,6 +124,8 @@ class Trainer:
         folder: Path,
         key: str,
         monitor: Monitor,
+        ranks: Ranks = ALONE,
+        check_data: Callable[[], None] = lambda: None,
     ) -> None:
         self.method = method
         self.training = training
@@ -119,6 +135,9 @@ class Trainer:
         self.folder = folder
         self.key = key
         self.monitor = monitor
+        self.ranks = ranks
+        self.check_data = check_data
+        self.writer = CheckpointWriter(folder)
         self.bounds = phase_bounds(method.phases, training.steps)
         self.step = 0
         self.seconds = 0.0
@@ -133,29 +152,54 @@ class Trainer:
         """Trains to the end of the budget.
 
         Raises:
-            BenchError: a loss is not finite; names phase, step and loss.
+            BenchError: a loss is not finite, the device's memory is full, a checkpoint cannot be written, the data
+                changed. What was saved last is kept.
             Interrupted: SIGINT or SIGTERM came; the state is saved.
         """
         self.resume()
         self.monitor.start(self.step, self.training.steps)
-        with stop_request() as stop:
-            began = saved = time.perf_counter()
-            while self.step < self.training.steps:
-                self.train_step()
-                self.monitor.advance(self.step)
-                now = time.perf_counter()
-                if stop.signal is not None or now - saved >= self.training.checkpoint_seconds:
-                    self.save(self.seconds + now - began)
-                    saved = time.perf_counter()
-                if stop.signal is not None:
-                    raise self._interrupted(stop.signal)
-            self.seconds += time.perf_counter() - began
+        try:
+            with stop_request() as stop:
+                self._loop(stop)
+        except torch.OutOfMemoryError:
+            raise BenchError(
+                f"out of GPU memory in step {self.step + 1}; the last checkpoint is kept in {self.folder}; "
+                f"a smaller batch_size than {self.training.batch_size} may help"
+            ) from None
+        finally:
+            self.writer.close()
         self._check_finite("some loss since the last row of the history")
+        self.check_data()
+        self._gather_statistics()
         if self.average is not None:
             self.method.colorizer.load_state_dict(self.average)
         images = self.training.steps * self.training.batch_size
         rate = images / self.seconds if self.seconds and images else None
         return Outcome(self.training.steps, self.seconds, rate, self.history)
+
+    def _loop(self, stop: StopRequest) -> None:
+        """Steps until the budget is spent; `self.seconds` counts them, over all sittings."""
+        before, began = self.seconds, time.perf_counter()
+        saved = began
+        while self.step < self.training.steps:
+            self.train_step()
+            self.monitor.advance(self.step)
+            self.seconds = before + time.perf_counter() - began
+            due = self._checkpoint_due(time.perf_counter() - saved)
+            if self.ranks.world > 1:
+                if self.step % AGREE_EVERY:
+                    continue
+                due, stop.signal = bool(self.ranks.largest(due)), self.ranks.largest(stop.signal)
+            if due or stop.signal:
+                self.save()
+                saved = time.perf_counter()
+            if stop.signal:
+                self.writer.close()
+                raise self._interrupted(stop.signal)
+
+    def _checkpoint_due(self, elapsed: float) -> bool:
+        wanted = self.training.checkpoint_seconds
+        return wanted == 0 or elapsed >= max(wanted, self.writer.cost / CHECKPOINT_SHARE)
 
     def train_step(self) -> None:
         """One step: every update that the method asks for, in its order."""
@@ -165,7 +209,7 @@ class Trainer:
         last = self.step + 1 == self.training.steps
         logging = self.step % self.training.log_every == 0 or last
         row: Row = {"step": self.step + 1, "phase": phase}
-        torch.manual_seed(step_seed(self.seed, self.step))
+        torch.manual_seed(step_seed(self.seed, self.step, self.ranks.rank))
         self.method.train()
         updates = self.method.training_step(self.batches(self.step), phase)
         while (update := self._next(updates)) is not None:
@@ -180,6 +224,7 @@ class Trainer:
             self.history.append(row)
             self.monitor.log(row)
         if self.step % self.training.validate_every == 0 or last:
+            self._gather_statistics()
             self.method.eval()
             self.history.append({"step": self.step, "phase": phase, **self.monitor.validate(self.step)})
 
@@ -195,6 +240,7 @@ class Trainer:
             self._check_finite(f"the loss of {update.optimizer!r}, {update.loss.item()},")
         optimizer.zero_grad(set_to_none=True)
         update.loss.backward(inputs=parameters)
+        self.ranks.average_gradients(parameters)
         optimizer.step()
 
     def _logs(self, update: Update) -> Row:
@@ -236,24 +282,32 @@ class Trainer:
             else:
                 self.average[name].copy_(value)
 
-    def save(self, seconds: float) -> None:
-        """Writes a checkpoint of the state after `self.step` steps and `seconds` of training."""
+    def _gather_statistics(self) -> None:
+        """The mean of all ranks' running statistics; taking it early or late gives the same, as they are averages."""
+        self.ranks.average_buffers(self.method)
+
+    def save(self) -> None:
+        """Hands the state after `self.step` steps to the writer, which works while training goes on."""
         self._check_finite("some loss since the last row of the history")
+        self.check_data()
+        self._gather_statistics()
+        if not self.ranks.first:
+            return
         state = {
             "key": self.key,
             "step": self.step,
             "phase": self.phase,
-            "seconds": seconds,
+            "seconds": self.seconds,
             "history": self.history,
             "method": self.method.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "average": self.average,
         }
-        save_checkpoint(self.folder, state)
+        self.writer.write(state)
 
     def resume(self) -> None:
         """Takes up the newest checkpoint of the folder, if there is one of this key."""
-        state = load_checkpoint(self.folder, self.monitor.message)
+        state = self.ranks.from_first(lambda: load_checkpoint(self.folder, self.monitor.message))
         if state is None:
             return
         if state["key"] != self.key:
@@ -272,71 +326,17 @@ class Trainer:
         text = (
             f"stopped after step {self.step} of {self.training.steps}, saved in {self.folder}; the same command goes on"
         )
-        return Interrupted(text, REQUEUE if number == signal.SIGTERM else 128 + number)
+        return Interrupted(text, number)
 
 
 def _clone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in state.items()}
 
 
-class StopRequest:
-    """Whether, and by which signal, the run was asked to stop."""
-
-    signal: int | None = None
-
-
-@contextmanager
-def stop_request() -> Iterator[StopRequest]:
-    """Turns the first SIGINT or SIGTERM into a request that the loop answers between two steps.
-
-    A second one acts at once. Outside the main thread signals cannot be caught, and are left alone.
-    """
-    request = StopRequest()
-    before: dict[int, Any] = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        request.signal = number
-        restore()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, handle)
-    except ValueError:  # not the main thread
-        before.clear()
-    try:
-        yield request
-    finally:
-        restore()
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Holds a folder for this process.
-
-    Raises:
-        BenchError: another process holds it; says which.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise BenchError(f"{folder} is being trained by {file.read().strip() or 'another process'}") from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}")
-        file.flush()
-        yield
-
-
 def make_deterministic(device: torch.device) -> None:
     """Same seed, same machine, same versions: same bits."""
     if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from benchmark.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint, save_model
 from benchmark.errors import BenchError
+from benchmark.interruption import REQUEUE, Interrupted, exclusive
 from benchmark.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
 from benchmark.registry import load_method
-from benchmark.testing import SilentMonitor, build, make_trainer, tiny_info
-from benchmark.trainer import REQUEUE, Interrupted, Row, exclusive, phase_bounds, step_seed, write_history
+from benchmark.testing import build, make_trainer, tiny_info
+from benchmark.trainer import Row, SilentMonitor, phase_bounds, step_seed, write_history
 
 CGAN = {"base_channels": 4, "discriminator_channels": 4, "pretrain_share": 0.5, "dropout": 0.5}
 
@@ -53,7 +54,8 @@ def test_resumed_anywhere_equals_uninterrupted(
         trainer.resume()
         while trainer.step < stop:
             trainer.train_step()
-        trainer.save(0.0)
+        trainer.save()
+        trainer.writer.close()
     last = make_cgan(seed=99)
     outcome = make_trainer(last, 12, tmp_path, ema_decay=0.9).run()
     assert same(weights(last), whole)
@@ -99,7 +101,8 @@ def test_a_checkpoint_cut_off_anywhere_is_named_and_the_one_before_is_used(tmp_p
 def test_a_checkpoint_of_other_settings_is_not_continued_and_said_so(tmp_path: Path) -> None:
     first = make_trainer(make_cgan(), 12, tmp_path)
     first.train_step()
-    first.save(0.0)
+    first.save()
+    first.writer.close()
     other = make_trainer(make_cgan(), 12, tmp_path)
     other.key = "other"
     said: list[str] = []
@@ -135,7 +138,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(t
     method = build(Diverging, MethodConfig())
     trainer = make_trainer(method, 10, tmp_path)
     trainer.train_step()
-    trainer.save(0.0)
+    trainer.save()
+    trainer.writer.close()
     with pytest.raises(BenchError, match=r"the loss of 'colorizer', inf, is not finite after step 2 \(phase 'train'\)"):
         trainer.run()
     state = load_checkpoint(tmp_path, pytest.fail)
@@ -164,7 +168,7 @@ def test_a_signal_saves_and_the_next_run_goes_on(
 
 
 def hold(folder: Path, ready: Any) -> None:
-    with exclusive(folder):
+    with exclusive(folder, "trained"):
         ready.set()
         signal.pause()
 
@@ -176,12 +180,15 @@ def test_a_folder_is_held_by_one_process_which_is_named(tmp_path: Path) -> None:
     holder.start()
     try:
         assert ready.wait(60)
-        with pytest.raises(BenchError, match=f"is being trained by process {holder.pid} on "), exclusive(tmp_path):
+        with (
+            pytest.raises(BenchError, match=f"is being trained by process {holder.pid} on "),
+            exclusive(tmp_path, "trained"),
+        ):
             pass
     finally:
         holder.kill()
         holder.join()
-    with exclusive(tmp_path):  # a killed process holds nothing
+    with exclusive(tmp_path, "trained"):  # a killed process holds nothing
         pass
 
 

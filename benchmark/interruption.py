@@ -1,0 +1,86 @@
+"""Being asked to stop, and who holds a folder."""
+
+import fcntl
+import os
+import platform
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from benchmark.errors import BenchError
+
+REQUEUE = 75  # EX_TEMPFAIL: what a scheduler is told after SIGTERM, so that it starts the same command again
+
+
+class Interrupted(BenchError):
+    """Work was asked to stop; everything done so far is saved."""
+
+    def __init__(self, message: str, number: int) -> None:
+        """`number` is the signal's."""
+        super().__init__(message)
+        self.exit_code = REQUEUE if number == signal.SIGTERM else 128 + number
+
+
+class StopRequest:
+    """By which signal the work was asked to stop; 0: it was not."""
+
+    signal: int = 0
+
+
+@contextmanager
+def stop_request() -> Iterator[StopRequest]:
+    """Turns the first SIGINT or SIGTERM into a request that a loop answers when it can.
+
+    A second one acts at once. Outside the main thread signals cannot be caught, and are left alone.
+    """
+    request = StopRequest()
+    before: dict[int, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        request.signal = number
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, handle)
+    except ValueError:  # not the main thread
+        before.clear()
+    try:
+        yield request
+    finally:
+        restore()
+
+
+@contextmanager
+def exclusive(folder: Path, doing: str) -> Iterator[None]:
+    """Holds a folder for this process; a process that dies holds nothing.
+
+    Args:
+        folder: made if it is not there.
+        doing: for the message to others: "trained", "prepared".
+
+    Raises:
+        BenchError: another process holds it; says which. Or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"cannot write in {folder}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise BenchError(f"{folder} is being {doing} by {file.read().strip() or 'another process'}") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
+        yield
