@@ -219,7 +219,7 @@ def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
 
     Raises:
         InputError: not a tar or zip, or a compressed tar, which can't be read at random.
-        BenchError: unreadable, cut off, with members that reach out of the archive, or with different ones of the same name.
+        BenchError: unreadable, cut off, with members that reach out of it, or with different ones of the same name.
     """
     suffixes = frozenset(suffixes)
     try:

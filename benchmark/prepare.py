@@ -9,17 +9,12 @@ a run that was killed goes on from there, for as long as the originals of the fi
 import errno
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
-import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from itertools import islice
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import PROTOCOL
-from benchmark.archives import Encoded
+from benchmark.chroma import ColorCount, grayscale
 from benchmark.dataset import (
     META_FILE,
     PRIOR_FILE,
@@ -38,23 +33,20 @@ from benchmark.dataset import (
     Meta,
     MissingDataError,
     Prepared,
-    Source,
     SplitMeta,
     signature_of,
 )
-from benchmark.errors import BenchError, InputError
+from benchmark.decoding import Decoded, Decoder
+from benchmark.errors import BenchError
 from benchmark.files import write_atomically
-from benchmark.images import RULE, BadImage
+from benchmark.images import RULE
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-    from torch import Tensor
 
-GRAY_LIMIT = 5.0  # PROTOCOL.md §1: max |a|, |b| of a grayscale photograph, Lab units
-JOURNAL_FILE, CHUNK_SUFFIX = "journal.jsonl", ".chunk"
+JOURNAL_FILE = "journal.jsonl"
 _CHUNK_BYTES = 4 << 20  # of pixels: what travels from a worker at once
 _CHUNK_IMAGES = 512
-_SMALL = 256  # images that one process decodes before others have started
 _HEADER = 128  # bytes of a .npy header for (N, S, S, 3) uint8; numpy leaves room for any N
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -160,7 +152,7 @@ class _Job:
         return self.dataset.config.model_dump(mode="json")
 
     def _check_items(self) -> None:
-        """Ids are unique over all splits and legal file names."""
+        """Some items, and no id twice."""
         seen: dict[str, Item] = {}
         for split in SPLITS:
             for item in self.dataset.items(split):
@@ -189,7 +181,7 @@ class _Job:
         return _Plan(split, path, list(zip(chunks, done, strict=False)), chunks[len(done) :])
 
     def _write_split(
-        self, plan: "_Plan", journal: "_Journal", decoded: Iterator["Decoded"], progress: "Progress"
+        self, plan: "_Plan", journal: "_Journal", decoded: Iterator[Decoded], progress: "Progress"
     ) -> "_SplitResult":
         """Writes one split; `decoded` gives the chunks of all splits in a row, so that workers never pause."""
         split, result = plan.split, _SplitResult()
@@ -299,122 +291,6 @@ class _SplitResult:
         self.kept: list[Item] = []
         self.left_out = LeftOut(grayscale=[], corrupt={})
         self.sha256 = ""
-
-
-class Decoded(NamedTuple):
-    """A decoded chunk."""
-
-    images: NDArray[np.uint8]  # (n, S, S, 3): the readable ones, in order
-    corrupt: dict[int, str]  # place in the chunk → why it could not be read
-
-
-def decode_chunk(sources: Sequence[Source], size: int) -> Decoded:
-    """Reads, decodes and resizes consecutive images."""
-    images = np.empty((len(sources), size, size, 3), dtype=np.uint8)
-    corrupt, count = {}, 0
-    for place, source in enumerate(sources):
-        try:
-            images[count] = source.load(size)
-            count += 1
-        except BadImage as error:
-            corrupt[place] = str(error)
-        except OSError as error:
-            corrupt[place] = error.strerror or str(error)
-    return Decoded(images[:count], corrupt)
-
-
-class Decoder:
-    """Decodes chunks of items, in order: in this process, or in workers that are started once, when first needed.
-
-    Workers hand pixels over in files, which are removed at once and as a rule never reach the disk: through a pipe, 64
-    KiB at a time, two processes would wait for each other all the while on a busy machine.
-    """
-
-    def __init__(self, size: int, workers: int | None, scratch: Path) -> None:
-        """Starts nothing yet.
-
-        Args:
-            size: S of the images.
-            workers: processes; None: as many as there are cores, where that pays.
-            scratch: folder for the files.
-        """
-        if workers is not None and workers < 1:
-            raise InputError(f"--workers {workers}: at least 1")
-        self.size, self.workers, self.scratch = size, workers, scratch
-        self._pool: ProcessPoolExecutor | None = None
-        self._number = 0
-
-    def __enter__(self) -> "Decoder":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-        for path in self.scratch.glob(f"*{CHUNK_SUFFIX}"):
-            path.unlink()
-
-    def decode(self, chunks: Sequence[Sequence[Item]]) -> Iterator[Decoded]:
-        """The chunks' images, chunk by chunk."""
-        jobs = ([item.source for item in chunk] for chunk in chunks)
-        workers = min(len(chunks), self.workers or _useful_workers(chunks))
-        if workers <= 1:
-            yield from (decode_chunk(job, self.size) for job in jobs)
-            return
-        pending: deque[_Pending] = deque()
-        for job in jobs:
-            pending.append(self._submit(job, workers))
-            if len(pending) > 2 * workers:
-                yield self._collect(pending.popleft())
-        while pending:
-            yield self._collect(pending.popleft())
-
-    def _submit(self, job: Sequence[Source], workers: int) -> "_Pending":
-        if self._pool is None:
-            # "spawn": forking a process that runs threads (torch's) can lock up.
-            spawn = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker)
-        self._number += 1
-        path = self.scratch / f"{self._number:09d}{CHUNK_SUFFIX}"
-        return _Pending(len(job), path, self._pool.submit(decode_chunk_to_file, job, self.size, path))
-
-    def _collect(self, pending: "_Pending") -> Decoded:
-        corrupt = pending.corrupt.result()
-        shape = (pending.images - len(corrupt), self.size, self.size, 3)
-        images = np.fromfile(pending.path, dtype=np.uint8).reshape(shape)
-        pending.path.unlink()
-        return Decoded(images, corrupt)
-
-
-class _Pending(NamedTuple):
-    """A chunk that a worker decodes."""
-
-    images: int
-    path: Path  # where their pixels will be
-    corrupt: Future[dict[int, str]]
-
-
-def decode_chunk_to_file(sources: Sequence[Source], size: int, path: Path) -> dict[int, str]:
-    """Decodes a chunk in a worker process and leaves its pixels in a file; returns what could not be read."""
-    images, corrupt = decode_chunk(sources, size)
-    path.write_bytes(images.data)  # unlike tofile, says when the disk is full
-    return corrupt
-
-
-def _useful_workers(chunks: Sequence[Sequence[Item]]) -> int:
-    images = sum(map(len, chunks))
-    if images < _SMALL or not isinstance(chunks[0][0].source, Encoded):
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _start_worker() -> None:
-    """Workers leave Ctrl-C to the parent, and do not outlive one that was killed."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
 
 
 class _Entry(NamedTuple):
@@ -547,101 +423,6 @@ class _ArrayFile:
         np.lib.format.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         if self._file.tell() != _HEADER:
             raise RuntimeError(f"numpy writes a header of {self._file.tell()} bytes, not {_HEADER}")
-
-
-def grayscale(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which images are grayscale photographs: max |a|, |b| ≤ 5 everywhere (PROTOCOL.md §1).
-
-    Most images show a color on a grid of 16×16 of their pixels; only where none does are all pixels converted.
-
-    Args:
-        images: (N, S, S, 3) uint8.
-
-    Returns:
-        (N,) bool.
-    """
-    gray = np.ones(len(images), dtype=bool)
-    for stride in (max(1, images.shape[1] // 16), 1):
-        doubtful = np.flatnonzero(gray)
-        for part in np.array_split(doubtful, max(1, len(doubtful) // 64)):
-            gray[part] = _max_chroma(images[:, ::stride, ::stride][part]) <= GRAY_LIMIT
-    return gray
-
-
-def _max_chroma(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The largest |a| or |b| of each image (N, H, W, 3): (N,)."""
-    import torch
-
-    from benchmark.color import rgb_to_lab
-
-    if not len(images):
-        return np.empty(0, dtype=np.float32)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the cores are busy decoding, and threads of a parallel region wait for each other
-    try:
-        _, ab = rgb_to_lab(torch.from_numpy(np.ascontiguousarray(images)))
-        return ab.abs().amax((1, 2, 3)).numpy()
-    finally:
-        torch.set_num_threads(threads)
-
-
-class ColorCount:
-    """How many pixels have each of the 2²⁴ colors: 128 MiB, whatever the number of images.
-
-    There are many fewer colors than pixels, so what is wanted of all pixels is computed once for each color.
-    """
-
-    def __init__(self) -> None:
-        """No pixel yet."""
-        self._table = np.zeros(1 << 24, dtype=np.int64)
-
-    def add(self, images: NDArray[np.uint8]) -> None:
-        """Counts the pixels of images (N, S, S, 3)."""
-        np.add.at(self._table, _packed(images), 1)
-
-    def colors(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """The colors that occur (n,), packed as R·65536 + G·256 + B, and the number of pixels of each (n,)."""
-        occurring = np.flatnonzero(self._table > 0)  # of booleans: four times as fast
-        return occurring.astype(np.uint32), self._table[occurring]
-
-    def statistics(self) -> tuple[tuple[float, float], NDArray[np.float64]]:
-        """Mean color and distribution over the 313 bins, over all pixels.
-
-        Returns:
-            The mean (a, b) in Lab units, and the share of pixels nearest to each bin, (313,) float64, sums to 1.
-        """
-        from benchmark.ab_bins import BINS, nearest_bin
-
-        colors, counts = self.colors()
-        total, prior = np.zeros(2), np.zeros(BINS)
-        pieces = max(1, len(colors) >> 18)
-        for part, count in zip(np.array_split(colors, pieces), np.array_split(counts, pieces), strict=True):
-            ab, weights = ab_of(part), count.astype(np.float64)
-            prior += np.bincount(nearest_bin(ab).flatten().numpy(), weights=weights, minlength=BINS)
-            total += ab[0, :, 0].double().numpy() @ weights
-        pixels = float(counts.sum())
-        a, b = (round(float(value), 6) for value in total / pixels)  # beyond that, machines differ
-        return (a, b), prior / pixels
-
-
-def _packed(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Each pixel's color as one number, flat."""
-    pixels = images.reshape(-1, 3)
-    packed = pixels[:, 0].astype(np.int64)
-    for channel in (1, 2):
-        packed <<= 8
-        packed |= pixels[:, channel]
-    return packed
-
-
-def ab_of(colors: NDArray[np.uint32]) -> "Tensor":
-    """The chroma of packed colors (n,): (1, 2, 1, n) float32, Lab units."""
-    import torch
-
-    from benchmark.color import rgb_to_lab
-
-    rgb = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=-1).astype(np.uint8)
-    return rgb_to_lab(torch.from_numpy(rgb)[None, None])[1]
 
 
 def decoder_versions() -> dict[str, str | None]:

@@ -10,11 +10,12 @@ from PIL import Image, ImageDraw
 
 from benchmark import registry
 from benchmark.archives import download_folder, places
+from benchmark.chroma import ColorCount, ab_of
 from benchmark.config import find_root
 from benchmark.dataset import META_FILE, SPLITS, Dataset, MissingDataError, Prepared
 from benchmark.download import choose, is_intact
 from benchmark.errors import BenchError, InputError
-from benchmark.prepare import ColorCount, ab_of, verify
+from benchmark.prepare import verify
 
 CONTACT_SHEET, HISTOGRAM = "contact_sheet.png", "chroma_histogram.png"
 _SHEET_COLUMNS, _SHEET_ROWS = 12, 3  # per split

@@ -79,7 +79,7 @@ class Cifar10(Dataset):
     def fingerprint(self) -> str:
         """Names, sizes and times of the files, without unpacking the archive."""
         for place in places(self.name, self.root):
-            found = [(path.name, path.stat()) for path in _candidates(place)]
+            found = [(path.name, path.stat()) for path in _candidates(place) if path.is_file()]
             if found:
                 return ";".join(f"{name}:{status.st_size}:{status.st_mtime_ns}" for name, status in found)
         return super().fingerprint()

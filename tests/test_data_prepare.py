@@ -18,11 +18,12 @@ from data_files import Few, data_set, encoded, gray_picture, photographs, pictur
 from scipy.spatial import cKDTree
 
 from benchmark.ab_bins import centers
+from benchmark.chroma import ColorCount, grayscale
 from benchmark.color import rgb_to_lab
 from benchmark.dataset import SPLITS, Dataset, MissingDataError, Pixels, Prepared
 from benchmark.errors import BenchError, InputError
 from benchmark.images import decode
-from benchmark.prepare import ColorCount, grayscale, prepare, up_to_date, verify
+from benchmark.prepare import prepare, up_to_date, verify
 
 SIZE = 16
 
@@ -447,7 +448,7 @@ def test_statistics_agree_with_every_pixel_taken_alone() -> None:
 
 def test_ctrl_c_reaches_only_the_parent() -> None:
     """Workers leave SIGINT to the parent, who ends them in order."""
-    import benchmark.prepare as module
+    import benchmark.decoding as module
 
     before = signal.getsignal(signal.SIGINT)
     try:

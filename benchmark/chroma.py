@@ -1,0 +1,106 @@
+"""The colors of many images: grayscale photographs, the mean color, the share of each of the 313 bins."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GRAY_LIMIT = 5.0  # PROTOCOL.md §1: max |a|, |b| of a grayscale photograph, Lab units
+
+
+def grayscale(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which images are grayscale photographs: max |a|, |b| ≤ 5 everywhere (PROTOCOL.md §1).
+
+    Most images show a color on a grid of 16×16 of their pixels; only where none does are all pixels converted.
+
+    Args:
+        images: (N, S, S, 3) uint8.
+
+    Returns:
+        (N,) bool.
+    """
+    gray = np.ones(len(images), dtype=bool)
+    for stride in (max(1, images.shape[1] // 16), 1):
+        doubtful = np.flatnonzero(gray)
+        for part in np.array_split(doubtful, max(1, len(doubtful) // 64)):
+            gray[part] = _max_chroma(images[:, ::stride, ::stride][part]) <= GRAY_LIMIT
+    return gray
+
+
+def _max_chroma(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The largest |a| or |b| of each image (N, H, W, 3): (N,)."""
+    import torch
+
+    from benchmark.color import rgb_to_lab
+
+    if not len(images):
+        return np.empty(0, dtype=np.float32)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the cores are busy decoding, and threads of a parallel region wait for each other
+    try:
+        _, ab = rgb_to_lab(torch.from_numpy(np.ascontiguousarray(images)))
+        return ab.abs().amax((1, 2, 3)).numpy()
+    finally:
+        torch.set_num_threads(threads)
+
+
+class ColorCount:
+    """How many pixels have each of the 2²⁴ colors: 128 MiB, whatever the number of images.
+
+    There are many fewer colors than pixels, so what is wanted of all pixels is computed once for each color.
+    """
+
+    def __init__(self) -> None:
+        """No pixel yet."""
+        self._table = np.zeros(1 << 24, dtype=np.int64)
+
+    def add(self, images: NDArray[np.uint8]) -> None:
+        """Counts the pixels of images (N, S, S, 3)."""
+        np.add.at(self._table, _packed(images), 1)
+
+    def colors(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """The colors that occur (n,), packed as R·65536 + G·256 + B, and the number of pixels of each (n,)."""
+        occurring = np.flatnonzero(self._table > 0)  # of booleans: four times as fast
+        return occurring.astype(np.uint32), self._table[occurring]
+
+    def statistics(self) -> tuple[tuple[float, float], NDArray[np.float64]]:
+        """Mean color and distribution over the 313 bins, over all pixels.
+
+        Returns:
+            The mean (a, b) in Lab units, and the share of pixels nearest to each bin, (313,) float64, sums to 1.
+        """
+        from benchmark.ab_bins import BINS, nearest_bin
+
+        colors, counts = self.colors()
+        total, prior = np.zeros(2), np.zeros(BINS)
+        pieces = max(1, len(colors) >> 18)
+        for part, count in zip(np.array_split(colors, pieces), np.array_split(counts, pieces), strict=True):
+            ab, weights = ab_of(part), count.astype(np.float64)
+            prior += np.bincount(nearest_bin(ab).flatten().numpy(), weights=weights, minlength=BINS)
+            total += ab[0, :, 0].double().numpy() @ weights
+        pixels = float(counts.sum())
+        a, b = (round(float(value), 6) for value in total / pixels)  # beyond that, machines differ
+        return (a, b), prior / pixels
+
+
+def _packed(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Each pixel's color as one number, flat."""
+    pixels = images.reshape(-1, 3)
+    packed = pixels[:, 0].astype(np.int64)
+    for channel in (1, 2):
+        packed <<= 8
+        packed |= pixels[:, channel]
+    return packed
+
+
+def ab_of(colors: NDArray[np.uint32]) -> "Tensor":
+    """The chroma of packed colors (n,): (1, 2, 1, n) float32, Lab units."""
+    import torch
+
+    from benchmark.color import rgb_to_lab
+
+    rgb = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=-1).astype(np.uint8)
+    return rgb_to_lab(torch.from_numpy(rgb)[None, None])[1]
