@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.precision import no_autocast
+
 _XYZ_FROM_RGB = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
 )  # ITU-R BT.709 primaries, as in scikit-image
@@ -46,7 +48,7 @@ def rgb_to_lab(rgb: Tensor) -> tuple[Tensor, Tensor]:
     L = torch.empty((batch, 1, height, width), dtype=torch.float32, device=rgb.device)
     ab = torch.empty((batch, 2, height, width), dtype=torch.float32, device=rgb.device)
     levels = _linear_levels(rgb.device)
-    with torch.no_grad(), torch.autocast(rgb.device.type, enabled=False):
+    with torch.no_grad(), no_autocast(rgb.device):
         for part in _chunks(batch, height * width, rgb.device):
             index = rgb[part].permute(3, 0, 1, 2).to(torch.int32, memory_format=torch.contiguous_format)
             linear = levels.index_select(0, index.view(-1)).view(index.shape)  # (3, b, H, W)
@@ -72,7 +74,7 @@ def lab_to_rgb(L: Tensor, ab: Tensor) -> tuple[Tensor, Tensor]:
     batch, _, height, width = L.shape
     rgb = torch.empty((batch, height, width, 3), dtype=torch.uint8, device=L.device)
     clipped = torch.empty((batch, height, width), dtype=torch.bool, device=L.device)
-    with torch.no_grad(), torch.autocast(L.device.type, enabled=False):
+    with torch.no_grad(), no_autocast(L.device):
         for part in _chunks(batch, height * width, L.device):
             red, green, blue = (plane.mul_(255.0).round_() for plane in _srgb_planes(L[part], ab[part]))
             lowest = torch.minimum(torch.minimum(red, green), blue)
@@ -93,7 +95,7 @@ def lab_to_srgb(L: Tensor, ab: Tensor) -> Tensor:
     Returns:
         (B, 3, H, W) float32 in [0, 1].
     """
-    with torch.autocast(L.device.type, enabled=False):
+    with no_autocast(L.device):
         return torch.stack(_srgb_planes(L, ab), dim=1).clamp(0.0, 1.0)
 
 
@@ -108,7 +110,7 @@ def join(L: Tensor, ab: Tensor) -> tuple[Tensor, Tensor]:
         As `lab_to_rgb`: rgb (B, H, W, 3) uint8 and clipped (B, H, W) bool.
     """
     if ab.shape[-2:] != L.shape[-2:]:
-        with torch.autocast(L.device.type, enabled=False):
+        with no_autocast(L.device):
             ab = functional.interpolate(ab.float(), size=L.shape[-2:], mode="bilinear", align_corners=False)
     return lab_to_rgb(L, ab)
 
