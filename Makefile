@@ -7,7 +7,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # compiled imports of torch are several times faster
 unexport VIRTUAL_ENV
 
-.PHONY: help install demo repro test check format lint types tables speed lock clean
+.PHONY: help install demo picture repro test check format lint types tables speed lock clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,10 @@ demo: install ## train l2 and a conditional GAN on sample photographs and show t
 	bench run --method gray --data sample
 	bench run --method l2 --data sample
 	bench run --method cgan --data sample
+	bench report
+
+picture: install ## draw README's picture from the models that make demo trains
+	bench compare --data sample --methods l2,cgan --out docs/sample.png
 
 repro: install ## run the suite of params.yaml through DVC
 	dvc repro
@@ -48,6 +52,7 @@ types: install ## check types
 
 tables: install ## regenerate the tables from the committed results, and fail if they differ
 	bench leaderboard --check
+	bench claims --check
 
 speed: install ## run the benchmarks: ratios against the usual way, in one process
 	for file in tests/speed/bench_*.py; do python $$file || exit 1; done

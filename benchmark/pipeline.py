@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from benchmark import PROTOCOL
+from benchmark import PROTOCOL, weights
 from benchmark.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.config import Cell, Params, digest, resolve
 from benchmark.dataset import Batches, Prepared
@@ -27,6 +27,7 @@ from benchmark.files import file_sha256, write_atomically
 from benchmark.fingerprint import evaluation_code, method_code
 from benchmark.interruption import exclusive
 from benchmark.method import Method
+from benchmark.metrics import METRICS
 from benchmark.metrics.scorer import Scorer
 from benchmark.monitor import TrainingMonitor, evenly, gray_of, progress_bar
 from benchmark.prepare import prepare
@@ -375,7 +376,14 @@ def _is_current(path: Path, cell: Cell, prepared: Prepared, record: dict[str, An
         and origin.config.get("model_sha256") == record["model_sha256"]
         and origin.code_hash == evaluation_code(cell.adapter)
         and origin.data_sha256 == prepared.sha256
+        and not any(_can_be_had(name) for name, value in result.metrics.items() if value is None)
     )
+
+
+def _can_be_had(metric: str) -> bool:
+    """Whether a metric that was n/a for want of pretrained weights is so no longer."""
+    needs = METRICS[metric].needs
+    return bool(needs) and all(weights.path(name) is not None for name in needs)
 
 
 def _write_unless_same(root: Path, path: Path, result: Result, per_image: dict[str, Any]) -> Path:

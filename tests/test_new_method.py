@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -71,7 +72,8 @@ def test_a_method_of_another_package_needs_no_edit_here(tmp_path: Path) -> None:
     site = tmp_path / "site"
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--offline", "--no-deps"]
     options = ["--no-build-isolation", "--python", sys.executable, "--target", str(site)]
-    subprocess.run([*install, *options, str(OUTSIDE)], check=True)
+    source = shutil.copytree(OUTSIDE, tmp_path / "source")  # building leaves files beside what it builds
+    subprocess.run([*install, *options, str(source)], check=True)
     env = {**os.environ, "PYTHONPATH": str(site)}
     project = make_project(tmp_path / "project", {**TINY, "entries": {"gray": {}, "sepia-slow": {"adapter": "sepia"}}})
     for name in ("sepia", "sepia-slow", "sepia_colorizer:Sepia"):
