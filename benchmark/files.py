@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from benchmark.errors import BenchError
@@ -22,7 +23,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # a parent that is a file, say: then there is nothing to remove
+            part.unlink()
         raise BenchError(f"cannot write {path}: {error.strerror}; what was there before is kept") from None
 
 

@@ -123,8 +123,13 @@ def require(name: str) -> Path:
     return where
 
 
+def absent(name: str) -> str:
+    """What is not there and what to do, in short and without a path of this machine: a reason to stand in results."""
+    return f"{_named(name).file} missing: bench weights fetch {name}"
+
+
 def missing(name: str) -> str:
-    """One line: what is not there, and what to do. For errors, and as the reason why something is skipped."""
+    """One line: what is not there, where it belongs, and what to do."""
     where = place(name)
     return f"{where.name} is not in {where.parent}; run: bench weights fetch {name} (or put the file there)"
 

@@ -20,6 +20,7 @@ from torch.optim import Adam, Optimizer
 from benchmark import weights
 from benchmark.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
 
+from ._adversarial import binary_loss, judge
 from ._patchgan import PatchGAN
 from ._resnet_unet import ResNetUNet
 from ._scale import scale_ab, scale_L, unscale_ab
@@ -74,7 +75,7 @@ class CGAN(Method):
     def skip(cls, config: CGANConfig, data: DataInfo) -> str | None:
         """ResNet-18's ImageNet weights are wanted and not here."""
         if config.encoder == "resnet18" and config.pretrained and weights.path("resnet18") is None:
-            return "ImageNet weights of ResNet-18 missing: bench weights fetch resnet18"
+            return weights.absent("resnet18")
         return None
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
@@ -94,11 +95,8 @@ class CGAN(Method):
         if phase == "pretrain":
             yield Update("generator", l1, {"l1": l1.detach()})
             return
-        real_logits, fake_logits = self.discriminator(L, ab), self.discriminator(L, fake.detach())
-        # Halved, so that D learns slowly beside G (§3.3).
-        loss = 0.5 * (binary_loss(real_logits, True) + binary_loss(fake_logits, False))
-        accuracy = 0.5 * ((real_logits > 0).float().mean() + (fake_logits <= 0).float().mean())
-        yield Update("discriminator", loss, {"accuracy": accuracy.detach()})
+        judgement = judge(self.discriminator, L, real=ab, fake=fake)
+        yield Update("discriminator", judgement.loss, {"accuracy": judgement.accuracy})
 
         judged = self.discriminator(L, fake)
         minimax = self.config.generator_loss == "minimax"
@@ -119,8 +117,3 @@ def make_generator(config: CGANConfig, data: DataInfo) -> nn.Module:
     if config.pretrained:
         generator.encoder.load_imagenet(weights.load("resnet18"))
     return generator
-
-
-def binary_loss(logits: Tensor, real: bool) -> Tensor:
-    """Cross-entropy of the logits against all real or all colored."""
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))

@@ -77,5 +77,5 @@ class ECCV16(Method):
     def skip(cls, config: Eccv16Config, data: DataInfo) -> str | None:
         """The released weights are not here, or do not fit; training needs whole cells of 8 pixels."""
         if config.pretrained:
-            return weights.missing("eccv16") if weights.path("eccv16") is None else None
+            return weights.absent("eccv16") if weights.path("eccv16") is None else None
         return f"needs images whose size is a multiple of 8, not {data.image_size}" if data.image_size % 8 else None

@@ -122,6 +122,6 @@ class GanPerceptual(Method):
         if not config.perceptual_weight:
             return None
         if config.features == "vgg19":
-            return weights.missing("vgg19") if weights.path("vgg19") is None else None
+            return weights.absent("vgg19") if weights.path("vgg19") is None else None
         known = ", ".join(OWN_FILES) or "none"
         return None if data.name in OWN_FILES else f"no feature network was trained for {data.name!r} (only: {known})"
