@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.archives import Encoded
-from benchmark.dataset import Item, Source
 from benchmark.errors import InputError
 from benchmark.images import BadImage
+
+if TYPE_CHECKING:
+    from benchmark.dataset import Item, Source
 
 CHUNK_SUFFIX = ".chunk"
 _SMALL = 256  # images that one process decodes before others have started
@@ -29,7 +31,7 @@ class Decoded(NamedTuple):
     corrupt: dict[int, str]  # place in the chunk → why it could not be read
 
 
-def decode_chunk(sources: Sequence[Source], size: int) -> Decoded:
+def decode_chunk(sources: "Sequence[Source]", size: int) -> Decoded:
     """Reads, decodes and resizes consecutive images."""
     images = np.empty((len(sources), size, size, 3), dtype=np.uint8)
     corrupt, count = {}, 0
@@ -74,7 +76,7 @@ class Decoder:
         for path in self.scratch.glob(f"*{CHUNK_SUFFIX}"):
             path.unlink()
 
-    def decode(self, chunks: Sequence[Sequence[Item]]) -> Iterator[Decoded]:
+    def decode(self, chunks: "Sequence[Sequence[Item]]") -> Iterator[Decoded]:
         """The chunks' images, chunk by chunk."""
         jobs = ([item.source for item in chunk] for chunk in chunks)
         workers = min(len(chunks), self.workers or _useful_workers(chunks))
@@ -89,7 +91,7 @@ class Decoder:
         while pending:
             yield self._collect(pending.popleft())
 
-    def _submit(self, job: Sequence[Source], workers: int) -> "_Pending":
+    def _submit(self, job: "Sequence[Source]", workers: int) -> "_Pending":
         if self._pool is None:
             # "spawn": forking a process that runs threads (torch's) can lock up.
             spawn = multiprocessing.get_context("spawn")
@@ -114,14 +116,14 @@ class _Pending(NamedTuple):
     corrupt: Future[dict[int, str]]
 
 
-def decode_chunk_to_file(sources: Sequence[Source], size: int, path: Path) -> dict[int, str]:
+def decode_chunk_to_file(sources: "Sequence[Source]", size: int, path: Path) -> dict[int, str]:
     """Decodes a chunk in a worker process and leaves its pixels in a file; returns what could not be read."""
     images, corrupt = decode_chunk(sources, size)
     path.write_bytes(images.data)  # unlike tofile, says when the disk is full
     return corrupt
 
 
-def _useful_workers(chunks: Sequence[Sequence[Item]]) -> int:
+def _useful_workers(chunks: "Sequence[Sequence[Item]]") -> int:
     images = sum(map(len, chunks))
     if images < _SMALL or not isinstance(chunks[0][0].source, Encoded):
         return 1
