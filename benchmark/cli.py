@@ -426,6 +426,30 @@ def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: 
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--data", "data_set", required=True, metavar="NAME", help="Data set whose test split was colored.")
+@click.option("--name", required=True, metavar="LABEL", help="Name of the row.")
+@click.option("--preset", metavar="NAME", help="Default: the suite's.")
+@click.option("--go-on", is_flag=True, help="Score what fits although files are missing, extra or unfit.")
+@machine_options
+def score(folder: Path, data_set: str, name: str, preset: str | None, go_on: bool, **machine: Any) -> None:
+    """Score FOLDER, test images colored by any other program (<image id>.png), as an external row."""
+    from benchmark.config import external_cell, find_root, read_params
+
+    params = read_params(find_root())
+    cell = external_cell(params, name=name, data=data_set, preset=preset or params.suite.preset)
+    context = make_context(params, **machine)
+    from benchmark.external import score_folder
+    from benchmark.pipeline import prepare_data
+    from benchmark.summary import print_table_of
+
+    prepare_data(cell, context)
+    result = score_folder(cell, folder, context, go_on)
+    print_table_of(cell, context)
+    click.echo(f"result: {result}")
+
+
+@main.command()
 @click.option("--check", is_flag=True, help="Write nothing; fail if the committed page is not what the results give.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def claims(check: bool, as_json: bool) -> None:
@@ -539,17 +563,13 @@ def study() -> None:
 @click.option("--design-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Who sees what.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for page and key.")
-def study_build(
-    out: Path, pair: int, single: int, pick: int, rate: int, alternatives: int | None, checks: int, design_seed: int,
-    **shown: Any,
-) -> None:  # fmt: skip
+def study_build(out: Path, checks: int, alternatives: int | None, design_seed: int, **shown: Any) -> None:
     """Write one HTML page that works without a network, and the key that only you keep."""
     from benchmark.study.build import build_study
     from benchmark.study.design import Design
+    from benchmark.study.schema import TASKS
 
-    design = Design(
-        {"pair": pair, "single": single, "pick": pick, "rate": rate}, checks, alternatives, seed=design_seed
-    )
+    design = Design({task: shown.pop(task) for task in TASKS}, checks, alternatives, seed=design_seed)
     page, key = build_study(out, design, **shown)
     click.echo(f"give away: {page}\nkeep:      {key}")
     click.echo(f"a room on this machine: bench study serve {out}\nthen: bench study score FILES… --key {key}")

@@ -8,8 +8,9 @@ Training settings follow the same order, with the preset's `training` section fi
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -287,3 +288,17 @@ def resolve(
         data_settings=data_settings,
         overrides=overrides,
     )
+
+
+def external_cell(params: Params, *, name: str, data: str, preset: str) -> Cell:
+    """The cell of a row whose images another program colored: a data set and a preset, without a method of ours.
+
+    Raises:
+        InputError: an unknown data set or preset, or a name that an entry or adapter has.
+    """
+    if name in {*params.entries, *registry.names("method")}:
+        raise InputError(f"--name {name}: a method of the suite has this name; choose another for an external row")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InputError(f"--name {name!r}: letters, digits, dot, hyphen and underscore only")
+    plain = resolve(params, method="gray", data=data, preset=preset)
+    return replace(plain, method=name, adapter="external", method_settings={})

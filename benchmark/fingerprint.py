@@ -104,7 +104,8 @@ def code_hash(files: Iterable[Path]) -> str:
     return digest({_module_name(path): seen[path] for path in sorted(seen)})
 
 
-def _engine(modules: Iterable[str]) -> list[Path]:
+def engine_files(*modules: str) -> list[Path]:
+    """The files of these modules of the engine."""
     return [path for module in modules if (path := _module_file(f"benchmark.{module}"))]
 
 
@@ -120,17 +121,17 @@ def method_code(adapter: str) -> str:
     """
     files = _adapter("method", adapter)
     outside = "" if files else registry.plugin_version("method", adapter)
-    return digest([code_hash([*_engine(TRAINING_CODE), *files]), outside])
+    return digest([code_hash([*engine_files(*TRAINING_CODE), *files]), outside])
 
 
 def evaluation_code(adapter: str) -> str:
     """Hash of the code that evaluates this adapter."""
-    return digest([code_hash([*_engine(EVALUATION_CODE)]), method_code(adapter)])
+    return digest([code_hash([*engine_files(*EVALUATION_CODE)]), method_code(adapter)])
 
 
 def data_code(adapter: str) -> str:
     """Hash of the code that prepares this data set."""
-    return code_hash([*_engine(("prepare",)), *_adapter("dataset", adapter)])
+    return code_hash([*engine_files("prepare"), *_adapter("dataset", adapter)])
 
 
 def write_fingerprints(params: Params, folder: Path) -> list[Path]:

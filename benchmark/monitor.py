@@ -148,5 +148,5 @@ def gray_of(rgb: np.ndarray) -> np.ndarray:
     """The lightness of images as gray pictures, (B, H, W, 3) uint8: what a method gets to see."""
     from benchmark.color import lab_to_rgb, rgb_to_lab
 
-    L, ab = rgb_to_lab(torch.from_numpy(np.ascontiguousarray(rgb)))
+    L, ab = rgb_to_lab(torch.from_numpy(np.array(rgb)))
     return lab_to_rgb(L, torch.zeros_like(ab))[0].numpy()

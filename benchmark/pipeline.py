@@ -60,7 +60,7 @@ class Context:
 
     def say(self, text: str) -> None:
         """One line on standard error."""
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def choose_device(name: str) -> torch.device:

@@ -11,6 +11,15 @@ from benchmark.pipeline import MODEL_FILE, Context, picture_path
 from benchmark.results import read_result
 
 
+def print_table_of(cell: Cell, context: Context) -> None:
+    """Regenerates the table of the cell's data set and prints it with the cell's row marked."""
+    built = build(context.workspace.results, cell.data, cell.preset)
+    for table in built.tables:
+        print_table(table, highlight=cell.method, console=Console())
+    for message in built.messages:
+        context.say(message)
+
+
 def print_summary(cell: Cell, result_file: Path, model_folder: Path, context: Context) -> None:
     """Regenerates the table of the cell's data set and prints it; a run with `--set` is printed beside it.
 
@@ -25,11 +34,7 @@ def print_summary(cell: Cell, result_file: Path, model_folder: Path, context: Co
     if result.status == "skipped":
         console.print(f"{cell.name}: skipped: {result.reason}", highlight=False, markup=False)
     if not cell.overrides:
-        built = build(context.workspace.results, cell.data, cell.preset)
-        for table in built.tables:
-            print_table(table, highlight=cell.method, console=console)
-        for message in built.messages:
-            context.say(message)
+        print_table_of(cell, context)
     elif result.status == "ok":
         console.print(f"{cell.name}, with {dict(cell.overrides)}: in no table", highlight=False, markup=False)
         for name, value in result.metrics.items():

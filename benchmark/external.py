@@ -1,0 +1,170 @@
+"""`bench score`: a folder of images colored by any other program, through the same metrics into the same table."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark.config import Cell, digest
+from benchmark.dataset import Prepared
+from benchmark.errors import BenchError, InputError
+from benchmark.evaluate import batch_size_for, device_name
+from benchmark.files import file_sha256
+from benchmark.fingerprint import code_hash, engine_files
+from benchmark.images import BadImage, open_rgb, to_rgb
+from benchmark.metrics.scorer import Scorer
+from benchmark.monitor import progress_bar
+from benchmark.pipeline import Context
+from benchmark.results import Cost, Result, Run, provenance, write_result
+
+SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")  # JPEG is scored as it is: it costs its maker
+NAMED = 5  # files of each kind of fault that the message names
+
+
+@dataclass
+class Folder:
+    """What a folder of colored images holds, set against a test split."""
+
+    files: dict[int, Path] = field(default_factory=dict)  # index in the split → file
+    missing: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    unfit: dict[str, str] = field(default_factory=dict)  # file → unreadable, or of the wrong size
+
+    def faults(self) -> list[str]:
+        """One text per kind of fault."""
+        kinds = {
+            "missing": self.missing,
+            "not of this test split": self.extra,
+            "unfit": [f"{name} ({reason})" for name, reason in self.unfit.items()],
+        }
+        return [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds.items() if names]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+def inspect(folder: Path, prepared: Prepared) -> Folder:
+    """Sets the files of a folder against the ids of the test split, and reads every one.
+
+    Raises:
+        InputError: no such folder, no image in it, or two files for one image.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give one with a file for every test image, named <image id>.png")
+    found: dict[str, Path] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise InputError(f"{folder}: two files for the image {name}: {found[name].name} and {path.name}")
+        found[name] = path
+    if not found:
+        raise InputError(
+            f"{folder} holds no image; expected one per test image, named {prepared.ids('test')[0]}.png, …"
+        )
+    inspected = Folder(extra=sorted(found.keys() - set(prepared.ids("test"))))
+    for index, name in enumerate(prepared.ids("test")):
+        path = found.get(name)
+        if path is None:
+            inspected.missing.append(name)
+        elif reason := _unfit(path, prepared.meta.image_size):
+            inspected.unfit[path.name] = reason
+        else:
+            inspected.files[index] = path
+    return inspected
+
+
+def _unfit(path: Path, size: int) -> str | None:
+    try:
+        image = read(path)
+    except (BadImage, OSError) as error:
+        return f"unreadable: {error}"
+    height, width, _ = image.shape
+    return None if (height, width) == (size, size) else f"{width}×{height} pixels, not {size}×{size}"
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    """An image file as (H, W, 3) uint8 sRGB.
+
+    Raises:
+        BadImage, OSError: it cannot be read.
+    """
+    return np.asarray(to_rgb(open_rgb(path.read_bytes())))
+
+
+def score_folder(cell: Cell, folder: Path, context: Context, go_on: bool = False) -> Path:
+    """Scores a folder of images against the test split, as an external row of the cell's table.
+
+    Args:
+        cell: data set, preset, and as its method the row's name.
+        folder: one file per test image; its path without the suffix is the image's id.
+        context: workspace and device.
+        go_on: score what fits although something is missing, extra or unfit. Rows over a part of the test split never
+            enter a table.
+
+    Returns:
+        The result file.
+
+    Raises:
+        BenchError: something is missing, extra or unfit: all kinds listed, nothing scored.
+    """
+    prepared = Prepared.open(context.workspace.data(cell))
+    inspected = inspect(folder, prepared)
+    faults = "; ".join(inspected.faults())
+    if faults and not go_on:
+        raise BenchError(f"{folder}: {faults}. Nothing was scored; --go-on scores the {len(inspected.files)} that fit")
+    if not inspected.files:
+        raise BenchError(f"{folder}: {faults}. There is nothing to score")
+    if faults:
+        context.say(f"{folder}: {faults}; going on with {len(inspected.files)} images")
+    return _score(cell, inspected, prepared, context)
+
+
+def _score(cell: Cell, inspected: Folder, prepared: Prepared, context: Context) -> Path:
+    complete = len(inspected.files) == len(prepared.ids("test"))
+    chosen = None if complete else list(inspected.files)
+    scorer = Scorer(device=context.device, prepared=prepared, chosen=chosen)
+    with progress_bar(context.console) as bar:
+        task = bar.add_task(f"scoring {cell.method}", total=len(inspected.files), figures="")
+        for predicted, target in _pairs(inspected, prepared, context.device):
+            scorer.update(predicted, target)
+            bar.advance(task, len(predicted))
+    scores = scorer.compute()
+    run = Run(method=cell.method, adapter="external", data=cell.data, preset=cell.preset, seed=0, external=True)
+    config = {"data": cell.data, "preset": cell.preset, "external": True, "files": _content(inspected)}
+    origin = provenance(
+        sys.argv,
+        config,
+        config_hash=digest(config),
+        code_hash=code_hash(engine_files("external")),
+        data_sha256=prepared.sha256,
+        device=device_name(context.device),
+    )
+    result = Result(
+        run=run,
+        metrics=scores.values,
+        notes=scores.notes,
+        images=len(inspected.files),
+        cost=Cost(),
+        provenance=origin,
+    )
+    return write_result(context.workspace.results, result, scores.per_image)
+
+
+def _pairs(inspected: Folder, prepared: Prepared, device: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of outputs and truths, (B, S, S, 3) uint8, in the split's order."""
+    truths, indices = prepared.images("test"), list(inspected.files)
+    size = batch_size_for(prepared.meta.image_size)
+    for start in range(0, len(indices), size):
+        part = indices[start : start + size]
+        outputs = np.stack([read(inspected.files[index]) for index in part])
+        yield torch.from_numpy(outputs).to(device), torch.from_numpy(truths[part]).to(device)
+
+
+def _content(inspected: Folder) -> str:
+    """Hash of the files scored."""
+    return digest({index: file_sha256(path) for index, path in inspected.files.items()})
