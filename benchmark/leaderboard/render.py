@@ -14,11 +14,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from tabulate import tabulate
 
+from benchmark.leaderboard.people import COLUMNS
 from benchmark.leaderboard.table import GRAY, GRAY_TEST, SEEDS_WANTED, Cell, Row, Table
 from benchmark.metrics import METRICS, Metric
 from benchmark.results import Cost, Run
 
-HEADLINE = ("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "top1", "delta_colorfulness")
+HEADLINE = ("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "top1", "delta_colorfulness", "fooled")
 MORE_PER_TABLE = 6  # metrics side by side, with their intervals, before a page gets too wide
 ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 NOTHING = "–"
@@ -229,8 +230,8 @@ def footnotes(table: Table) -> list[str]:
         f"n/a: {', '.join(f'`{name}`' for name in names)} ({reason})." for reason, names in _absent(table).items()
     ]
     for name, truth in table.truth.items():
-        notes.append(f"`{name}` of the true images: {cell_text(Cell(truth), METRICS[name].digits, TEXT)}.")
-    unresampled = [metric for metric in table.metrics if not metric.columns]
+        notes.append(f"`{name}` of the true images: {cell_text(Cell(truth), COLUMNS[name].digits, TEXT)}.")
+    unresampled = [metric for metric in table.metrics if not metric.columns and metric.name in METRICS]
     if unresampled:
         names = ", ".join(f"`{metric.name}`" for metric in unresampled)
         notes.append(f"{names}: scores of the whole set; interval and test over seeds alone.")
@@ -348,7 +349,7 @@ def _csv_line(row: Row) -> dict[str, str]:
     for name, cell in row.cells.items():
         low, high = cell.interval or (None, None)
         line |= {name: _six(cell.mean), f"{name}_low": _six(low), f"{name}_high": _six(high)}
-        if METRICS[name].direction:
+        if COLUMNS[name].direction:
             line[f"{name}_rank"] = str(cell.rank or "")
     return line | {name: value if isinstance(value, str) else _six(value) for name, value in row.cost}
 
@@ -436,7 +437,7 @@ def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
     Args:
         tables: folder `<data>/<preset>` → the lines of its CSV file.
     """
-    metrics = [METRICS[name] for name in HEADLINE if any(line.get(name) for lines in tables.values() for line in lines)]
+    metrics = [COLUMNS[name] for name in HEADLINE if any(line.get(name) for lines in tables.values() for line in lines)]
     heads = ["data, preset", "images", "methods", *map(head, metrics)]
     rows = [_overview_line(folder, lines, metrics) for folder, lines in tables.items()]
     return _render("overview.md.j2", tables=markdown_grid(heads, rows))

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark import PROTOCOL, registry
 from benchmark.leaderboard.collect import Collection, Measured, collect
+from benchmark.leaderboard.people import COLUMNS, People, judged_by_people
 from benchmark.metrics import METRICS, Metric
 from benchmark.results import Cost, Run
 from benchmark.statistics import LEVEL, Estimate, compare, holm, image_weights, ranks, resample
@@ -56,7 +57,7 @@ class Row:
     @property
     def mean_rank(self) -> float | None:
         """Mean of the ranks over all metrics: the order of the rows, and no more than that."""
-        found = [cell.rank for cell in self.cells.values() if cell.rank]
+        found = [cell.rank for name, cell in self.cells.items() if cell.rank and name in METRICS]
         return fmean(found) if found else None
 
     @property
@@ -105,8 +106,9 @@ def build_table(folder: Path) -> Table:
     ranked = [name for name, group in groups.items() if _is_ranked(group, images)]
     below = _not_above_gray(estimates, ranked)
     placed = _ranks(estimates, ranked)
-    rows = [_row(name, group, estimates[name], placed, below) for name, group in groups.items()]
-    return _assemble(folder, collection, rows, images)
+    people = judged_by_people(folder, collection.measured)
+    rows = [_row(name, group, estimates[name], placed, below, people) for name, group in groups.items()]
+    return _assemble(folder, collection, rows, images, people)
 
 
 def _by_method(measured: Iterable[Measured]) -> dict[str, list[Measured]]:
@@ -173,6 +175,7 @@ def _row(
     estimates: Mapping[str, Estimate],
     placed: Mapping[tuple[str, str], int],
     below: set[tuple[str, str]],
+    people: People,
 ) -> Row:
     contested = Counter(metric for _, metric in placed)
     cells = {}
@@ -190,9 +193,19 @@ def _row(
         run=group[0].result.run,
         seeds=tuple(one.result.run.seed for one in group),
         images=min(one.result.images for one in group),
-        cells=cells,
+        cells=cells | _judged_cells(name, group[0].result.run, people),
         cost=_mean_cost([one.result.cost for one in group]),
     )
+
+
+def _judged_cells(name: str, run: Run, people: People) -> dict[str, Cell]:
+    cells = {}
+    for column, judged in people.columns.items():
+        estimate = people.estimate(column, name)
+        rank = judged.ranks.get(name) if estimate and run.role == "method" else None
+        best = rank == 1 and len(judged.ranks) > 1
+        cells[column] = Cell(estimate, note=people.note if estimate else "not in the study", rank=rank, best=best)
+    return cells
 
 
 def _mean_cost(costs: Sequence[Cost]) -> Cost:
@@ -211,7 +224,7 @@ def _mean_cost(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def _assemble(folder: Path, collection: Collection, rows: Sequence[Row], images: int) -> Table:
+def _assemble(folder: Path, collection: Collection, rows: Sequence[Row], images: int, people: People) -> Table:
     by_role = {role: [row for row in rows if row.run.role == role] for role in ("method", "baseline", "ceiling")}
     valued = {name for row in rows for name, cell in row.cells.items() if cell.estimate}
     seeds = {row.name: set(row.seeds) for row in by_role["method"] if not row.run.external}
@@ -223,16 +236,16 @@ def _assemble(folder: Path, collection: Collection, rows: Sequence[Row], images:
         protocol=PROTOCOL,
         data_sha256=next((one.result.provenance.data_sha256["test"] for one in collection.measured), ""),
         images=images,
-        metrics=[metric for name, metric in METRICS.items() if name in valued],
+        metrics=[metric for name, metric in COLUMNS.items() if name in valued],
         rows=sorted(by_role["method"], key=lambda row: (row.mean_rank or inf, row.name)),
         baselines=by_role["baseline"],
         ceilings=by_role["ceiling"],
-        truth=_truth(collection.measured),
+        truth=_truth(collection.measured) | people.truth,
         skipped={result.run.method: result.reason or "" for result in collection.skipped},
         absent={name: _why_absent(name, rows) for name in METRICS if name not in valued and rows},
         missing_seeds={name: sorted(wanted - own) for name, own in seeds.items() if wanted - own},
         devices=sorted({row.cost.device for row in rows if row.cost.device}),
-        left_out=collection.left_out,
+        left_out=[*collection.left_out, *people.left_out],
     )
 
 

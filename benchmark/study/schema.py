@@ -1,0 +1,243 @@
+"""The files of a study: the key, what a participant answered, and the judgments that are committed with the results.
+
+No torch at import: the tables read the judgments.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from benchmark.errors import BenchError, InputError
+from benchmark.files import write_atomically
+from benchmark.metrics import Metric
+from benchmark.results import Count, Digest, Name, Number, Record
+
+TRUTH, CHECK = "truth", "check"  # where a picture that is no method's comes from
+PAGE_FILE, KEY_FILE = "study.html", "key.json"  # in the folder that `bench study build` writes
+RESULT_FILE = "study.json"  # beside the folders of the methods, in results/<data>/<preset>
+
+Task = Literal["pair", "single", "pick", "rate"]
+TASKS: tuple[Task, ...] = ("pair", "single", "pick", "rate")  # in the order in which a participant meets them
+Rating = Annotated[int, Field(strict=True, ge=1, le=5)]
+Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Model = TypeVar("Model", bound=Record)
+
+# How the columns of a table that people's judgments fill are called. `fooled` is the one that papers print.
+STUDY_METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "fooled", "Fooled", "%", "higher", 1, "colored picture taken for real beside the real one (chance 50 %)"
+        ),
+        Metric("fooled_single", "Fooled alone", "%", "higher", 1, "colored picture, shown alone, called real"),
+        Metric("fooled_pick", "Fooled of k", "%", "higher", 1, "colored picture taken for the real one among several"),
+        Metric("realism", "Realism", "", "higher", 2, "mean rating of the colors by people, 1–5"),
+        Metric("quality", "Quality", "", "higher", 2, "mean rating of the picture by people, 1–5"),
+    )
+}
+TASK_COLUMNS: dict[Task, tuple[str, ...]] = {
+    "pair": ("fooled",),
+    "single": ("fooled_single",),
+    "pick": ("fooled_pick",),
+    "rate": ("realism", "quality"),
+}
+RATED = frozenset(TASK_COLUMNS["rate"])
+
+
+class StudyError(BenchError):
+    """A file of a study that must not be believed, or an answer that is refused."""
+
+
+class Picture(Record):
+    """One picture of the page."""
+
+    photograph: str  # id in the test split
+    source: Name  # TRUTH, CHECK, or the method that colored it
+
+
+class Trial(Record):
+    """One thing asked: pictures, by their number on the page, in the order in which they are shown."""
+
+    task: Task
+    pictures: Annotated[tuple[Count, ...], Field(min_length=1, max_length=8)]
+
+
+class Key(Record):
+    """What the page does not tell. A form is what one participant sees, in order."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    study: Token
+    protocol: int
+    data: Name
+    preset: Name
+    seed: Count  # of the models
+    design_seed: Count
+    data_sha256: Digest  # of the test split
+    models: dict[Name, Digest]  # method → SHA-256 of its model file
+    exposure: Number | None = None  # seconds, of tasks with a choice; None: as long as one likes
+    pictures: tuple[Picture, ...]
+    forms: Annotated[tuple[tuple[Trial, ...], ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        sources = {TRUTH, CHECK, *self.models}
+        for picture in self.pictures:
+            if picture.source not in sources:
+                raise ValueError(f"a picture of {picture.source!r}, which is not among the models")
+        if any(number >= len(self.pictures) for form in self.forms for trial in form for number in trial.pictures):
+            raise ValueError("a trial shows a picture that is not there")
+        return self
+
+    def sources(self, trial: Trial) -> list[str]:
+        """Where the pictures of a trial come from, in their order."""
+        return [self.pictures[number].source for number in trial.pictures]
+
+    def is_check(self, trial: Trial) -> bool:
+        """Whether a trial only tests attention: its answer is plain to see."""
+        return CHECK in self.sources(trial)
+
+
+class Answer(Record):
+    """One trial, answered."""
+
+    trial: Count  # its place in the form
+    choice: Count | None = None  # the picture taken for real, by its place; of a single one: 0 real, 1 colored
+    realism: Rating | None = None
+    quality: Rating | None = None
+    milliseconds: Count  # from the pictures' appearance
+
+
+class Participant(Record):
+    """Everything that one participant answered: the file that the page gives out."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    study: Token
+    participant: Token
+    form: Count
+    answers: tuple[Answer, ...]
+
+
+class Judgments(Record):
+    """What people said in one column of a table: one entry per judgment in each list."""
+
+    participants: list[Count]
+    photographs: list[Count]
+    sources: list[Count]  # index into the result's sources
+    values: list[Count]  # 1: taken for real, 0: not; or a rating
+
+    @model_validator(mode="after")
+    def _aligned(self) -> Self:
+        if len({len(self.participants), len(self.photographs), len(self.sources), len(self.values)}) != 1:
+            raise ValueError("lists of different lengths")
+        return self
+
+
+class StudyResult(Record):
+    """A scored study: who was asked what about which models, and every judgment, without names.
+
+    Rates, intervals and tests are not stored: they follow from the judgments, as a table's do from per-image values.
+    """
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    protocol: int
+    study: Token
+    data: Name
+    preset: Name
+    seed: Count
+    data_sha256: Digest
+    models: dict[Name, Digest]
+    exposure: Number | None
+    participants: Count  # whose answers count
+    excluded: list[str]  # why each of the others does not
+    alternatives: Count | None  # how many pictures stood side by side in `fooled_pick`
+    sources: list[Name]
+    judgments: dict[str, Judgments]
+    date: str  # ISO 8601, UTC
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for name, judged in self.judgments.items():
+            if name not in STUDY_METRICS:
+                raise ValueError(f"unknown column {name!r}; known: {', '.join(STUDY_METRICS)}")
+            legal = range(1, 6) if name in RATED else range(2)
+            if any(value not in legal for value in judged.values):
+                raise ValueError(f"{name}: a value that is none of {', '.join(map(str, legal))}")
+            if any(source >= len(self.sources) for source in judged.sources):
+                raise ValueError(f"{name}: a source that is not there")
+            if any(person >= self.participants for person in judged.participants):
+                raise ValueError(f"{name}: a participant who is not there")
+        return self
+
+
+def fault(key: Key, form: int, answer: Answer) -> str | None:
+    """Why an answer cannot be one to this form of the study, or None."""
+    if form >= len(key.forms):
+        return f"form {form} is not one of the {len(key.forms)} of this study"
+    if answer.trial >= len(key.forms[form]):
+        return f"trial {answer.trial} is not one of the {len(key.forms[form])} of form {form}"
+    trial = key.forms[form][answer.trial]
+    if trial.task == "rate":
+        given = answer.choice is None and answer.realism is not None and answer.quality is not None
+        return None if given else f"trial {answer.trial} asks for two ratings"
+    choices = 2 if trial.task == "single" else len(trial.pictures)
+    if answer.choice is None or answer.realism is not None or answer.quality is not None:
+        return f"trial {answer.trial} asks for a choice"
+    return None if answer.choice < choices else f"trial {answer.trial} has no choice {answer.choice}"
+
+
+def parse(model: type[Model], text: str | bytes, where: str) -> Model:
+    """An instance from JSON.
+
+    Raises:
+        StudyError: not JSON, or not of this layout; one line that names the place.
+    """
+    try:
+        content = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"{where}: not valid JSON, cut off perhaps ({error})") from None
+    return validated(model, content, where)
+
+
+def validated(model: type[Model], content: Any, where: str) -> Model:
+    """An instance from JSON values.
+
+    Raises:
+        StudyError: not of this layout; one line that names the place.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise StudyError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def read(model: type[Model], path: Path) -> Model:
+    """As `parse`, from a file.
+
+    Raises:
+        InputError: it cannot be read.
+        StudyError: not of this layout.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    return parse(model, text, str(path))
+
+
+def write(record: Record, path: Path) -> None:
+    """Writes a file of a study, whole or not at all: one line per field, so that lists of numbers do not sprawl."""
+    write_atomically(path, ("{\n" + ",\n".join(_fields(record)) + "\n}\n").encode())
+
+
+def _fields(record: Record) -> Iterator[str]:
+    for name, value in record.model_dump(mode="json", by_alias=True).items():
+        yield f"{json.dumps(name)}: {json.dumps(value, allow_nan=False)}"
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}, which is no number")

@@ -1,0 +1,204 @@
+"""Serves a study to a room: hands the page out, takes answers in, stores each before it says so.
+
+The server is Python's own `http.server`: three routes and JSON of a few bytes need no framework. It serves no files but
+the page, which it holds in memory; the key never leaves it.
+"""
+
+import json
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from benchmark.errors import BenchError, InputError
+from benchmark.results import Record
+from benchmark.study.schema import KEY_FILE, PAGE_FILE, Answer, Key, StudyError, Token, parse, read
+from benchmark.study.store import AnswerStore, DuplicateError
+
+ANSWERS_FILE = "answers.sqlite"
+MAX_BODY_BYTES = 4096
+IDLE_SECONDS = 60  # a connection on which nothing comes is closed
+
+
+class StartRequest(Record):
+    """Someone opens the study, or comes back."""
+
+    study: Token
+    participant: Token | None = None
+    number: int | None = Field(None, ge=0, strict=True)
+
+
+class AnswerRequest(Record):
+    """One answer."""
+
+    study: Token
+    participant: Token
+    answer: Answer
+
+
+class RefusedError(BenchError):
+    """A request that is not answered as asked."""
+
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class StudyServer(ThreadingHTTPServer):
+    """The server of one study."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], page: bytes, store: AnswerStore) -> None:
+        """Binds the address.
+
+        Raises:
+            InputError: it cannot be bound.
+        """
+        self.page = page
+        self.store = store
+        try:
+            super().__init__(address, Handler)
+        except OSError as error:
+            raise InputError(
+                f"cannot serve on {address[0]}:{address[1]}: {error.strerror}; try another --port"
+            ) from None
+
+    @property
+    def url(self) -> str:
+        """What to open in a browser."""
+        return f"http://{self.server_address[0]!s}:{self.server_port}/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: StudyServer
+    protocol_version = "HTTP/1.1"
+    timeout = IDLE_SECONDS
+    server_version, sys_version = "colorbench", ""
+
+    def do_GET(self) -> None:
+        """The page."""
+        try:
+            self._check_host()
+            if self.path.partition("?")[0] not in ("/", f"/{PAGE_FILE}"):
+                raise RefusedError(HTTPStatus.NOT_FOUND, "there is only the page: /")
+            self._send(HTTPStatus.OK, self.server.page, "text/html; charset=utf-8")
+        except RefusedError as error:
+            self._send_json(error.status, {"error": str(error)})
+
+    def do_POST(self) -> None:
+        """A start or an answer."""
+        try:
+            self._check_host()
+            self._send_json(HTTPStatus.OK, self._act(self._body()))
+        except RefusedError as error:
+            self.close_connection = True  # the body may not have been read
+            self._send_json(error.status, {"error": str(error)})
+        except DuplicateError as error:
+            self._send_json(HTTPStatus.CONFLICT, {"error": str(error)})
+        except StudyError as error:
+            self._send_json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+
+    def _act(self, body: bytes) -> dict[str, Any]:
+        store = self.server.store
+        if self.path == "/start":
+            asked = parse(StartRequest, body, "the request")
+            self._check_study(asked.study)
+            return store.start(asked.participant, asked.number).model_dump(
+                mode="json", by_alias=True, exclude_none=True
+            )
+        if self.path == "/answer":
+            given = parse(AnswerRequest, body, "the request")
+            self._check_study(given.study)
+            store.add(given.participant, given.answer)
+            return {"stored": given.answer.trial}
+        raise RefusedError(HTTPStatus.NOT_FOUND, "there are only /start and /answer")
+
+    def _check_study(self, study: str) -> None:
+        if study != self.server.store.key.study:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "this is another study's page; reload it")
+
+    def _check_host(self) -> None:
+        """Other sites must not speak to this server through a visitor's browser (DNS rebinding, forged requests)."""
+        host = self.headers.get("Host", "")
+        name = host.rpartition(":")[0] or host
+        if ip_address(str(self.server.server_address[0])).is_loopback and name not in (
+            "127.0.0.1",
+            "localhost",
+            "[::1]",
+        ):
+            raise RefusedError(HTTPStatus.FORBIDDEN, "this server answers to localhost only")
+        if self.headers.get("Origin", f"http://{host}") != f"http://{host}":
+            raise RefusedError(HTTPStatus.FORBIDDEN, "requests from other pages are refused")
+
+    def _body(self) -> bytes:
+        if self.headers.get_content_type() != "application/json":
+            raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "application/json is wanted")
+        length = self.headers.get("Content-Length", "")
+        if not length.isascii() or not length.isdigit():
+            raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "how long is it?")
+        if int(length) > MAX_BODY_BYTES:
+            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MAX_BODY_BYTES} bytes")
+        return self.rfile.read(int(length))
+
+    def _send_json(self, status: HTTPStatus, content: dict[str, Any]) -> None:
+        self._send(status, json.dumps(content).encode(), "application/json")
+
+    def _send(self, status: HTTPStatus, content: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing is logged: answers are in the file, and addresses are nobody's business."""
+
+
+def open_server(folder: Path, answers: Path | None, host: str, port: int) -> StudyServer:
+    """A server for the study in `folder`, not yet running.
+
+    Args:
+        folder: what `bench study build` wrote.
+        answers: the SQLite file; None: in the same folder.
+        host: the IP address to listen on.
+        port: 0: any that is free.
+
+    Raises:
+        InputError: no study there, or the address cannot be used.
+        BenchError: the file of answers cannot be used.
+    """
+    try:
+        ip_address(host)
+    except ValueError:
+        raise InputError(
+            f"--host {host!r}: an IP address is wanted: 127.0.0.1, or 0.0.0.0 for the whole network"
+        ) from None
+    key = read(Key, folder / KEY_FILE)
+    try:
+        page = (folder / PAGE_FILE).read_bytes()
+    except OSError as error:
+        raise InputError(f"{folder / PAGE_FILE}: {error.strerror}") from None
+    if f'"id": "{key.study}"'.encode() not in page:
+        raise InputError(f"{folder / PAGE_FILE} is not the page of {folder / KEY_FILE}")
+    return StudyServer((host, port), page, AnswerStore(answers or folder / ANSWERS_FILE, key))
+
+
+def serve(server: StudyServer) -> None:
+    """Serves until Ctrl-C."""
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.server_close()
+        server.store.close()
