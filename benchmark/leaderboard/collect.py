@@ -95,14 +95,8 @@ def _of_one_kind(collection: Collection) -> Collection:
         kind=lambda measured: measured.result.provenance.data_sha256["test"],
         fault="its test images are not those of the other results; prepare the data and run it again",
     )
-    whole = max((measured.result.images for measured in kept), default=0)
-    left_out += [
-        f"{m.path}: scores {m.result.images} of {whole} test images, and means over different images share no table"
-        for m in kept
-        if m.result.images < whole
-    ]
     methods = defaultdict(list)
-    for measured in (m for m in kept if m.result.images == whole):
+    for measured in kept:
         methods[measured.result.run.method].append(measured)
     agreed = []
     for group in methods.values():
