@@ -23,7 +23,7 @@ from benchmark.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset, DatasetConfig
-    from benchmark.method import Method, MethodConfig
+    from benchmark.method import Method
 
 PARAMS_FILE = "params.yaml"
 Model = TypeVar("Model", bound=BaseModel)
@@ -161,8 +161,8 @@ class Cell:
         return registry.load_method(self.adapter)
 
     @cached_property
-    def method_config(self) -> "MethodConfig":
-        """The adapter's validated Config."""
+    def method_config(self) -> Any:
+        """The adapter's validated Config, of the adapter's own type."""
         return validate(self.method_class.Config, dict(self.method_settings), f"method {self.method!r}")
 
     @cached_property

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from benchmark.errors import BenchError
 
 Value = TypeVar("Value")
+Network = TypeVar("Network", bound=nn.Module)
 TIMEOUT = timedelta(minutes=30)  # of one collective: rank 0 may validate and write while the others wait
 
 
@@ -115,10 +116,10 @@ def join(device: torch.device) -> tuple[Ranks, torch.device]:
     return Ranks(dist.get_rank(), dist.get_world_size()), device
 
 
-def synchronize_batch_norm(method: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module:
+def synchronize_batch_norm(method: Network, ranks: Ranks, device: torch.device) -> Network:
     """On GPUs, BatchNorm over the whole global batch; on CPUs torch has none: each rank normalizes its own share."""
     if ranks.world > 1 and device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(method)
+        return cast(Network, nn.SyncBatchNorm.convert_sync_batchnorm(method))
     return method
 
 

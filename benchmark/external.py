@@ -68,13 +68,12 @@ def inspect(folder: Path, prepared: Prepared) -> Folder:
         )
     inspected = Folder(extra=sorted(found.keys() - set(prepared.ids("test"))))
     for index, name in enumerate(prepared.ids("test")):
-        path = found.get(name)
-        if path is None:
+        if name not in found:
             inspected.missing.append(name)
-        elif reason := _unfit(path, prepared.meta.image_size):
-            inspected.unfit[path.name] = reason
+        elif reason := _unfit(found[name], prepared.meta.image_size):
+            inspected.unfit[found[name].name] = reason
         else:
-            inspected.files[index] = path
+            inspected.files[index] = found[name]
     return inspected
 
 

@@ -6,9 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmark import registry, weights
+from benchmark import registry
 from benchmark.config import Params, find_root, read_params
 from benchmark.metrics import METRICS
+from benchmark.weights import WEIGHTS, state_of
 
 
 def first_line(kind: registry.Kind, adapter: str) -> str:
@@ -18,6 +19,11 @@ def first_line(kind: registry.Kind, adapter: str) -> str:
         return registry.plugin_version(kind, adapter)
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return docstring.partition("\n")[0]
+
+
+def is_ready(name: str) -> bool:
+    """Whether a pretrained file is here and the right one."""
+    return state_of(name)[0] == "ready"
 
 
 def inventory() -> dict[str, list[dict[str, Any]]]:
@@ -33,11 +39,11 @@ def inventory() -> dict[str, list[dict[str, Any]]]:
                 "name": metric.name,
                 "better": metric.direction or "–",
                 "about": metric.description,
-                "missing": [name for name in metric.needs if weights.path(name) is None],
+                "missing": [name for name in metric.needs if not is_ready(name)],
             }
             for metric in METRICS.values()
         ],
-        "weights": [{"name": name, "ready": weights.path(name) is not None} for name in weights.WEIGHTS],
+        "weights": [{"name": name, "ready": is_ready(name)} for name in WEIGHTS],
     }
 
 

@@ -75,7 +75,7 @@ def test_bad_names_and_values_are_one_line(params: Params, names: dict[str, Any]
 
 
 def test_an_unknown_key_of_params_names_the_legal_ones(tmp_path: Path) -> None:
-    presets = {"quick": {"trainings": {}}}
+    presets: dict[str, Any] = {"quick": {"trainings": {}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**CONTENT, "presets": presets}))
     with pytest.raises(
         InputError, match=r"unknown key of .*params.yaml 'presets.quick.trainings'.*legal: data, methods"

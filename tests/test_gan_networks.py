@@ -63,22 +63,24 @@ def test_pretrained_encoder_is_used_where_its_weights_are_and_skipped_where_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     adapter = load_method("cgan")
-    config = adapter.Config(encoder="resnet18", base_channels=64)
+    config = adapter.Config.model_validate({"encoder": "resnet18", "base_channels": 64})
     monkeypatch.setattr(weights, "path", lambda name: None)
     assert "bench weights fetch resnet18" in str(adapter.skip(config, tiny_info()))
     state = {name: torch.full_like(value, 0.5) for name, value in ResNet18Encoder().state_dict().items()}
     monkeypatch.setattr(weights, "path", lambda name: Path(name))
     monkeypatch.setattr(weights, "load", lambda name: {**state, "fc.weight": torch.zeros(1)})
     assert adapter.skip(config, tiny_info()) is None
-    encoder = build(adapter, config).colorizer[0].encoder
-    assert torch.equal(encoder.conv1.weight, state["conv1.weight"])
+    encoder = build(adapter, config).get_submodule("colorizer.0.encoder")
+    assert torch.equal(encoder.get_parameter("conv1.weight"), state["conv1.weight"])
 
 
 @pytest.mark.parametrize("loss", ["non-saturating", "minimax"])
 def test_the_generator_learns_to_be_taken_for_real(loss: str) -> None:
     """With λ = 0 its update must raise the discriminator's logits on its own pictures."""
     adapter = load_method("cgan")
-    config = adapter.Config(base_channels=8, discriminator_channels=8, l1_weight=0, generator_loss=loss)
+    config = adapter.Config.model_validate(
+        {"base_channels": 8, "discriminator_channels": 8, "l1_weight": 0, "generator_loss": loss}
+    )
     method = build(adapter, config)
     batch = tiny_batch()
     optimizer = method.optimizers("adversarial")["generator"]
@@ -100,7 +102,7 @@ def _realism(method: Method, batch: Batch) -> float:
     return float(logits.mean())
 
 
-OVERFITTED = {
+OVERFITTED: dict[str, tuple[str, dict[str, object]]] = {
     "l2": ("l2", {"base_channels": 16, "learning_rate": 2e-3}),
     "cgan": ("cgan", {"base_channels": 16, "discriminator_channels": 8, "generator_rate": 2e-3}),
     "cgan with pre-training": (
@@ -126,7 +128,7 @@ def test_overfits_eight_images(case: str, tmp_path: Path) -> None:
     """The ab error falls at least fivefold: no wrong sign, no detached graph."""
     name, settings = OVERFITTED[case]
     adapter = load_method(name)
-    method = build(adapter, adapter.Config(**settings))
+    method = build(adapter, adapter.Config.model_validate(settings))
     batch = tiny_batch(8)
     error = ab_error(method, batch)
     make_trainer(method, 200, tmp_path, images=tiny_images(8), flip=False).run()

@@ -127,8 +127,8 @@ class Diverging(Method):
         return {"colorizer": torch.optim.SGD(self.colorizer.parameters(), lr=1e-9)}
 
     def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
-        self.calls += 1
-        yield Update("colorizer", self.colorizer(batch.L).square().mean() / (self.calls < 3))
+        calls = self.get_buffer("calls").add_(1)
+        yield Update("colorizer", self.colorizer(batch.L).square().mean() / (calls < 3))
 
     def predict_ab(self, L: Tensor) -> Tensor:
         return self.colorizer(L)
