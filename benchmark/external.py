@@ -102,8 +102,8 @@ def score_folder(cell: Cell, folder: Path, context: Context, go_on: bool = False
         cell: data set, preset, and as its method the row's name.
         folder: one file per test image; its path without the suffix is the image's id.
         context: workspace and device.
-        go_on: score what fits although something is missing, extra or unfit. A row over a part of the test split is marked
-            and not ranked.
+        go_on: score what fits although something is missing, extra or unfit. A row over a part of the test split is
+            marked and not ranked.
 
     Returns:
         The result file.
