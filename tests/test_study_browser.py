@@ -64,8 +64,8 @@ def begin(browser: Browser, number: int | None = None) -> None:
 
 
 def step(browser: Browser) -> int:
-    """The number of the step that is shown."""
-    return int(browser.find("#step").text.split()[1])
+    """The number of the step that is shown, or was last."""
+    return int(browser.run("return document.querySelector('#step').textContent.split(' ')[1]"))
 
 
 def answer(browser: Browser, by_keys: bool = False) -> None:

@@ -5,6 +5,7 @@ the page, which it holds in memory; the key never leaves it.
 """
 
 import json
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -16,7 +17,7 @@ from pydantic import Field
 from benchmark.errors import BenchError, InputError
 from benchmark.results import Record
 from benchmark.study.schema import KEY_FILE, PAGE_FILE, Answer, Key, StudyError, Token, parse, read
-from benchmark.study.store import AnswerStore, DuplicateError
+from benchmark.study.store import AnswerStore, DuplicateError, StorageError
 
 ANSWERS_FILE = "answers.sqlite"
 MAX_BODY_BYTES = 4096
@@ -67,6 +68,11 @@ class StudyServer(ThreadingHTTPServer):
                 f"cannot serve on {address[0]}:{address[1]}: {error.strerror}; try another --port"
             ) from None
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A window that was closed in the middle of a reply is no error of ours; everything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
     @property
     def url(self) -> str:
         """What to open in a browser."""
@@ -101,6 +107,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send_json(error.status, {"error": str(error)})
         except DuplicateError as error:
             self._send_json(HTTPStatus.CONFLICT, {"error": str(error)})
+        except StorageError as error:  # the page will send it again
+            self.close_connection = True
+            self._send_json(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
         except StudyError as error:
             self._send_json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
 

@@ -29,6 +29,10 @@ class DuplicateError(StudyError):
     """This trial was answered before; the first answer stands."""
 
 
+class StorageError(BenchError):
+    """The file cannot be written now."""
+
+
 class AnswerStore:
     """The answers of one study. Safe to use from several threads."""
 
@@ -122,15 +126,22 @@ class AnswerStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """One writer at a time; all or nothing."""
+        """One writer at a time; all or nothing.
+
+        Raises:
+            StorageError: the file cannot be written now: the disk is full, say.
+        """
         with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
             try:
-                yield
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+                self._database.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                except BaseException:
+                    self._database.execute("ROLLBACK")
+                    raise
+                self._database.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise StorageError(f"answers cannot be stored: {error}") from None
 
 
 def is_store(path: Path) -> bool:
