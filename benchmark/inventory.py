@@ -79,6 +79,7 @@ def print_inventory(found: dict[str, list[dict[str, Any]]], console: Console | N
         table = Table(
             title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2)
         )
+        table.add_column(no_wrap=True)  # names are typed again: they must stay whole
         for line in lines:
             table.add_row(*line)
         console.print(table, highlight=False)
