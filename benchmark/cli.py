@@ -604,6 +604,25 @@ def study_score(files: tuple[Path, ...], key: Path | None, table: bool, replace:
         click.echo(f"\nwritten: {written}; now: bench leaderboard")
 
 
+# app ------------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry, several times; default: all.")
+@click.option("--data", "data_set", metavar="NAME", help="What the methods were trained on; default: the only one.")
+@click.option("--preset", metavar="NAME", help="Default: the suite's.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: every machine that reaches this one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0: any free one.")
+def app(host: str, port: int, methods: tuple[str, ...], **models: Any) -> None:
+    """Serve a page: drop a photograph, see every trained method's version (needs the extra `app`)."""
+    from benchmark.app import serve
+    from benchmark.colorize import load_chosen
+
+    serve(load_chosen(methods=methods, every=not methods, model=None, **models), host, port)
+
+
 # report ---------------------------------------------------------------------------------------------------------------
 
 

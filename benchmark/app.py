@@ -1,0 +1,174 @@
+"""A page in the browser: drop a photograph, see what every trained method makes of it. Needs the extra `app` (Gradio).
+
+It serves this machine alone unless told otherwise, asks for nothing from anywhere (no telemetry, no fonts or scripts of
+other hosts), and forgets the photographs when it ends.
+"""
+
+import base64
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmark.archives import FileSource
+from benchmark.colorize import Colorizer, Rgb, has_color, png
+from benchmark.errors import BenchError, InputError
+from benchmark.images import BadImage, open_rgb
+from benchmark.leaderboard.render import ARROWS, NOTHING, environment, number
+from benchmark.metrics import METRICS
+from benchmark.metrics.scorer import Scorer
+from benchmark.monitor import gray_of
+
+if TYPE_CHECKING:
+    import gradio
+
+MAX_UPLOAD_BYTES = 32 * 2**20
+MAX_PIXELS = 64_000_000  # a camera's largest; decoded: 192 MB
+SHOWN = 1024  # longest side; `bench colorize` keeps a photograph's own size
+SCORED = ("psnr", "ssim", "auc", "delta_e00", "colorfulness")
+WAITING = 16  # people at most, while one photograph is colored
+ABOUT = f"""# Color a photograph
+
+Drop a photograph, in color or gray. Every method sees its lightness alone. If it has color, each version is scored
+against it. Shown at {SHOWN} pixels at most; `bench colorize` keeps a photograph's own size.
+"""
+STYLE = """
+.gradio-container { max-width: 80rem !important; margin: auto; }
+.versions { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(45%, 18rem), 1fr)); gap: .8rem; }
+.versions figure { margin: 0; }
+.versions img { width: 100%; display: block; border-radius: .3rem; }
+.wide { overflow-x: auto; width: 0; min-width: 100%; } /* as wide as the page, never wider */
+.scored { margin: 1.2rem 0 .4rem; }
+.wide table { border-collapse: collapse; width: auto !important; font-variant-numeric: tabular-nums; }
+.wide :is(table, thead, tbody, tr) { border: 0 !important; }
+.wide th, .wide td { padding: .3rem 0 .3rem .9rem !important; text-align: right !important; white-space: nowrap; }
+.wide tr > * { border: 0 !important; border-bottom: 1px solid #8885 !important; }
+.wide tr > :first-child { text-align: left !important; padding-left: 0 !important; font-weight: 400; }
+.fault { font-weight: 600; }
+"""
+
+
+def color_upload(path: Path, colorizers: Mapping[str, Colorizer]) -> str:
+    """Colors an uploaded file with every method; HTML with every version, and their scores if it had color."""
+    try:
+        photograph = open_rgb(FileSource(str(path), 0, 0).read(), MAX_PIXELS)
+    except (BadImage, OSError) as error:
+        return _render(fault=f"This file cannot be colored: {error}")
+    photograph.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)
+    original = np.array(photograph)
+    versions = {"gray": gray_of(original[None])[0]}
+    versions |= {name: colorizer(photograph) for name, colorizer in colorizers.items()}
+    rows = score_rows(versions, original) if has_color(photograph) else []
+    shown = versions | ({"the photograph": original} if rows else {})
+    heads = [METRICS[name].label + ARROWS[METRICS[name].direction] for name in SCORED]
+    return _render(pictures=[(name, _address(image)) for name, image in shown.items()], heads=heads, rows=rows)
+
+
+def score_rows(versions: Mapping[str, Rgb], original: Rgb) -> list[tuple[str, list[str]]]:
+    """Each version's scores against the photograph, and the photograph's own colorfulness, as texts.
+
+    Args:
+        versions: name → (H, W, 3) uint8.
+        original: the same.
+    """
+    rows = []
+    for name, image in {**versions, "the photograph": original}.items():
+        scorer = Scorer(device=torch.device("cpu"), metrics=SCORED)
+        scorer.update(torch.from_numpy(image)[None], torch.from_numpy(original)[None])
+        values = scorer.compute().values
+        known = [metric if image is not original or metric == "colorfulness" else "" for metric in SCORED]
+        texts = [NOTHING if (value := values.get(m)) is None else number(value, METRICS[m].digits) for m in known]
+        rows.append((name, texts))
+    return rows
+
+
+def _render(**content: Any) -> str:
+    template = environment().get_template("app.html.j2")
+    return template.render({"fault": "", "pictures": [], "heads": [], "rows": []} | content)
+
+
+def _address(image: Rgb) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png(Image.fromarray(image))).decode()}"
+
+
+def make_app(colorizers: Mapping[str, Colorizer]) -> "gradio.Blocks":
+    """The page.
+
+    Raises:
+        BenchError: Gradio is not installed.
+    """
+    gr = _gradio()
+
+    def color(path: str | None) -> str:
+        return "" if path is None else color_upload(Path(path), colorizers)
+
+    with gr.Blocks(title="colorbench", analytics_enabled=False, delete_cache=(600, 600)) as app:
+        gr.Markdown(ABOUT)
+        photograph = gr.File(label="Photograph", file_types=["image"], type="filepath", height=140)
+        colored = gr.HTML()
+        photograph.change(color, photograph, colored, api_visibility="private", concurrency_limit=1)
+    return app.queue(max_size=WAITING)
+
+
+def _gradio() -> Any:
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    try:
+        import gradio
+    except ImportError:
+        raise BenchError("bench app needs the extra 'app': pip install -e '.[app]'") from None
+    return gradio
+
+
+def start(colorizers: Mapping[str, Colorizer], host: str, port: int, folder: Path) -> "gradio.Blocks":
+    """Serves the page in threads, until its `close()`.
+
+    Args:
+        colorizers: what colors, by name.
+        host: the address to listen on.
+        port: 0: any free one from 7860 on.
+        folder: for photographs while they are needed.
+
+    Raises:
+        BenchError: Gradio is not installed.
+        InputError: the address cannot be used.
+    """
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    gr = _gradio()
+    app = make_app(colorizers)
+    try:
+        app.launch(
+            server_name=host,
+            server_port=port or None,
+            share=False,
+            prevent_thread_lock=True,
+            quiet=True,
+            footer_links=[],
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            mcp_server=False,
+            max_file_size=MAX_UPLOAD_BYTES,
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            css=STYLE,
+        )
+    except OSError as error:
+        raise InputError(f"cannot serve on {host}:{port}: {error}") from None
+    return app
+
+
+def serve(colorizers: Mapping[str, Colorizer], host: str, port: int) -> None:
+    """Serves the page until Ctrl-C, and then forgets every photograph.
+
+    Raises:
+        BenchError: Gradio is not installed.
+        InputError: the address cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-app-", ignore_cleanup_errors=True) as folder:
+        app = start(colorizers, host, port, Path(folder))
+        print(f"{app.local_url}\nCtrl-C ends", flush=True)
+        app.block_thread()

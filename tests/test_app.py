@@ -1,0 +1,189 @@
+"""The app: what it shows of a photograph, what it refuses, and how it looks in a real browser."""
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from browser import DESKTOP, PHONE, Browser, chromium
+from data_files import encoded, gray_picture, picture
+from PIL import Image
+
+from benchmark import app
+from benchmark.colorize import Colorizer, ModelCard
+from benchmark.errors import BenchError, InputError
+from benchmark.method import DataInfo, Method, MethodConfig
+from benchmark.registry import load_method
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")
+VIEWS = {"light": (DESKTOP, False), "dark": (DESKTOP, True), "phone": (PHONE, False)}
+
+
+class Sepia(Method):
+    """One color for everything."""
+
+    name = "sepia"
+
+    def __init__(self, config: MethodConfig, data: DataInfo) -> None:
+        super().__init__(config, data)
+        self.colorizer = torch.nn.Identity()
+
+    def predict_ab(self, L: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([8.0, 20.0]).view(1, 2, 1, 1).expand(len(L), 2, *L.shape[-2:])
+
+
+@pytest.fixture(scope="module")
+def colorizers() -> dict[str, Colorizer]:
+    settings = {
+        "method": "sepia",
+        "adapter": "sepia",
+        "data": "tiny",
+        "preset": "quick",
+        "seed": 0,
+        "method_config": {},
+    }
+    data = {"name": "tiny", "image_size": 32, "train_images": 1, "mean_ab": (0, 0), "ab_prior": [1 / 313] * 313}
+    card = ModelCard.model_validate({"settings": settings, "data": data})
+    methods: dict[str, type[Method]] = {"sepia": Sepia, "<b>l2</b>": load_method("gray")}
+    made = {name: method(MethodConfig(), card.data.info()).eval() for name, method in methods.items()}
+    return {name: Colorizer(method, card, torch.device("cpu")) for name, method in made.items()}
+
+
+def save(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+# what it shows --------------------------------------------------------------------------------------------------------
+
+
+def test_a_color_photograph_is_scored(tmp_path: Path, colorizers: dict[str, Colorizer]) -> None:
+    html = app.color_upload(save(tmp_path / "a.jpg", encoded(picture(1, 80, 60), "JPEG")), colorizers)
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", html) == [
+        "gray", "sepia", "&lt;b&gt;l2&lt;/b&gt;", "the photograph",
+    ]  # fmt: skip
+    assert html.count("data:image/png;base64,") == 4
+    assert re.findall(r'<th scope="col">(.*?)</th>', html) == ["PSNR ↑", "SSIM ↑", "AuC ↑", "ΔE00 ↓", "CF"]
+    assert len(re.findall(r"<td>\d+\.\d+</td>", html)) == 3 * 5 + 1  # of the photograph, its colorfulness alone
+
+
+def test_a_gray_photograph_is_not(tmp_path: Path, colorizers: dict[str, Colorizer]) -> None:
+    html = app.color_upload(save(tmp_path / "a.png", encoded(gray_picture(1, 80, 60), "PNG")), colorizers)
+    assert html.count("data:image/png;base64,") == 3
+    assert "there are no true colors to score against" in html
+    assert "<table" not in html
+
+
+def test_scores_are_the_metrics_of_the_tables() -> None:
+    original = picture(2, 40, 40)
+    rows = dict(app.score_rows({"same": original.copy()}, original))
+    assert rows["same"][:4] == ["100.00", "1.0000", "100.00", "0.00"]
+    assert rows["the photograph"][:4] == ["–"] * 4
+    assert rows["the photograph"][4] == rows["same"][4]
+    tiny = dict(app.score_rows({"same": original[:5, :5].copy()}, original[:5, :5].copy()))
+    assert tiny["same"][1] == "–"  # SSIM's window does not fit
+
+
+def test_large_photographs_are_shown_reduced(tmp_path: Path, colorizers: dict[str, Colorizer]) -> None:
+    large = Image.fromarray(picture(3, 300, 200)).resize((3000, 2000))
+    html = app.color_upload(save(tmp_path / "a.jpg", encoded(large, "JPEG")), {"sepia": colorizers["sepia"]})
+    assert len(html) < 3 * 1024 * 683 * 3 * 4 / 3  # never the full size
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "the file is empty"),
+        (b"<script>alert(1)</script>", "not an image file of a known format"),
+        (encoded(Image.new("1", (9000, 9000)), "PNG"), "9000×9000 pixels: refused"),
+        (encoded(Image.new("1", (30000, 30000)), "PNG"), "refused as a possible decompression bomb"),
+        (encoded(picture(4, 90, 90), "PNG")[:900], "This file cannot be colored"),
+    ],
+)
+def test_what_cannot_be_colored_is_refused(
+    tmp_path: Path, colorizers: dict[str, Colorizer], data: bytes, words: str
+) -> None:
+    html = app.color_upload(save(tmp_path / "a.png", data), colorizers)
+    assert re.search(words, html)
+    assert 'role="alert"' in html
+    assert "<script" not in html
+
+
+# in the browser -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def running(colorizers: dict[str, Colorizer], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The app, served to this machine."""
+    pytest.importorskip("gradio", reason="the extra 'app' is not installed: pip install -e '.[app]'")
+    started = app.start(colorizers, "127.0.0.1", 0, tmp_path_factory.mktemp("uploads"))
+    yield started
+    started.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def wait_for(browser: Browser, selector: str) -> None:
+    deadline = time.monotonic() + 30
+    while not browser.all(selector):
+        assert time.monotonic() < deadline, f"{selector} never came"
+        time.sleep(0.05)
+
+
+def drop(browser: Browser, running: Any, path: Path, view: str = "light") -> None:
+    size, dark = VIEWS[view]
+    browser.open(running.local_url, size=size, dark=dark)
+    wait_for(browser, "input[type=file]")
+    browser.find("input[type=file]").send_keys(str(path))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_photograph_is_dropped_and_colored(browser: Browser, running: Any, tmp_path: Path, view: str) -> None:
+    photograph = Image.fromarray(picture(5, 120, 90)).resize((960, 720))
+    drop(browser, running, save(tmp_path / "holiday.jpg", encoded(photograph, "JPEG")), view)
+    wait_for(browser, ".wide td")
+    picture_file = browser.picture(tmp_path / f"{view}.png", whole=True)
+    assert np.asarray(Image.open(picture_file)).std() > 20
+    shown = browser.all(".versions img")
+    assert [image.get_attribute("alt") for image in shown] == ["gray", "sepia", "<b>l2</b>", "the photograph"]
+    assert all(browser.run("return arguments[0].naturalWidth", image) == 960 for image in shown)
+    assert all(image.rect["width"] > 120 for image in shown)
+    assert browser.overflow() == 0
+    assert browser.requests_to_others() == []
+    assert browser.faults() == []
+
+
+def test_a_bomb_is_refused_on_the_page(browser: Browser, running: Any, tmp_path: Path) -> None:
+    drop(browser, running, save(tmp_path / "bomb.png", encoded(Image.new("1", (30000, 30000)), "PNG")))
+    wait_for(browser, ".fault")
+    assert "decompression bomb" in browser.find(".fault").text
+
+
+def test_uploads_are_limited_and_other_files_stay_closed(running: Any) -> None:
+    import httpx
+
+    with httpx.Client(base_url=running.local_url, timeout=30) as client:
+        upload = {"files": ("a.png", bytes(app.MAX_UPLOAD_BYTES + 1), "image/png")}
+        assert client.post("gradio_api/upload", files=upload).status_code == 413
+        assert client.get(f"gradio_api/file={Path(__file__).resolve()}").status_code == 403
+        assert running.config["analytics_enabled"] is False
+
+
+def test_an_address_that_is_taken_is_named(running: Any, colorizers: dict[str, Colorizer], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"cannot serve on 127.0.0.1:{running.server_port}"):
+        app.start(colorizers, "127.0.0.1", running.server_port, tmp_path)
+
+
+def test_without_gradio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(BenchError, match=re.escape("pip install -e '.[app]'")):
+        app.make_app({})
