@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner, Result
 from data_files import encoded, gray_picture, picture
 from PIL import Image
 
 from benchmark.checkpoint import save_model
+from benchmark.cli import main
 from benchmark.color import join, rgb_to_lab
 from benchmark.colorize import (
     SEEN_PIXELS,
@@ -24,7 +26,7 @@ from benchmark.errors import BenchError, InputError
 from benchmark.evaluate import colorize
 from benchmark.method import DataInfo
 from benchmark.registry import load_method
-from projects import bench, make_project
+from projects import make_project
 
 CPU = torch.device("cpu")
 PRIOR = [1 / 313] * 313
@@ -242,24 +244,31 @@ def test_every_kind_of_file_is_colored_or_named(tmp_path: Path, colorizer: Color
 # the command ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.pipeline
-def test_the_command_colors_what_it_can_and_says_what_it_could_not(tmp_path: Path) -> None:
+def run(*arguments: str) -> Result:
+    """The command, in this process."""
+    return CliRunner().invoke(main, ["colorize", *arguments])
+
+
+def test_the_command_colors_what_it_can_and_says_what_it_could_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = make_project(tmp_path / "project")
     model = save_l2(project / "models/sample/tiny/l2/seed0/model.safetensors")
     photographs = tmp_path / "photographs"
     save(photographs / "a.jpg", encoded(picture(7, 30, 50), "JPEG"))
     save(photographs / "b.jpg", b"no image")
-    done = bench("colorize", str(photographs), "--all", "-o", "out", cwd=project)
-    assert done.returncode == 1
+    monkeypatch.chdir(project)
+    done = run(str(photographs), "--all", "-o", "out")
+    assert done.exit_code == 1
     assert done.stdout.split() == ["out/a-l2.png"]
     assert done.stderr.strip() == f"bench: {photographs / 'b.jpg'}: not an image file of a known format"
     assert Image.open(project / "out/a-l2.png").size == (30, 50)
-    elsewhere = ("colorize", str(photographs / "a.jpg"), "--model", str(model), "-o", "a.png")
-    done = bench(*elsewhere, cwd=tmp_path)  # a model file needs no project
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "a.png").read_bytes() == (project / "out/a-l2.png").read_bytes()
-    done = bench(*elsewhere, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "a.png is there already" in done.stderr
-    done = bench("colorize", str(photographs), "--all", "--method", "l2", "-o", "out", cwd=project)
+    done = run(str(photographs), "--all", "--method", "l2", "-o", "out")
     assert "give one of --method NAME, --all and --model FILE" in done.stderr
+    monkeypatch.chdir(tmp_path)  # a model file needs no project
+    elsewhere = (str(photographs / "a.jpg"), "--model", str(model), "-o", "a.png")
+    assert run(*elsewhere).exit_code == 0
+    assert (tmp_path / "a.png").read_bytes() == (project / "out/a-l2.png").read_bytes()
+    done = run(*elsewhere)
+    assert done.exit_code == 2
+    assert "a.png is there already" in done.stderr

@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from fake_results import SHA, write_suite
 from PIL import Image
 from scipy import stats
 from study_data import METHODS, SMALL, make_key, make_pictures, take_part
 
+from benchmark.cli import main
 from benchmark.errors import BenchError, InputError
 from benchmark.leaderboard import build
 from benchmark.results import read_result
@@ -610,28 +612,33 @@ def test_what_cannot_be_served_is_named(tmp_path: Path, server: StudyServer) -> 
 # the commands ---------------------------------------------------------------------------------------------------------
 
 
+def run(*arguments: str) -> Result:
+    """The command, in this process."""
+    return CliRunner().invoke(main, list(arguments))
+
+
 @pytest.mark.pipeline
-def test_from_trained_models_to_a_column_of_the_table(tmp_path: Path) -> None:
+def test_from_trained_models_to_a_column_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = make_project(tmp_path / "project")
     done = bench("run", "--method", "l2", "--data", "sample", cwd=project)
     assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(project)
     few = ("--pair", "4", "--pick", "2", "--rate", "2", "--checks", "2")
-    done = bench("study", "build", "--data", "sample", *few, "-o", "study", cwd=project)
-    assert done.returncode == 0, done.stderr
-    done = bench("study", "build", "--data", "sample", "-o", "study", cwd=project)
-    assert done.returncode == 2
-    assert "answers need their key; choose another -o" in done.stderr
+    assert run("study", "build", "--data", "sample", *few, "-o", "study").exit_code == 0
+    refused = run("study", "build", "--data", "sample", "-o", "study")
+    assert refused.exit_code == 2
+    assert "answers need their key; choose another -o" in refused.stderr
     key = read(Key, project / "study/key.json")
     assert set(key.models) == {"l2"}
     rng = np.random.default_rng(0)
     files = [save(project / f"a{k}.json", take_part(key, f"p{k}", {"l2": 0.4}, rng)) for k in range(8)]
-    done = bench("study", "score", *(path.name for path in files), "--key", "study/key.json", cwd=project)
-    assert done.returncode == 0, done.stderr
-    assert "fooled: colored picture" in done.stdout
-    assert "8 participants" in done.stdout
-    done = bench("leaderboard", cwd=project)
-    assert done.returncode == 0, done.stderr
-    assert "fooled ↑" in done.stdout
-    done = bench("study", "score", "a0.json", cwd=project)
-    assert done.returncode == 2
-    assert "key.json: No such file" in done.stderr
+    scored = run("study", "score", *(path.name for path in files), "--key", "study/key.json")
+    assert scored.exit_code == 0, scored.stderr
+    assert "fooled: colored picture" in scored.stdout
+    assert "8 participants" in scored.stdout
+    table = run("leaderboard")
+    assert table.exit_code == 0, table.stderr
+    assert "fooled ↑" in table.stdout
+    refused = run("study", "score", "a0.json")
+    assert refused.exit_code == 2
+    assert "key.json: No such file" in refused.stderr

@@ -1,8 +1,7 @@
 """Draws a study: one HTML page with every picture in it, and the key that stays with whoever runs the study.
 
 The page asks for nothing from anywhere and does not know which picture is real. All pictures are PNGs without
-compression: the same number of bytes for each, while compressed ones would tell the real from the colored by size
-(predicted colors are smooth).
+compression: the same number of bytes for each, while compressed ones would tell the real from the colored by size.
 """
 
 import base64

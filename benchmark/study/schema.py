@@ -29,9 +29,7 @@ Model = TypeVar("Model", bound=Record)
 STUDY_METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric(
-            "fooled", "Fooled", "%", "higher", 1, "colored picture taken for real beside the real one (chance 50 %)"
-        ),
+        Metric("fooled", "Fooled", "%", "higher", 1, "colored picture taken for real beside the real one"),
         Metric("fooled_single", "Fooled alone", "%", "higher", 1, "colored picture, shown alone, called real"),
         Metric("fooled_pick", "Fooled of k", "%", "higher", 1, "colored picture taken for the real one among several"),
         Metric("realism", "Realism", "", "higher", 2, "mean rating of the colors by people, 1–5"),
