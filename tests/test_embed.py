@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from fake_results import write_suite
 
+from benchmark.errors import BenchError
 from benchmark.leaderboard import build
 
 PAGE = "# Title\n\nprose\n\n<!-- table: results/{} -->\nstale words\n<!-- end of table -->\n\nmore prose\n"
@@ -32,3 +34,11 @@ def test_other_tables_and_pages_without_one_are_left_alone(tmp_path: Path) -> No
     readme.write_text(PAGE.format("coco/paper"))
     build(results)
     assert readme.read_text() == PAGE.format("coco/paper")
+
+
+def test_a_block_that_lost_its_end_is_named(tmp_path: Path) -> None:
+    results, readme = tmp_path / "results", tmp_path / "README.md"
+    write_suite(results)
+    readme.write_text("<!-- table: results/cifar10/quick -->\n| old |\n")
+    with pytest.raises(BenchError, match="without '<!-- end of table -->'"):
+        build(results)

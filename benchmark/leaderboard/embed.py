@@ -3,9 +3,11 @@
 import re
 from collections.abc import Sequence
 
+from benchmark.errors import BenchError
 from benchmark.leaderboard.render import MARKDOWN, caption, footnotes, main_grid, markdown_grid
 from benchmark.leaderboard.table import Table
 
+OPENING = "<!-- table: results/"
 BLOCK = re.compile(r"(<!-- table: results/([^/ ]+)/([^/ ]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -13,7 +15,12 @@ def embed(page: str, tables: Sequence[Table]) -> str:
     """The page with the first table of each `<!-- table: results/<data>/<preset> -->` block made anew.
 
     A block whose table was not asked for is left as it is.
+
+    Raises:
+        BenchError: a block without its end: the table in it would never be renewed.
     """
+    if page.count(OPENING) != len(BLOCK.findall(page)):
+        raise BenchError(f"a page has {OPENING!r} without '<!-- end of table -->' after it; put that line back")
     by_name = {(table.data, table.preset): table for table in tables}
 
     def fill(block: re.Match[str]) -> str:
