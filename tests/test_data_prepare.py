@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from data_files import Few, data_set, encoded, gray_picture, photographs, picture, pixels, write_files, write_tar
+from data_files import Few, encoded, gray_picture, photographs, picture, pixels, write_files, write_tar
 from scipy.spatial import cKDTree
 
 from benchmark.ab_bins import centers
 from benchmark.chroma import ColorCount, grayscale
 from benchmark.color import rgb_to_lab
 from benchmark.dataset import SPLITS, Dataset, MissingDataError, Pixels, Prepared
+from benchmark.datasets.folder import Folder, FolderConfig
 from benchmark.errors import BenchError, InputError
 from benchmark.images import decode
 from benchmark.prepare import prepare, up_to_date, verify
@@ -29,7 +30,7 @@ SIZE = 16
 
 
 def folder_of(root: Path, size: int = SIZE) -> Dataset:
-    return data_set("folder", root, image_size=size)
+    return Folder(FolderConfig(image_size=size), root)
 
 
 def arrays(prepared: Prepared) -> dict[str, bytes]:
@@ -270,8 +271,12 @@ def test_a_corrupt_file_left_out_before_is_not_forgotten(
 
 
 @pytest.fixture
-def as_nobody() -> Iterator[Path]:
-    """A folder that everyone may read, and the rights of an ordinary user for as long as the test runs."""
+def as_nobody(photos: Path, tmp_path: Path) -> Iterator[Path]:
+    """A folder that everyone may read, and the rights of an ordinary user for as long as the test runs.
+
+    One preparation goes before, so that all code is loaded: the project may lie where that user cannot read.
+    """
+    prepare(folder_of(photos), tmp_path / "before", workers=1, quiet=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         path.chmod(0o777)

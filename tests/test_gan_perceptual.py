@@ -1,6 +1,7 @@
 """The perceptual GAN: its features, what it starts from, and that it learns."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,11 @@ def test_features_that_are_not_here_are_a_reason_to_skip(monkeypatch: pytest.Mon
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
     adapter: Any = load_method("gan-perceptual")
     assert "bench weights fetch vgg19" in str(adapter.skip(adapter.Config(), tiny_info()))
-    assert "for 'tiny'" in str(adapter.skip(adapter.Config(features="own"), tiny_info()))
+    unknown = replace(tiny_info(), name="tiny")
+    assert "for 'tiny'" in str(adapter.skip(adapter.Config(features="own"), unknown))
     assert adapter.skip(adapter.Config(perceptual_weight=0.0), tiny_info()) is None
     with pytest.raises(BenchError, match="no feature network was trained for 'tiny'"):
-        build(adapter, adapter.Config(features="own"))  # never another in its place
+        adapter(adapter.Config(features="own"), unknown)  # never another in its place
 
 
 def test_imagenet_features_come_from_the_verified_file(monkeypatch: pytest.MonkeyPatch) -> None:
