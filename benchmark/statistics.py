@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit  # Student's t: what scipy.stats.t calls, without its 0.7 s of import
 
 from benchmark.metrics import METRICS
-from benchmark.metrics.pooled import psnr_of
+from benchmark.metrics.pooled import from_means
 
 DRAWS = 1000
 LEVEL = 0.95
@@ -113,21 +113,10 @@ def resample(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     drawn = image_weights(stacked.shape[1]) @ stacked.T
     means = dict(zip(moments, np.split(drawn, len(moments), axis=1), strict=True))
     return {
-        name: _from_means(name, [means[column] for column in metric.columns]).mean(axis=1)
+        name: from_means(name, [means[column] for column in metric.columns]).mean(axis=1)
         for name, metric in METRICS.items()
         if metric.columns and means.keys() >= set(metric.columns)
     }
-
-
-def _from_means(metric: str, means: Sequence[np.ndarray]) -> np.ndarray:
-    """A metric from the means of its columns (of `auc_rebal`, the mean of values times weights and that of weights)."""
-    if metric == "psnr_pooled":
-        return psnr_of(means[0])
-    if metric == "auc_rebal":
-        return means[0] / means[1]
-    if metric == "delta_colorfulness":
-        return np.abs(means[0] - means[1])
-    return means[0]
 
 
 def compare(a: Estimate, b: Estimate, level: float = LEVEL) -> Difference:
