@@ -14,7 +14,6 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
 VIEWS = {"light": (DESKTOP, False), "dark": (DESKTOP, True), "phone": (PHONE, False)}
-OPENING_SECONDS = 2.0
 # Texts that lie over each other, or stick out of their chart; those of charts that are not shown have no size.
 COLLISIONS = """
 const found = [];
@@ -71,13 +70,8 @@ def visible_column(browser: Browser, table: str, column: int) -> list[str]:
     return [row.find_elements("css selector", "th, td")[column].text.split("\n")[0] for row in rows]
 
 
-def test_opens_in_time_without_a_complaint_and_asks_nobody(browser: Browser, page: Path) -> None:
-    seconds = []
-    for _ in range(3):
-        browser.open(page)
-        entry = "performance.getEntriesByType('navigation')[0]"
-        seconds.append(browser.run(f"return {entry}.loadEventEnd - {entry}.startTime") / 1000)
-    assert min(seconds) < OPENING_SECONDS
+def test_opens_without_a_complaint_and_asks_nobody(browser: Browser, page: Path) -> None:
+    browser.open(page)
     assert browser.complaints() == []
     assert browser.requests_to_others() == []
     pictures = [url for url in browser.requests() if url.endswith(".webp")]
