@@ -1,4 +1,4 @@
-"""The contract of a data set, its prepared arrays, and batches from them. Numpy only at import; torch inside functions.
+"""The contract of a data set, and its prepared arrays. Numpy only at import.
 
 An adapter (one file in `datasets/`) lists its photographs by split; it decodes nothing. `benchmark.prepare` turns the
 list once into arrays of uint8 on disk, and from then on training and scoring know only `Prepared`.
@@ -19,15 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from benchmark.errors import BenchError, InputError
 
 if TYPE_CHECKING:
-    import torch
-
     from benchmark.download import Remote
-    from benchmark.method import Batch, DataInfo
+    from benchmark.method import DataInfo
 
 SPLITS = ("train", "val", "test")
 META_FILE, PRIOR_FILE = "meta.json", "ab_prior.npy"
-_SHARE_OF_DEVICE = 0.5  # of an accelerator's free memory that a split may take; the rest is the network's
-_LAB_IN_MEMORY = 1 << 30  # bytes of main memory that a split in Lab may take
 
 
 class Source(Protocol):
@@ -347,162 +343,3 @@ class Prepared:
 
 def _damaged(folder: Path, reason: str) -> BenchError:
     return BenchError(f"{folder} is damaged ({reason}); remove it and run: bench data prepare")
-
-
-class Batches:
-    """Training batches as a pure function of (seed, step): whole gathers, no worker processes, no Python per image.
-
-    The images of all epochs stand in one endless row, each epoch a permutation of its own, and step k takes the k-th
-    `batch_size` of them. So resuming needs no state but the step's number, every batch is full, and no image is
-    dropped. With several ranks each takes its slice of the same global batch.
-
-    Where the split fits it stays on the device: as bytes on an accelerator, where conversion to Lab costs nothing, and
-    as Lab in main memory, where it would be most of a batch's cost.
-    """
-
-    def __init__(
-        self,
-        images: NDArray[np.uint8],
-        batch_size: int,
-        seed: int,
-        device: "torch.device | str",
-        *,
-        flip: bool = True,
-        crop: int | None = None,
-        on_device: Literal["auto", "yes", "no"] = "auto",
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        """Moves the split to the device where that is wanted.
-
-        Args:
-            images: (N, S, S, 3) uint8, usually memory-mapped.
-            batch_size: images per step over all ranks together; a multiple of `world`.
-            seed: of order, flips and crops.
-            device: where batches are made.
-            flip: mirror half of the images.
-            crop: random squares of this side instead of whole images.
-            on_device: keep the whole split on the device. "auto": if it takes no more than half of an accelerator's
-                free memory, or 1 GiB of main memory.
-            rank: this process, of
-            world: so many.
-
-        Raises:
-            InputError: a size that does not fit.
-        """
-        import torch
-
-        if not len(images):
-            raise InputError("the training split is empty")
-        if batch_size % world:
-            raise InputError(f"batch_size {batch_size} cannot be shared equally by {world} processes")
-        if crop is not None and not 1 <= crop <= images.shape[1]:
-            raise InputError(f"crop {crop} is larger than the images, {images.shape[1]}×{images.shape[1]}")
-        self.batch_size, self.seed, self.flip, self.crop = batch_size, seed, flip, crop
-        self.device = torch.device(device)
-        self._images = images
-        share = batch_size // world
-        self._slice = slice(rank * share, (rank + 1) * share)
-        self._resident = self._move() if self._fits(on_device) else None
-        self._epochs: dict[int, Order] = {}
-
-    def __call__(self, step: int) -> "Batch":
-        """The batch of a step (from 0) for this rank: L and ab on the device, float32."""
-        import torch
-
-        from benchmark.color import rgb_to_lab
-        from benchmark.method import Batch
-
-        order = self.order(step)
-        if self._resident is None:
-            rgb = torch.from_numpy(self._images[order.image]).to(self.device)
-            return Batch(*rgb_to_lab(self._shown(rgb.movedim(3, 1), order).movedim(1, 3)))
-        image = torch.from_numpy(order.image).to(self.device)
-        parts = [self._shown(part.index_select(0, image), order) for part in self._resident]
-        return Batch(*parts) if len(parts) == 2 else Batch(*rgb_to_lab(parts[0].movedim(1, 3)))
-
-    def order(self, step: int) -> "Order":
-        """Which images step `step` shows this rank, and how."""
-        count = len(self._images)
-        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)[self._slice]
-        epochs, places = np.divmod(positions, count)
-        parts = [self._epoch(int(epoch)).take(places[epochs == epoch]) for epoch in np.unique(epochs)]
-        return Order(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-    def _epoch(self, epoch: int) -> "Order":
-        if epoch not in self._epochs:
-            while len(self._epochs) >= 2:  # a batch may lie across two epochs
-                del self._epochs[next(iter(self._epochs))]
-            count, size = len(self._images), self._images.shape[1]
-            random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, epoch])))
-            self._epochs[epoch] = Order(
-                random.permutation(count),
-                random.random(count) < 0.5,
-                random.integers(0, size - (self.crop or size) + 1, (count, 2)),
-            )
-        return self._epochs[epoch]
-
-    def _shown(self, images: "torch.Tensor", order: "Order") -> "torch.Tensor":
-        """Crops and mirrors images (B, C, S, S), which are overwritten, as their order says."""
-        import torch
-
-        if self.crop is not None and self.crop < images.shape[-1]:
-            images = _cropped(images, torch.from_numpy(order.corner).to(self.device), self.crop)
-        if self.flip:
-            mirrored = torch.from_numpy(np.flatnonzero(order.mirrored)).to(self.device)
-            images.index_copy_(0, mirrored, images.index_select(0, mirrored).flip(-1))
-        return images
-
-    def _fits(self, on_device: str) -> bool:
-        import torch
-
-        if on_device != "auto":
-            return on_device == "yes"
-        if self.device.type == "cpu":
-            return self._images.nbytes * np.dtype(np.float32).itemsize <= _LAB_IN_MEMORY
-        if self.device.type == "cuda":
-            return self._images.nbytes <= _SHARE_OF_DEVICE * torch.cuda.mem_get_info(self.device)[0]
-        return False
-
-    def _move(self) -> "tuple[torch.Tensor, ...]":
-        """The whole split on the device: L and ab on a CPU, else one uint8 tensor, (N, C, S, S) each.
-
-        It is copied in parts: a second copy in main memory is never needed.
-        """
-        import torch
-
-        from benchmark.color import rgb_to_lab
-
-        count, size = self._images.shape[:2]
-        in_lab = self.device.type == "cpu"
-        channels, dtype = ((1, 2), torch.float32) if in_lab else ((3,), torch.uint8)
-        resident = tuple(torch.empty((count, c, size, size), dtype=dtype, device=self.device) for c in channels)
-        rows = max(1, (16 << 20) // (size * size * 3))
-        for start in range(0, count, rows):
-            rgb = torch.from_numpy(np.array(self._images[start : start + rows]))
-            for whole, part in zip(resident, rgb_to_lab(rgb) if in_lab else (rgb.movedim(3, 1),), strict=True):
-                whole[start : start + rows] = part
-        return resident
-
-
-class Order(NamedTuple):
-    """Which images are shown in which order, and how; of an epoch or a part of it."""
-
-    image: NDArray[np.int64]  # (n,) into the split
-    mirrored: NDArray[np.bool_]  # (n,)
-    corner: NDArray[np.int64]  # (n, 2): top and left of the crop
-
-    def take(self, places: NDArray[np.int64]) -> "Order":
-        """The part at these places."""
-        return Order(self.image[places], self.mirrored[places], self.corner[places])
-
-
-def _cropped(images: "torch.Tensor", corner: "torch.Tensor", size: int) -> "torch.Tensor":
-    """A square of each image (B, C, S, S), top left at `corner` (B, 2): (B, C, size, size)."""
-    import torch
-
-    reach = torch.arange(size, device=images.device)
-    rows, columns = corner[:, :1] + reach, corner[:, 1:] + reach  # (B, size)
-    image = torch.arange(len(images), device=images.device)[:, None, None, None]
-    channel = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
-    return images[image, channel, rows[:, None, :, None], columns[:, None, None, :]]

@@ -17,9 +17,10 @@ from PIL import Image
 from rich.console import Console
 
 from benchmark import PROTOCOL, weights
+from benchmark.batches import Batches
 from benchmark.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.config import Cell, Params, digest, resolve
-from benchmark.dataset import Batches, Prepared
+from benchmark.dataset import Prepared
 from benchmark.distributed import ALONE, Ranks, synchronize_batch_norm
 from benchmark.errors import BenchError
 from benchmark.evaluate import colorize, cost_of, device_name, evaluate, side_by_side

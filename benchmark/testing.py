@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from torch import Tensor
 
+from benchmark.batches import Batches
 from benchmark.checkpoint import load_model, save_model
 from benchmark.color import rgb_to_lab
 from benchmark.config import Training, find_root, read_params, resolve
-from benchmark.dataset import Batches
 from benchmark.errors import InputError
 from benchmark.evaluate import predict
 from benchmark.method import Batch, DataInfo, Method, MethodConfig

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from benchmark.batches import Batches
 from benchmark.checkpoint import CheckpointWriter, load_checkpoint
 from benchmark.config import Training
-from benchmark.dataset import Batches
 from benchmark.distributed import ALONE, Ranks
 from benchmark.errors import BenchError
 from benchmark.interruption import Interrupted, StopRequest, stop_request

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.batches import Batches
 from benchmark.color import lab_to_rgb, rgb_to_lab
-from benchmark.dataset import Batches
 from benchmark.errors import InputError
 
 
@@ -131,7 +131,7 @@ def test_memory_maps_and_resident_splits_give_the_same(crop: int | None, tmp_pat
 def test_a_split_stays_in_main_memory_only_if_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Batches(numbered(4), 2, seed=0, device="cpu")._resident is not None
     assert Batches(numbered(4), 2, seed=0, device="cpu", on_device="no")._resident is None
-    monkeypatch.setattr("benchmark.dataset._LAB_IN_MEMORY", 1000)
+    monkeypatch.setattr("benchmark.batches._LAB_IN_MEMORY", 1000)
     assert Batches(numbered(4), 2, seed=0, device="cpu")._resident is None
     assert Batches(numbered(4), 2, seed=0, device="cpu", on_device="yes")._resident is not None
 

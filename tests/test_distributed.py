@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from benchmark.batches import Batches
 from benchmark.config import Training
-from benchmark.dataset import Batches
 from benchmark.distributed import ALONE, Ranks
 from benchmark.method import Batch, Method, Update
 from benchmark.registry import load_method

@@ -16,14 +16,17 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 from usual_loader import ground_truth, usual_loader
 
-from benchmark.dataset import Batches
 from benchmark.prepare import prepare
 from benchmark.registry import load_dataset
+
+if TYPE_CHECKING:
+    from benchmark.batches import Batches
 
 PHOTOS, PHOTO_SIZE, SIZE = 3000, (640, 480), 256
 THUMBNAILS, THUMBNAIL_SIZE = 4000, 32
@@ -85,7 +88,7 @@ def preparation(photos: Path, scratch: Path) -> bool:
     return bool(one / two >= WANTED_SPEEDUP and one / alone <= WANTED_OVERHEAD)
 
 
-def run(ours: Batches) -> None:
+def run(ours: "Batches") -> None:
     """Makes `STEPS` batches."""
     import torch
 
@@ -98,6 +101,8 @@ def run(ours: Batches) -> None:
 def batches(folder: Path, size: int, scratch: Path) -> bool:
     """Prints images per second and their ratio; returns whether the target is met."""
     import torch
+
+    from benchmark.batches import Batches
 
     batch_size = BATCH_SIZE[size]
     loader = usual_loader(folder, size, batch_size)
