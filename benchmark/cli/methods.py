@@ -1,0 +1,49 @@
+"""What there is, and what an adapter's author needs."""
+
+import sys
+
+import click
+
+
+@click.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_(as_json: bool) -> None:
+    """Show methods, data sets, presets, metrics, and what is ready or missing on this machine."""
+    from benchmark.inventory import inventory, print_inventory
+
+    if as_json:
+        import json
+
+        click.echo(json.dumps(inventory(), indent=2))
+    else:
+        print_inventory(inventory())
+
+
+@click.command()
+@click.argument("method")
+@click.option("--preset", metavar="NAME", help="With the settings of this preset; default: the suite's.")
+def check(method: str, preset: str | None) -> None:
+    """Check that METHOD (an entry, an adapter, or package:Class) holds the contract; exit code 1 if not."""
+    from benchmark.testing import check_by_name, print_verdicts
+
+    if not print_verdicts(method, check_by_name(method, preset)):
+        sys.exit(1)
+
+
+@click.command(name="new-method")
+@click.argument("name")
+def new_method(name: str) -> None:
+    """Write a working adapter methods/NAME.py from the template, and its entry in params.yaml."""
+    from benchmark import scaffold
+    from benchmark.config import find_root
+
+    path = scaffold.new_method(name, find_root())
+    click.echo(f"{path}\nnow change its loss or network, and run:")
+    click.echo(f"  bench check {name}\n  bench run --method {name} --data sample")
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    list_,
+    check,
+    new_method,
+)

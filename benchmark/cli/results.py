@@ -1,0 +1,117 @@
+"""From result files to tables, claims and the report; rows that another program colored."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmark.cli.options import machine_options, make_context, resolve_cell
+from benchmark.errors import BenchError
+
+
+@click.command()
+@click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables.")
+@click.option("--preset", metavar="NAME", help="Only this preset's tables.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a committed table is not what the results give.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: bool) -> None:
+    """Regenerate the tables under results/ from the result files alone."""
+    from benchmark import leaderboard as tables
+    from benchmark.config import find_root
+
+    built = tables.build(find_root() / "results", data_set, preset, check)
+    for message in built.messages:
+        click.echo(message, err=True)
+    for path in built.stale:
+        click.echo(f"{'out of date' if check else 'written'}: {path}", err=True)
+    if as_json:
+        click.echo(tables.as_json(built.tables))
+    for table in [] if as_json or check else built.tables:
+        tables.print_table(table)
+    if check and built.stale:
+        raise BenchError("tables differ from the results; run: bench leaderboard, and commit what it writes")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--data", "data_set", required=True, metavar="NAME", help="Data set whose test split was colored.")
+@click.option("--name", required=True, metavar="LABEL", help="Name of the row.")
+@click.option("--preset", metavar="NAME", help="Default: the suite's.")
+@click.option("--go-on", is_flag=True, help="Score what fits although files are missing, extra or unfit.")
+@machine_options
+def score(folder: Path, data_set: str, name: str, preset: str | None, go_on: bool, **machine: Any) -> None:
+    """Score FOLDER, test images colored by any other program (<image id>.png), as an external row."""
+    from benchmark.config import external_cell, find_root, read_params
+
+    params = read_params(find_root())
+    cell = external_cell(params, name=name, data=data_set, preset=preset or params.suite.preset)
+    context = make_context(params, **machine)
+    from benchmark.external import score_folder
+    from benchmark.pipeline import prepare_data
+    from benchmark.summary import print_table_of
+
+    prepare_data(cell, context)
+    result = score_folder(cell, folder, context, go_on)
+    print_table_of(cell, context)
+    click.echo(f"result: {result}")
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if the committed page is not what the results give.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def claims(check: bool, as_json: bool) -> None:
+    """Decide the reports' claims from the result files; write results/claims.md."""
+    from benchmark import claims as reports
+    from benchmark.config import find_root, read_params
+
+    root = find_root()
+    built = reports.build_claims(root / "results", read_params(root).suite.preset, check)
+    click.echo(reports.as_json(built) if as_json else reports.summary(built))
+    if check and built.stale:
+        raise BenchError("results/claims.md differs from the results; run: bench claims, and commit what it writes")
+
+
+@click.command()
+@click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables.")
+@click.option("--preset", metavar="NAME", help="Only this preset's tables.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The folder to write; default: report/.")
+def report(data_set: str | None, preset: str | None, out: Path | None) -> None:
+    """Write a folder of tables, charts and pictures that any browser opens, without a server or a network."""
+    from benchmark.config import find_root, read_params
+    from benchmark.report import build_report
+    from benchmark.workspace import Workspace
+
+    root, params = find_root(), read_params(find_root())
+    context = partial(make_context, params, "auto", None, None, False)
+    built = build_report(params, Workspace(root), out or root / "report", context, data_set, preset)
+    for message in built.messages:
+        click.echo(message, err=True)
+    click.echo(f"open in a browser: {built.page.resolve().as_uri()}")
+
+
+@click.command()
+@click.option("--data", "data_set", required=True, metavar="NAME", help="Data set.")
+@click.option("--methods", required=True, metavar="A,B,…", help="Trained entries, in the order of the rows.")
+@click.option("--preset", metavar="NAME", help="Default: the suite's.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--images", type=click.IntRange(1, 64), default=8, show_default=True, help="Columns.")
+@click.option("--size", type=click.IntRange(16, 512), default=96, show_default=True, help="Pixels per image.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The PNG to write.")
+def compare(data_set: str, methods: str, preset: str | None, seed: int, images: int, size: int, out: Path) -> None:
+    """Draw the same test images as several methods color them: a row per method."""
+    cells = [resolve_cell(name, data_set, preset, seed, ()) for name in methods.split(",")]
+    context = make_context(cells[0][1], "auto", None, None, False)
+    from benchmark.compare import compare as draw
+
+    draw([cell for cell, _ in cells], context, out, images, size)
+    click.echo(out)
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    leaderboard,
+    score,
+    claims,
+    report,
+    compare,
+)

@@ -1,0 +1,95 @@
+"""`bench weights`: pretrained files of others; `bench judge`: our own."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmark.cli.options import machine_options, make_context, resolve_cell
+
+
+@click.group(name="weights")
+def weights_group() -> None:
+    """Pretrained files of others: list, fetch, verify, path."""
+
+
+@weights_group.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def weights_list(as_json: bool) -> None:
+    """What pretrained files there are, what needs them, and which are here."""
+    from benchmark import weights
+
+    rows = weights.table()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(rows, indent=2))
+    for row in [] if as_json else rows:
+        click.echo(f"{row['name']:10} {row['state']:8} {row['bytes'] / 1e6:6.1f} MB  {row['purpose']}")
+
+
+@weights_group.command(name="fetch")
+@click.argument("names", nargs=-1)
+@click.option("--mirror", metavar="URL", help="Takes the place of the official host.")
+def weights_fetch(names: tuple[str, ...], mirror: str | None) -> None:
+    """Download the files NAMES (default: all), or go on with a download that was cut."""
+    from benchmark import weights
+
+    for name in names or weights.WEIGHTS:
+        click.echo(weights.fetch(name, mirror))
+
+
+@weights_group.command(name="verify")
+@click.argument("names", nargs=-1)
+def weights_verify(names: tuple[str, ...]) -> None:
+    """Read the files NAMES (default: all that are here) again and compare their SHA-256. Exit code 1 if any differs."""
+    from benchmark import weights
+
+    rows = weights.table(names, again=True)
+    for row in rows:
+        click.echo(f"{row['name']:10} {row['state']:8} {row['detail']}")
+    sys.exit(1 if any(row["state"] == "wrong" or (names and row["state"] == "missing") for row in rows) else 0)
+
+
+@weights_group.command(name="path")
+@click.argument("name")
+def weights_path(name: str) -> None:
+    """Where a file lies or would have to be put; exit code 1 if the right file is not there."""
+    from benchmark import weights
+
+    click.echo(weights.place(name))
+    weights.require(name)
+
+
+@click.group()
+def judge() -> None:
+    """The judges: small classifiers behind top1 and fd_judge."""
+
+
+@judge.command(name="train")
+@click.argument("data_set", metavar="DATA")
+@click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="File; default: runs/judge-DATA-v1.safetensors.")
+@machine_options
+def judge_train(data_set: str, preset: str | None, seed: int, epochs: int, out: Path | None, **machine: Any) -> None:
+    """Train a judge on the true colors of DATA, which has labels. The protocol's own judge stays as it is."""
+    from benchmark.config import find_root, read_params
+
+    first = next(iter(read_params(find_root()).entries))  # any method: preparation knows none
+    cell, params = resolve_cell(first, data_set, preset, seed, ())
+    context = make_context(params, **machine)
+    from benchmark.judge import JudgeTraining, make_judge
+    from benchmark.pipeline import prepare_data
+
+    path = out or context.workspace.root / "runs" / f"judge-{cell.data}-v1.safetensors"
+    training = JudgeTraining(epochs=epochs)
+    click.echo(make_judge(prepare_data(cell, context), path, seed, context.device, training, context.say))
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    weights_group,
+    judge,
+)
