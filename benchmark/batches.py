@@ -9,10 +9,11 @@ from torch import Tensor
 
 from benchmark.color import rgb_to_lab
 from benchmark.errors import InputError
+from benchmark.memory import free_memory
 from benchmark.method import Batch
 
-_SHARE_OF_DEVICE = 0.5  # of an accelerator's free memory that a split may take; the rest is the network's
-_LAB_IN_MEMORY = 1 << 30  # bytes of main memory that a split in Lab may take
+_SHARE = 0.5  # of the device's free memory that a split may take; the rest is the network's
+_ASSUMED_FREE = 2 << 30  # bytes of main memory, where the system does not say
 
 
 class Batches:
@@ -48,8 +49,8 @@ class Batches:
             device: where batches are made.
             flip: mirror half of the images.
             crop: random squares of this side instead of whole images.
-            on_device: keep the whole split on the device. "auto": if it takes no more than half of an accelerator's
-                free memory, or 1 GiB of main memory.
+            on_device: keep the whole split on the device. "auto": if it takes no more than half of the free memory; on a
+                CPU, with those of the other ranks.
             rank: this process, of
             world: so many.
 
@@ -64,6 +65,7 @@ class Batches:
             raise InputError(f"crop {crop} is larger than the images, {images.shape[1]}×{images.shape[1]}")
         self.batch_size, self.seed, self.flip, self.crop = batch_size, seed, flip, crop
         self.device = torch.device(device)
+        self._world = world
         self._images = images
         share = batch_size // world
         self._slice = slice(rank * share, (rank + 1) * share)
@@ -114,9 +116,10 @@ class Batches:
         if on_device != "auto":
             return on_device == "yes"
         if self.device.type == "cpu":
-            return self._images.nbytes * np.dtype(np.float32).itemsize <= _LAB_IN_MEMORY
+            in_lab = self._images.nbytes * torch.float32.itemsize * self._world  # ranks may share one machine
+            return in_lab <= _SHARE * (free_memory() or _ASSUMED_FREE)
         if self.device.type == "cuda":
-            return self._images.nbytes <= _SHARE_OF_DEVICE * torch.cuda.mem_get_info(self.device)[0]
+            return self._images.nbytes <= _SHARE * torch.cuda.mem_get_info(self.device)[0]
         return False
 
     def _move(self) -> tuple[Tensor, ...]:

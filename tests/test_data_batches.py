@@ -10,6 +10,7 @@ import torch
 from benchmark.batches import Batches
 from benchmark.color import lab_to_rgb, rgb_to_lab
 from benchmark.errors import InputError
+from benchmark.memory import free_memory
 
 
 def numbered(count: int, size: int = 8) -> np.ndarray:
@@ -128,12 +129,41 @@ def test_memory_maps_and_resident_splits_give_the_same(crop: int | None, tmp_pat
             assert torch.equal(batch.ab, other.ab)
 
 
-def test_a_split_stays_in_main_memory_only_if_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Batches(numbered(4), 2, seed=0, device="cpu")._resident is not None
-    assert Batches(numbered(4), 2, seed=0, device="cpu", on_device="no")._resident is None
-    monkeypatch.setattr("benchmark.batches._LAB_IN_MEMORY", 1000)
-    assert Batches(numbered(4), 2, seed=0, device="cpu")._resident is None
-    assert Batches(numbered(4), 2, seed=0, device="cpu", on_device="yes")._resident is not None
+@pytest.mark.parametrize(
+    ("free", "world", "stays"), [(6144, 1, True), (6143, 1, False), (6144, 2, False), (None, 2, True)]
+)
+def test_a_split_stays_in_main_memory_only_if_it_fits(
+    free: int | None, world: int, stays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.batches.free_memory", lambda: free)
+    images = numbered(4)  # 768 bytes; as Lab, in half of the memory: eight times as much
+    assert (Batches(images, 2, seed=0, device="cpu", world=world)._resident is not None) == stays
+    assert Batches(images, 2, seed=0, device="cpu", on_device="no", world=world)._resident is None
+    assert Batches(images, 2, seed=0, device="cpu", on_device="yes", world=world)._resident is not None
+
+
+def machine(root: Path, groups: str, files: dict[str, int | str]) -> Path:
+    """A system with 1,000,000 KiB available whose control groups hold these files."""
+    content = {"proc/meminfo": "MemTotal: 2000000 kB\nMemAvailable: 1000000 kB\n", "proc/self/cgroup": groups}
+    for name, text in {**content, **{f"sys/fs/cgroup/{name}": text for name, text in files.items()}}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"{text}\n")
+    return root
+
+
+def test_free_memory_is_what_the_control_groups_leave(tmp_path: Path) -> None:
+    assert free_memory(machine(tmp_path / "none", "0::/", {})) == 1_000_000 * 1024
+    job: dict[str, int | str] = {"memory.max": 5000, "memory.current": 4000, "memory.stat": "anon 1\ninactive_file 700"}
+    step = {**job, "memory.max": "max"}
+    files = {
+        f"{folder}/{name}": text for folder, group in (("job", job), ("job/step", step)) for name, text in group.items()
+    }
+    assert free_memory(machine(tmp_path / "v2", "0::/job/step", files)) == 1700
+    old: dict[str, int | str] = {"limit_in_bytes": 900, "usage_in_bytes": 1000, "stat": "total_inactive_file 0"}
+    files = {f"memory/box/memory.{name}": text for name, text in old.items()}
+    assert free_memory(machine(tmp_path / "v1", "4:cpu,memory:/box\n0::/", files)) == 0
+    assert free_memory(tmp_path / "nothing") is None
+    assert (free_memory() or 1) > 0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

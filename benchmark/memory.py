@@ -1,0 +1,47 @@
+"""How much main memory may be taken: of the machine, and of the control groups that a container or a job runs in."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Bytes of main memory that this process may still take without pushing others out.
+
+    Args:
+        root: where `proc` and `sys` are.
+
+    Returns:
+        What the machine has available, or less where a control group allows less; None where the system does not say
+        (anything but Linux).
+    """
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        machine = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+    return max(0, min([machine, *_free_in_groups(root)]))
+
+
+def _free_in_groups(root: Path) -> Iterator[int]:
+    """What each control group with a limit, of those that this process is in, leaves free."""
+    for base, group, (limit, usage, cache) in _groups(root):
+        for name in (group, *group.parents):
+            folder = base / name
+            with suppress(OSError, ValueError, StopIteration):  # no such file, or "max": no limit here
+                left = int((folder / limit).read_text()) - int((folder / usage).read_text())
+                statistics = (folder / "memory.stat").read_text().splitlines()
+                yield left + next(int(line.split()[1]) for line in statistics if line.startswith(f"{cache} "))
+
+
+def _groups(root: Path) -> Iterator[tuple[Path, Path, tuple[str, str, str]]]:
+    """The memory groups of this process: (mount, path in it, names of limit, usage and reclaimable cache)."""
+    with suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            number, controllers, path = line.split(":", 2)
+            group = Path(path.lstrip("/"))
+            if number == "0":  # version 2
+                yield root / "sys/fs/cgroup", group, ("memory.max", "memory.current", "inactive_file")
+            elif "memory" in controllers.split(","):
+                names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+                yield root / "sys/fs/cgroup/memory", group, names
