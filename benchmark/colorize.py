@@ -31,7 +31,8 @@ from benchmark.files import write_atomically
 from benchmark.images import SUFFIXES, BadImage, open_rgb
 from benchmark.method import DataInfo, Method
 from benchmark.monitor import gray_of, progress_bar
-from benchmark.pipeline import MODEL_FILE, choose_device
+from benchmark.record import MODEL_FILE
+from benchmark.stages import choose_device
 
 SEEN_PIXELS = 1 << 20  # by a network, at most: the short side alone would not bound the memory that a panorama takes
 STRIP_PIXELS = 1 << 20  # converted at a time at full size: some 60 MB

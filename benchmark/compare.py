@@ -11,7 +11,7 @@ from benchmark.config import Cell
 from benchmark.dataset import Prepared
 from benchmark.evaluate import colorize
 from benchmark.monitor import evenly, gray_of
-from benchmark.pipeline import Context, load_trained
+from benchmark.stages import Context, load_trained
 
 LABEL_WIDTH, GAP = 128, 4
 

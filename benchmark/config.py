@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from benchmark import PROTOCOL, registry
 from benchmark.errors import InputError, unknown
+from benchmark.settings import Strict, Training
 
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset, DatasetConfig
@@ -27,27 +28,6 @@ if TYPE_CHECKING:
 
 PARAMS_FILE = "params.yaml"
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class Strict(BaseModel):
-    """Immutable; unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Training(Strict):
-    """Settings of the trainer, the same for every method."""
-
-    steps: int = Field(1000, ge=0, description="budget in steps, divided among the method's phases")
-    batch_size: int = Field(16, ge=1, description="images per step, over all devices together")
-    flip: bool = Field(True, description="mirror half of the training images")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on GPUs that have it, else fp32")
-    deterministic: bool = Field(True, description="same seed, machine and versions: same bits")
-    ema_decay: float = Field(0.0, ge=0, lt=1, description="average the colorizer's weights over steps; 0: off")
-    log_every: int = Field(20, ge=1, description="steps between rows of history.csv")
-    validate_every: int = Field(500, ge=1, description="steps between validations")
-    validation_images: int = Field(128, ge=1, description="at most so many images of the validation split")
-    checkpoint_seconds: float = Field(60.0, ge=0, description="time between checkpoints")
 
 
 class Suite(Strict):
@@ -62,9 +42,9 @@ class Suite(Strict):
 class Preset(Strict):
     """One way to size the suite: `training` by data set (`default` first), `data` and `methods` by name."""
 
-    training: dict[str, dict[str, Any]] = {}
-    data: dict[str, dict[str, Any]] = {}
-    methods: dict[str, dict[str, Any]] = {}
+    training: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    data: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class Params(Strict):

@@ -18,8 +18,8 @@ from benchmark.fingerprint import code_hash, engine_files
 from benchmark.images import BadImage, open_rgb, to_rgb
 from benchmark.metrics.scorer import Scorer
 from benchmark.monitor import progress_bar
-from benchmark.pipeline import Context
 from benchmark.results import Cost, Result, Run, provenance, write_result
+from benchmark.stages import Context
 
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")  # JPEG is scored as it is: it costs its maker
 NAMED = 5  # files of each kind of fault that the message names

@@ -7,8 +7,9 @@ from rich.console import Console
 from benchmark.config import Cell
 from benchmark.leaderboard import build, print_table
 from benchmark.metrics import METRICS
-from benchmark.pipeline import MODEL_FILE, Context, picture_path
+from benchmark.record import MODEL_FILE
 from benchmark.results import read_result
+from benchmark.stages import Context, picture_path
 
 
 def print_table_of(cell: Cell, context: Context) -> None:

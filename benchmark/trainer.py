@@ -19,11 +19,11 @@ from torch.optim import Optimizer
 
 from benchmark.batches import Batches
 from benchmark.checkpoint import CheckpointWriter, load_checkpoint
-from benchmark.config import Training
 from benchmark.distributed import ALONE, Ranks
 from benchmark.errors import BenchError
 from benchmark.interruption import Interrupted, StopRequest, stop_request
 from benchmark.method import Method, Phase, Update
+from benchmark.settings import Training
 
 Row = dict[str, float | int | str]
 CHECKPOINT_SHARE = 0.01  # of the time at most goes into checkpoints, however large they are
@@ -147,6 +147,8 @@ class Trainer:
         self.parameters: dict[str, list[Tensor]] = {}
         self.average = _clone(method.colorizer.state_dict()) if training.ema_decay else None
         self.finite = torch.ones((), dtype=torch.bool, device=device)
+        if training.compile == "always" or (training.compile == "auto" and device.type == "cuda"):
+            compile_networks(method)
 
     def run(self) -> Outcome:
         """Trains to the end of the budget.
@@ -250,7 +252,11 @@ class Trainer:
             "gradient_norm": torch.nn.utils.get_total_norm(gradients),
             **update.logs,
         }
-        return {f"{update.optimizer}_{name}": value.item() for name, value in values.items()}
+        rate = float(self.optimizers[update.optimizer].param_groups[0]["lr"])
+        return {
+            **{f"{update.optimizer}_{name}": value.item() for name, value in values.items()},
+            f"{update.optimizer}_learning_rate": rate,
+        }
 
     def _check_finite(self, what: str) -> None:
         if not self.finite.item():
@@ -340,6 +346,12 @@ def fuse(optimizer: Optimizer) -> None:
     for group in optimizer.param_groups:
         if group.get("fused", ...) is None and group.get("foreach") is None:
             group["fused"] = True
+
+
+def compile_networks(method: Method) -> None:
+    """Lets torch compile each of the method's networks on first use. Names of weights stay as they are."""
+    for network in method.children():
+        network.compile()
 
 
 def make_deterministic(device: torch.device) -> None:

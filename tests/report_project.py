@@ -12,9 +12,10 @@ from rich.console import Console
 
 from benchmark.checkpoint import save_model
 from benchmark.config import Cell, Params, read_params, resolve
-from benchmark.pipeline import HISTORY_FILE, MODEL_FILE, Context, build_method, choose_device, prepare_data
+from benchmark.record import HISTORY_FILE, MODEL_FILE
 from benchmark.report import Report, build_report
 from benchmark.results import write_result
+from benchmark.stages import Context, build_method, choose_device, prepare_data
 from benchmark.workspace import Workspace
 
 PRESETS = ("first", "second", "third")

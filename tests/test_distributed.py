@@ -13,10 +13,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from benchmark.batches import Batches
-from benchmark.config import Training
 from benchmark.distributed import ALONE, Ranks
 from benchmark.method import Batch, Method, Update
 from benchmark.registry import load_method
+from benchmark.settings import Training
 from benchmark.testing import build, tiny_images
 from benchmark.trainer import SilentMonitor, Trainer
 from projects import bench, make_project

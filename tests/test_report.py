@@ -28,13 +28,13 @@ from benchmark.leaderboard import as_json, build_table
 from benchmark.leaderboard.collect import collect
 from benchmark.leaderboard.render import number
 from benchmark.metrics import METRICS
-from benchmark.pipeline import load_trained
 from benchmark.report import build
 from benchmark.report.chapter import short_names
 from benchmark.report.gallery import EXTREMES, FAILURES, choose
 from benchmark.report.svg import Drawing, Scale, spread
 from benchmark.report.trained import POINTS, find_trained, read_history
 from benchmark.results import write_result
+from benchmark.stages import load_trained
 
 METHODS = ("l2", "cgan", "classification-rebalance")
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,20 +4,20 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import cell_options, machine_options, make_context, resolve_cell
+from benchmark.cli.options import cell_options, machine_options, make_context, take_cell
 
 
 @click.command()
 @cell_options
 @machine_options
-def run(method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...], **machine: Any) -> None:
+def run(**options: Any) -> None:
     """Prepare, train, evaluate, and print the table with this run's row marked.
 
     Every step is skipped when it is up to date. Ctrl-C saves; the same command goes on.
     """
-    cell, params = resolve_cell(method, data, preset, seed, assignments)
-    context = make_context(params, **machine)
-    from benchmark.pipeline import run_cell
+    cell, params = take_cell(options)
+    context = make_context(params, **options)
+    from benchmark.stages import run_cell
     from benchmark.summary import print_summary
 
     if finished := run_cell(cell, context):
@@ -27,11 +27,11 @@ def run(method: str, data: str, preset: str | None, seed: int, assignments: tupl
 @click.command()
 @cell_options
 @machine_options
-def train(method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...], **machine: Any) -> None:
+def train(**options: Any) -> None:
     """Train one cell on prepared data (a stage of dvc.yaml)."""
-    cell, params = resolve_cell(method, data, preset, seed, assignments)
-    context = make_context(params, **machine)
-    from benchmark.pipeline import train_cell
+    cell, params = take_cell(options)
+    context = make_context(params, **options)
+    from benchmark.stages import train_cell
 
     click.echo(train_cell(cell, context))
 
@@ -39,13 +39,11 @@ def train(method: str, data: str, preset: str | None, seed: int, assignments: tu
 @click.command()
 @cell_options
 @machine_options
-def evaluate(
-    method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...], **machine: Any
-) -> None:
+def evaluate(**options: Any) -> None:
     """Score one trained cell (a stage of dvc.yaml)."""
-    cell, params = resolve_cell(method, data, preset, seed, assignments)
-    context = make_context(params, **machine)
-    from benchmark.pipeline import evaluate_cell
+    cell, params = take_cell(options)
+    context = make_context(params, **options)
+    from benchmark.stages import evaluate_cell
 
     click.echo(evaluate_cell(cell, context))
 

@@ -10,11 +10,11 @@ import click
 if TYPE_CHECKING:
     from benchmark.config import Cell
     from benchmark.dataset import Dataset
-    from benchmark.pipeline import Context
+    from benchmark.stages import Context
 
 
 def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that name a cell; given to the command as `cell_options` of `resolve_cell`."""
+    """The options that name a cell; `take_cell` takes them from what the command gets."""
     options = [
         click.option(
             "--method", required=True, metavar="NAME", help="Entry of params.yaml, or an adapter (bench list)."
@@ -23,6 +23,8 @@ def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--preset", metavar="NAME", help="Sizes and budgets; default: the suite's."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
         click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting of this run."),
+        click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Short for --set precision=…"),
+        click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="Short for --set compile=…"),
     ]
     for option in reversed(options):
         command = option(command)
@@ -75,6 +77,14 @@ def resolve_cell(
     return resolve(params, method=method, data=data, preset=preset, seed=seed, assignments=assignments), params
 
 
+def take_cell(options: dict[str, Any]) -> "tuple[Cell, Any]":
+    """Takes the options of `cell_options` out of a command's, and gives the cell and the project's parameters."""
+    method, data, preset, seed = (options.pop(name) for name in ("method", "data", "preset", "seed"))
+    shortcuts = {name: options.pop(name) for name in ("precision", "compile")}
+    given = tuple(f"training.{name}={value}" for name, value in shortcuts.items() if value)
+    return resolve_cell(method, data, preset, seed, (*options.pop("assignments"), *given))
+
+
 def make_context(
     params: Any,
     device: str,
@@ -91,7 +101,7 @@ def make_context(
 
     from benchmark import distributed
     from benchmark.config import find_root
-    from benchmark.pipeline import Context, choose_device
+    from benchmark.stages import Context, choose_device
     from benchmark.workspace import Workspace
 
     if devices > 1 and not distributed.started_by_torchrun():

@@ -48,7 +48,7 @@ def score(folder: Path, data_set: str, name: str, preset: str | None, go_on: boo
     cell = external_cell(params, name=name, data=data_set, preset=preset or params.suite.preset)
     context = make_context(params, **machine)
     from benchmark.external import score_folder
-    from benchmark.pipeline import prepare_data
+    from benchmark.stages import prepare_data
     from benchmark.summary import print_table_of
 
     prepare_data(cell, context)

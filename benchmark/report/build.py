@@ -29,7 +29,7 @@ from benchmark.report.trained import find_trained
 from benchmark.workspace import Workspace
 
 if TYPE_CHECKING:
-    from benchmark.pipeline import Context
+    from benchmark.stages import Context
 
 PAGE, IMAGES = "index.html", "images"
 MARKER = '<meta name="generator" content="colorbench">'  # a folder whose page has it is ours to replace

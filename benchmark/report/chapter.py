@@ -11,6 +11,7 @@ from benchmark.leaderboard.collect import Measured
 from benchmark.leaderboard.render import ARROWS, HEADLINE, TEXT, cell_text, headline
 from benchmark.leaderboard.table import GRAY, Row, Table
 from benchmark.metrics import METRICS, Metric
+from benchmark.record import HISTORY_FILE
 from benchmark.report import charts
 from benchmark.report.charts import Mark
 from benchmark.report.gallery import Gallery
@@ -118,8 +119,6 @@ def read_histories(found: Found) -> dict[str, list[History]]:
     """Method → what was logged while each of its seeds was trained."""
     if not found.models:
         return {}
-    from benchmark.pipeline import HISTORY_FILE  # imports torch
-
     histories: dict[str, list[History]] = {}
     for model in found.models:
         if history := read_history(model.folder / HISTORY_FILE):

@@ -20,7 +20,7 @@ from benchmark.metrics import METRICS
 from benchmark.report.trained import Found, Trained
 
 if TYPE_CHECKING:
-    from benchmark.pipeline import Context
+    from benchmark.stages import Context
 
 EVENLY = 8  # images spread over the test split, whatever they look like
 EXTREMES = 3  # images per kind and metric
@@ -208,7 +208,7 @@ def _colored(
     """Column by column: its name, the stem of its files, the images (n, S, S, 3) in the order of `target`."""
     from benchmark.evaluate import batches, colorize
     from benchmark.monitor import gray_of, progress_bar
-    from benchmark.pipeline import load_trained
+    from benchmark.stages import load_trained
 
     yield INPUT, "_gray", gray_of(target)
     with progress_bar(context.console) as bar:

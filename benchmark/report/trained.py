@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmark.config import Cell, Params, resolve
 from benchmark.errors import InputError
 from benchmark.leaderboard.collect import Measured
+from benchmark.record import read_record
 from benchmark.report.svg import Point
 from benchmark.workspace import Workspace
 
@@ -60,8 +61,6 @@ def _trained(measured: Measured, params: Params, workspace: Workspace) -> Traine
     folder = workspace.model(cell)
     if not folder.is_dir():
         return f"its trained model is not on this machine; run: {run.command}"
-    from benchmark.pipeline import read_record  # imports torch: only where there is a model to color with
-
     if read_record(folder).get("model_sha256") != measured.result.provenance.config.get("model_sha256"):
         return f"the model in {folder.relative_to(workspace.root)} is not the one that was scored; run: {run.command}"
     return Trained(cell, folder, measured)

@@ -1,0 +1,29 @@
+"""Settings of the trainer: the part of a cell's configuration that decides how it is trained."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    """Immutable; unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Training(Strict):
+    """Settings of the trainer, the same for every method."""
+
+    steps: int = Field(1000, ge=0, description="budget in steps, divided among the method's phases")
+    batch_size: int = Field(16, ge=1, description="images per step, over all devices together")
+    flip: bool = Field(True, description="mirror half of the training images")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on GPUs that have it, else fp32")
+    compile: Literal["auto", "always", "never"] = Field(
+        "auto", description="torch.compile for the networks; auto: on GPUs"
+    )
+    deterministic: bool = Field(True, description="same seed, machine and versions: same bits")
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="average the colorizer's weights over steps; 0: off")
+    log_every: int = Field(20, ge=1, description="steps between rows of history.csv")
+    validate_every: int = Field(500, ge=1, description="steps between validations")
+    validation_images: int = Field(128, ge=1, description="at most so many images of the validation split")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="time between checkpoints")

@@ -1,0 +1,35 @@
+"""One cell from photographs to table: prepare → train → evaluate. Each stage does nothing when it is up to date.
+
+DVC runs the stages one by one, `bench run` all in a row; both end with the same files.
+"""
+
+from pathlib import Path
+
+from benchmark.config import Cell
+from benchmark.stages.context import Context, choose_device, prepare_data
+from benchmark.stages.evaluation import draw_examples, evaluate_cell, load_trained, picture_path
+from benchmark.stages.training import build_method, train_cell
+
+__all__ = [
+    "Context",
+    "build_method",
+    "choose_device",
+    "draw_examples",
+    "evaluate_cell",
+    "load_trained",
+    "picture_path",
+    "prepare_data",
+    "run_cell",
+    "train_cell",
+]
+
+
+def run_cell(cell: Cell, context: Context) -> tuple[Path, Path] | None:
+    """Everything for one cell.
+
+    Returns:
+        The result file and the model's folder; None in a process that only helped to train.
+    """
+    prepare_data(cell, context)
+    folder = train_cell(cell, context)
+    return (evaluate_cell(cell, context), folder) if context.ranks.first else None

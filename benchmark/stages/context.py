@@ -1,0 +1,58 @@
+"""What every stage needs beside the cell, and the first stage: prepared data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.console import Console
+
+from benchmark.config import Cell, Params
+from benchmark.dataset import Prepared
+from benchmark.distributed import ALONE, Ranks
+from benchmark.errors import BenchError
+from benchmark.prepare import prepare
+from benchmark.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every stage needs beside the cell."""
+
+    params: Params
+    workspace: Workspace
+    console: Console  # standard error: progress and messages
+    device: torch.device
+    root: Path | None = None  # where the user keeps data sets
+    workers: int | None = None  # of preparation
+    skip_corrupt: bool = False
+    on_device: Literal["auto", "yes", "no"] = "auto"  # keep the training images there
+    ranks: Ranks = ALONE  # the processes that work together; the first writes
+
+    def say(self, text: str) -> None:
+        """One line on standard error."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto`, or any of torch's names; a GPU that is not there is an error, never a silent CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BenchError(
+            f"--device {name}: {str(error).splitlines()[0]}; use auto, cpu or a device that is there"
+        ) from None
+    return device
+
+
+def prepare_data(cell: Cell, context: Context) -> Prepared:
+    """The cell's prepared arrays, made if they are not there or not of these settings."""
+    dataset = cell.dataset_class(cell.data_config, cell.data_path or context.root)
+    folder = context.workspace.data(cell)
+    if context.ranks.first:
+        prepare(dataset, folder, name=cell.data, workers=context.workers, skip_corrupt=context.skip_corrupt)
+    context.ranks.wait()
+    return Prepared.open(folder)
