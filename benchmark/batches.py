@@ -49,8 +49,8 @@ class Batches:
             device: where batches are made.
             flip: mirror half of the images.
             crop: random squares of this side instead of whole images.
-            on_device: keep the whole split on the device. "auto": if it takes no more than half of the free memory; on a
-                CPU, with those of the other ranks.
+            on_device: keep the whole split on the device. "auto": if it takes no more than half of the free memory,
+                on a CPU together with the other ranks.
             rank: this process, of
             world: so many.
 
