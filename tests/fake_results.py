@@ -39,7 +39,11 @@ def fake_columns(quality: float, images: int, rng: np.random.Generator) -> dict[
 
 
 def fake_result(method: str, seed: int, columns: Mapping[str, np.ndarray], **changes: Any) -> Result:
-    """The result that these columns make. Keywords: fields of `Run` and of `Result`, `config`, `sha`, `metrics`."""
+    """The result that these columns make.
+
+    Keywords: fields of `Run` and of `Result`, `config`, `sha`, `metrics`, `options` (of the recorded command),
+    `machine`, `dirty`.
+    """
     run_fields = {name: changes.pop(name) for name in list(changes) if name in Run.model_fields}
     run = Run(
         **({"method": method, "adapter": method, "data": "cifar10", "preset": "quick", "seed": seed} | run_fields)
@@ -50,16 +54,25 @@ def fake_result(method: str, seed: int, columns: Mapping[str, np.ndarray], **cha
     }
     values |= changes.pop("metrics", {})
     notes = {name: f"{name} weights missing" for name, value in values.items() if value is None}
+    machine = changes.pop("machine", "Test CPU")
     provenance = Provenance(
-        command=run.command,
-        config={"seed": seed, "steps": 100} | changes.pop("config", {}),
+        commit="c0ffee" * 6 + "c0ff",
+        dirty=changes.pop("dirty", False),
+        command=run.command + changes.pop("options", ""),
+        config={"seed": seed, "steps": 100, "data_config": {"image_size": 32}} | changes.pop("config", {}),
         config_hash="f" * 64,
         packages={"torch": "2.15.0"},
-        device="Test CPU",
+        device=machine,
         data_sha256={"test": changes.pop("sha", SHA)},
         date=changes.pop("date", "2026-01-01T00:00:00+00:00"),
     )
-    cost = Cost(parameters=1_234_567, macs=98_000_000, train_seconds=75.0 + seed, device="Test CPU")
+    cost = Cost(
+        parameters=1_234_567,
+        macs=98_000_000,
+        train_seconds=75.0 + seed if run.role == "method" and not run.external else None,
+        inference_images_per_second=100.0,
+        device=machine,
+    )
     fields: dict[str, Any] = {
         "run": run,
         "metrics": values,

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from fake_results import write_suite
+from fake_results import write_method, write_suite
 
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, InputError
 from benchmark.leaderboard import build
 
 PAGE = "# Title\n\nprose\n\n<!-- table: results/{} -->\nstale words\n<!-- end of table -->\n\nmore prose\n"
@@ -41,4 +41,35 @@ def test_a_block_that_lost_its_end_is_named(tmp_path: Path) -> None:
     write_suite(results)
     readme.write_text("<!-- table: results/cifar10/quick -->\n| old |\n")
     with pytest.raises(BenchError, match="without '<!-- end of table -->'"):
+        build(results)
+
+
+def test_a_part_of_a_table_fits_a_page(tmp_path: Path) -> None:
+    results, readme = tmp_path / "results", tmp_path / "README.md"
+    write_suite(results)
+    write_method(results, "l2-wide", 1.5, seeds=(0,))
+    readme.write_text(PAGE.format("cifar10/quick columns: auc psnr rows: l2 cgan unborn"))
+    build(results)
+    text = readme.read_text()
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert table[0] == ["method", "auc ↑", "psnr ↑"]
+    assert [line[0] for line in table[2:]] == [
+        "`cgan`", "`l2`", "*baselines*", "`gray`", "`mean-color`", "*ceilings, shown the true colors*", "`oracle-bins`",
+    ]  # fmt: skip
+    assert "- Mean over seeds (0, 1, 2), 95 % interval" in text
+    assert "`unborn` is not measured yet." in text
+    assert "3 more methods: [the whole table](results/cifar10/quick/leaderboard.md)." in text
+    assert "fid" not in text  # what is said of columns and rows that are not shown is left away too
+    assert "l2-wide" not in text
+    assert not build(results, check=True).stale
+
+
+def test_wrong_options_are_named(tmp_path: Path) -> None:
+    results, readme = tmp_path / "results", tmp_path / "README.md"
+    write_suite(results)
+    readme.write_text(PAGE.format("cifar10/quick columns: psnrr"))
+    with pytest.raises(InputError, match=r"unknown column of a table in a page 'psnrr' \(did you mean 'psnr'\?\)"):
+        build(results)
+    readme.write_text(PAGE.format("cifar10/quick width: 3"))
+    with pytest.raises(BenchError, match="options other than 'columns: NAMES' and 'rows: NAMES'"):
         build(results)

@@ -121,7 +121,7 @@ def test_caption_notes_and_commands(suite: Path) -> None:
 
 
 def test_few_seeds_are_marked(suite: Path) -> None:
-    assert "‡ fewer than 3 seeds: with one" in markdown(suite)
+    assert "‡ fewer than 3 seeds (`photoshop`): with one" in markdown(suite)
     lines = read_csv(suite)
     assert lines["photoshop"]["psnr_low"] < lines["photoshop"]["psnr"]  # over images alone
     assert re.search(r"`photoshop` .* 1‡ ", markdown(suite))
@@ -163,6 +163,47 @@ def test_a_single_cell_makes_a_table(tmp_path: Path) -> None:
     [table] = build(tmp_path).tables
     assert [row.name for row in table.rows] == ["cgan"]
     assert "**" not in "".join(line for line in markdown(tmp_path).splitlines() if line.startswith("| `cgan`"))
+
+
+# Where the numbers come from
+
+
+def test_a_table_says_what_made_it(suite: Path, table: Table) -> None:
+    """Four methods of 75, 76 and 77 s; 16 results whose 300 images take 3 s to color."""
+    text = markdown(suite)
+    assert "- Time: 16 cells, 15.2 min of training (the longest 1.28 min: `" in text
+    assert "and 48 s of coloring the test images" in text
+    assert "- Seeds: 0, 1, 2." in text
+    assert "300 test images of 32×32 pixels; SHA-256 of the prepared arrays: test `0123456789ab`." in text
+    assert "- Software: torch 2.15.0." in text
+    assert "- Code: commit `c0ffeec`." in text
+    assert "bench run --method l2 --data cifar10 --preset quick --seed 0  # and --seed 1, --seed 2\n" in text
+    assert "<li>Time: 16 cells," in (suite / "cifar10/quick/leaderboard.html").read_text()
+    assert table.origin.longest is not None
+
+
+def test_rows_of_other_machines_say_so_and_are_repeated_as_they_ran(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan", seeds=(0, 1), machine="CPU, 2 threads")
+    write_method(tmp_path, "cgan", seeds=(2,), machine="CPU, 1 threads", options=" --threads 1 --device auto")
+    write_method(tmp_path, "l2", machine="GPU", options=" --device=cuda", dirty=True)
+    build(tmp_path)
+    text = markdown(tmp_path)
+    assert "Measured on: CPU, 1 thread: `cgan`; CPU, 2 threads: `cgan`; GPU: `l2`. Times of different machines" in text
+    assert "bench run --method cgan --data cifar10 --preset quick --seed 0  # and --seed 1\n" in text
+    assert "bench run --method cgan --data cifar10 --preset quick --seed 2 --threads 1\n" in text
+    assert "--method l2 --data cifar10 --preset quick --seed 0 --device cuda  # and --seed 1, --seed 2\n" in text
+    assert "with changes not committed then: `l2`." in text
+
+
+def test_what_the_prepared_data_says_of_itself_stands_above_the_table(tmp_path: Path) -> None:
+    part = "500 of 202,599 faces."
+    write_method(tmp_path, "cgan", data="celeba", config={"data_note": part})
+    write_method(tmp_path, "cgan", data="celeba", seeds=(3,))  # made before results carried the note
+    [table] = build(tmp_path).tables
+    assert table.note == part
+    assert [row.seeds for row in table.rows] == [(0, 1, 2, 3)]
+    assert f"**{part}**" in markdown(tmp_path, "celeba/quick")
+    assert f'<p class="note">{part}</p>' in (tmp_path / "celeba/quick/leaderboard.html").read_text()
 
 
 # Which files may share a table
@@ -228,6 +269,21 @@ def test_presets_and_data_sets_have_tables_of_their_own(suite: Path) -> None:
     assert "[cifar10/quick](cifar10/quick/leaderboard.md)" in readme
     assert "[sample/quick](sample/quick/leaderboard.md)" in readme
     assert re.search(r"\d+\.\d\d `c\w+`, `c\w+`", readme)  # both of rank 1
+
+
+def test_methods_side_by_side_across_the_tables(suite: Path, tmp_path: Path) -> None:
+    across = (suite / "README.md").read_text().partition("## Across the tables")[2]
+    psnr = across.partition("### psnr\n")[2].partition("###")[0]
+    lines = [[cell.strip() for cell in line.split("|")] for line in psnr.splitlines() if line.startswith("|")]
+    cells = {line[1]: line[2:-1] for line in lines}
+    assert re.fullmatch(r"\*\*25\.\d\d\*\*", cells["`cgan`"][0])
+    assert re.fullmatch(r"\*\*2\d\.\d\d\*\*", cells["`cgan`"][1])  # alone in that table
+    assert re.fullmatch(r"2\d\.\d\d† \(5\)", cells["`eccv16`"][0])
+    assert cells["`eccv16`"][1] == "–"
+    assert list(cells)[-3:] == ["`gray`", "`mean-color`", "`oracle-bins`"]
+    write_method(tmp_path, "cgan")
+    build(tmp_path)
+    assert "Across" not in (tmp_path / "README.md").read_text()
 
 
 def test_unknown_names(suite: Path, tmp_path: Path) -> None:

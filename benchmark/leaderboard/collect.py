@@ -14,7 +14,7 @@ from benchmark.metrics.pooled import pooled
 from benchmark.results import Result, ResultError, read_per_image, read_result
 
 AGREEMENT = 1e-3  # between a metric and its per-image values, relative and absolute: these keep four digits
-PER_SEED = ("seed", "model_sha256")  # what may differ between the configurations of one method's seeds
+PER_SEED = ("seed", "model_sha256", "data_note")  # what may differ between the configurations of one method's seeds
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,92 @@
-"""Keeps a table inside a page of prose, the README say, equal to the results that it is made of."""
+"""Keeps a table inside a page of prose, the README say, equal to the results that it is made of.
+
+<!-- table: results/cifar10/quick -->                                    the leaderboard's first table
+<!-- table: results/cifar10/quick columns: psnr auc rows: l2 cgan -->    a part of it; trivial rows are always there
+<!-- end of table -->
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-from benchmark.errors import BenchError
-from benchmark.leaderboard.render import MARKDOWN, caption, footnotes, main_grid, markdown_grid
+from benchmark.errors import BenchError, unknown
+from benchmark.leaderboard.people import COLUMNS
+from benchmark.leaderboard.render import MARKDOWN, caption, footnotes, main_grid, markdown_grid, metric_grid, seeds_of
 from benchmark.leaderboard.table import Table
 
+Value = TypeVar("Value")
 OPENING = "<!-- table: results/"
-BLOCK = re.compile(r"(<!-- table: results/([^/ ]+)/([^/ ]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+OPTIONS = r"(?: columns: ([^:>]+?))?(?: rows: ([^:>]+?))?"
+BLOCK = re.compile(rf"({OPENING}([^/ ]+)/([^/ ]+){OPTIONS} -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
 def embed(page: str, tables: Sequence[Table]) -> str:
-    """The page with the first table of each `<!-- table: results/<data>/<preset> -->` block made anew.
+    """The page with the table of each `<!-- table: results/<data>/<preset> … -->` block made anew.
 
     A block whose table was not asked for is left as it is.
 
     Raises:
-        BenchError: a block without its end: the table in it would never be renewed.
+        BenchError: a block without its end, or with an option that is none: the table in it would never be renewed.
+        InputError: a column that does not exist.
     """
     if page.count(OPENING) != len(BLOCK.findall(page)):
-        raise BenchError(f"a page has {OPENING!r} without '<!-- end of table -->' after it; put that line back")
+        raise BenchError(
+            f"a page has {OPENING!r} without '<!-- end of table -->' after it, or with options other than"
+            " 'columns: NAMES' and 'rows: NAMES', in this order; put that line right"
+        )
     by_name = {(table.data, table.preset): table for table in tables}
 
     def fill(block: re.Match[str]) -> str:
-        table = by_name.get((block[2], block[3]))
-        return block[0] if table is None else f"{block[1]}{_text(table)}{block[4]}"
+        opening, data, preset, columns, rows, end = block.groups()
+        table = by_name.get((data, preset))
+        if table is None:
+            return block[0]
+        text = _part(table, (columns or "").split(), (rows or "").split()) if columns or rows else _whole(table)
+        return f"{opening}\n{text}\n{end}"
 
     return BLOCK.sub(fill, page)
 
 
-def _text(table: Table) -> str:
-    notes = [*([table.note] if table.note else []), *caption(table)[:1], *footnotes(table)]
-    return f"\n{markdown_grid(*main_grid(table, MARKDOWN))}\n\n{chr(10).join(f'- {note}' for note in notes)}\n"
+def _whole(table: Table) -> str:
+    return _text(table, *main_grid(table, MARKDOWN), footnotes(table))
+
+
+def _part(table: Table, columns: Sequence[str], rows: Sequence[str]) -> str:
+    """The chosen columns, the chosen methods in the table's order, and what must be known of these alone."""
+    part = _restricted(table, columns, rows)
+    notes = [
+        f"Mean over seeds ({seeds_of(part)}), 95 % interval over seeds and images; bold: none is shown to be better.",
+        *footnotes(part),
+    ]
+    known = {row.name for row in part.all_rows} | table.skipped.keys()
+    notes += [f"`{name}` is not measured yet." for name in rows if name not in known]
+    if more := len(table.rows) - len(part.rows):
+        page = f"results/{table.data}/{table.preset}/leaderboard.md"
+        notes.append(f"{more} more method{'s' if more > 1 else ''}: [the whole table]({page}).")
+    return _text(part, *metric_grid(part, part.metrics, MARKDOWN), notes)
+
+
+def _restricted(table: Table, columns: Sequence[str], rows: Sequence[str]) -> Table:
+    """The table as if it had these columns and methods only; an empty list stands for all."""
+    for name in columns:
+        if name not in COLUMNS:
+            raise unknown("column of a table in a page", name, COLUMNS)
+
+    def chosen(by_name: Mapping[str, Value], names: Sequence[str]) -> dict[str, Value]:
+        return {name: value for name, value in by_name.items() if not names or name in names}
+
+    return replace(
+        table,
+        metrics=[COLUMNS[name] for name in columns if COLUMNS[name] in table.metrics] or table.metrics,
+        rows=[row for row in table.rows if not rows or row.name in rows],
+        absent=chosen(table.absent, columns),
+        truth=chosen(table.truth, columns),
+        skipped=chosen(table.skipped, rows),
+        missing_seeds=chosen(table.missing_seeds, rows),
+    )
+
+
+def _text(table: Table, heads: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    told = [*([table.note] if table.note else []), *caption(table)[:1], *notes]
+    return f"{markdown_grid(heads, lines)}\n\n" + "".join(f"- {note}\n" for note in told)

@@ -24,6 +24,8 @@ MORE_PER_TABLE = 6  # metrics side by side, with their intervals, before a page 
 ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 NOTHING = "–"
 LEADERS_SHOWN = 3
+ACROSS = ("mean_rank", "psnr", "ssim", "auc", "auc_rebal")  # shown for all tables side by side
+ROLES = ("method", "baseline", "ceiling")
 COST_HEADS = ("parameters", "multiply-adds", "training", "training images/s", "inference images/s", "peak memory")
 LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
     "\\": r"\textbackslash{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$\dagger$", "‡": r"$\ddagger$",
@@ -198,15 +200,71 @@ def cost_texts(cost: Cost) -> list[str]:
 
 def caption(table: Table) -> list[str]:
     """What a table must say of itself; `code` in backticks, which each format turns into its own."""
-    devices = "; ".join(table.devices) or "not recorded"
     return [
         f"Protocol {table.protocol}; test split of `{table.data}`, preset `{table.preset}`: {table.images:,} images, "
         f"SHA-256 `{table.data_sha256[:12]}`.",
         "Mean over seeds with a 95 % interval by hierarchical bootstrap (seeds, then images); ↑ higher is better, "
         "↓ lower is. Bold: no method is shown to be better, by paired tests after Holm's correction; "
         "methods that the tests cannot tell from the best share rank 1. Rows stand in the order of their mean rank.",
-        f"Measured on: {devices}.",
+        f"Measured on: {_machines(table)}.",
     ]
+
+
+def _machines(table: Table) -> str:
+    """The machine of all rows, or which rows ran on which: then their times do not compare."""
+    devices = table.origin.devices
+    if len(devices) < 2:
+        return next(map(_device, devices), "not recorded")
+    parts = "; ".join(f"{_device(device)}: {_names(rows)}" for device, rows in devices.items())
+    return f"{parts}. Times of different machines or numbers of threads do not compare"
+
+
+def _device(name: str) -> str:
+    return re.sub(r"\b1 threads$", "1 thread", name)
+
+
+def _names(rows: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in rows)
+
+
+def origins(table: Table) -> list[str]:
+    """Where the numbers come from: time, seeds, software, code, data; `code` in backticks."""
+    origin = table.origin
+    size = f" of {origin.image_size}×{origin.image_size} pixels" if origin.image_size else ""
+    arrays = ", ".join(f"{split} `{sha256[:12]}`" for split, sha256 in origin.arrays.items())
+    packages = ", ".join(f"{name} {' / '.join(found)}" for name, found in origin.packages.items() if found)
+    lines = [
+        f"Time: {_time_spent(table)}.",
+        f"Seeds: {seeds_of(table)}.",
+        f"Images: {table.images:,} test images{size}; SHA-256 of the prepared arrays: {arrays}.",
+        f"Software: {packages or 'not recorded'}.",
+        f"Code: {_code(table)}.",
+    ]
+    return lines if origin.cells else []
+
+
+def _time_spent(table: Table) -> str:
+    origin = table.origin
+    trained = f"{_duration(origin.train_seconds)} of training" if origin.train_seconds else "no training"
+    longest = f" (the longest {_duration(origin.longest[1])}: {origin.longest[0]})" if origin.longest else ""
+    colored = f" and {_duration(origin.color_seconds)} of coloring the test images" if origin.color_seconds else ""
+    return f"{origin.cells} cells, {trained}{longest}{colored}; preparing the data and scoring not counted"
+
+
+def seeds_of(table: Table) -> str:
+    """The seeds of all methods, or which methods have which."""
+    methods = {row.name for row in table.rows if not row.run.external}
+    seeds = {seeds: [name for name in rows if name in methods] for seeds, rows in table.origin.seeds.items()}
+    parts = [(", ".join(map(str, found)), rows) for found, rows in seeds.items() if rows]
+    if len(parts) == 1:
+        return parts[0][0]
+    return "; ".join(f"{found}: {_names(rows)}" for found, rows in parts) or "none, as nothing here was trained"
+
+
+def _code(table: Table) -> str:
+    commits, dirty = table.origin.commits, table.origin.dirty
+    told = f"commit{'s' if len(commits) > 1 else ''} {_names(commits)}" if commits else "commit not recorded"
+    return told + (f", with changes not committed then: {_names(dirty)}" if dirty else "")
 
 
 def footnotes(table: Table) -> list[str]:
@@ -218,7 +276,8 @@ def footnotes(table: Table) -> list[str]:
         notes.append(f"Whether a method beats `{GRAY}` is not known: that baseline is missing. {_run(table, GRAY)}")
     few = [row for row in table.rows if len(row.seeds) < SEEDS_WANTED]
     if few:
-        notes.append(f"‡ fewer than {SEEDS_WANTED} seeds: {_few_seeds(few)}")
+        names = _names([row.name for row in few])
+        notes.append(f"‡ fewer than {SEEDS_WANTED} seeds ({names}): {_few_seeds(few)}")
     notes += [
         f"`{name}` lacks seeds that other methods have: {', '.join(map(str, seeds))}. {_run(table, name, seeds[0])}"
         for name, seeds in table.missing_seeds.items()
@@ -253,7 +312,7 @@ def _absent(table: Table) -> dict[str, list[str]]:
     """Reason → metrics without any value for it."""
     reasons: dict[str, list[str]] = {}
     for name, reason in table.absent.items():
-        reasons.setdefault(reason, []).append(name)
+        reasons.setdefault(re.sub(r"n/a \(([^()]*)\)", r"\1", reason), []).append(name)
     return reasons
 
 
@@ -280,7 +339,8 @@ def markdown(table: Table) -> str:
         cost=markdown_grid(*cost_grid(table, MARKDOWN)),
         caption=caption(table),
         footnotes=footnotes(table),
-        commands=_commands(table),
+        origins=origins(table),
+        commands=commands(table),
     )
 
 
@@ -291,9 +351,9 @@ def markdown_grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: in
     return tabulate(lines, heads, tablefmt="pipe", colalign=align if lines else None, disable_numparse=True)
 
 
-def _commands(table: Table) -> list[str]:
-    """One line per row that repeats it: its first seed's command."""
-    return [row.run.command for row in table.all_rows]
+def commands(table: Table) -> list[str]:
+    """What repeats each row: a line per row, or more where its seeds ran on different devices or threads."""
+    return [line for row in table.all_rows for line in table.origin.commands[row.name]]
 
 
 def latex(table: Table) -> str:
@@ -318,7 +378,8 @@ def html(table: Table) -> str:
         cost_texts=cost_texts,
         caption=caption(table),
         footnotes=footnotes(table),
-        commands=_commands(table),
+        origins=origins(table),
+        commands=commands(table),
     )
 
 
@@ -432,7 +493,7 @@ def _rich_cell(cell: Cell, digits: int) -> Any:
 
 
 def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
-    """`results/README.md`: every table, and who leads it.
+    """`results/README.md`: every table, who leads it, and how each method fares across the tables.
 
     Args:
         tables: folder `<data>/<preset>` → the lines of its CSV file.
@@ -440,7 +501,31 @@ def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
     metrics = [COLUMNS[name] for name in HEADLINE if any(line.get(name) for lines in tables.values() for line in lines)]
     heads = ["data, preset", "images", "methods", *map(head, metrics)]
     rows = [_overview_line(folder, lines, metrics) for folder, lines in tables.items()]
-    return _render("overview.md.j2", tables=markdown_grid(heads, rows))
+    across = {name: grid for name in ACROSS if (grid := _across(name, tables))} if len(tables) > 1 else {}
+    return _render("overview.md.j2", tables=markdown_grid(heads, rows), across=across)
+
+
+def _across(column: str, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
+    """One column of every table side by side, in the order of the first; nothing if no table has it."""
+    order = {line["method"]: line["role"] for lines in tables.values() for line in lines if line["status"] == "ok"}
+    names = sorted(order, key=lambda name: ROLES.index(order[name]))  # methods first; a stable sort
+    cells = {folder: {line["method"]: _cell_across(line, column) for line in lines} for folder, lines in tables.items()}
+    held = [folder for folder, found in cells.items() if any(text != NOTHING for text in found.values())]
+    lines = [[f"`{name}`", *[cells[folder].get(name, NOTHING) for folder in held]] for name in names]
+    shown = [line for line in lines if any(text != NOTHING for text in line[1:])]
+    return (
+        markdown_grid(["method", *[f"{folder.parent.name}/{folder.name}" for folder in held]], shown) if shown else ""
+    )
+
+
+def _cell_across(line: Mapping[str, str], column: str) -> str:
+    """Value, in bold for rank 1, and the mark of not being shown to beat gray; other ranks in brackets."""
+    if not line.get(column):
+        return NOTHING
+    digits = COLUMNS[column].digits if column in COLUMNS else 1
+    value = number(float(line[column]), digits) + ("†" if column in line["not_above_gray"].split() else "")
+    rank = line.get(f"{column}_rank")
+    return f"**{value}**" if rank == "1" else f"{value} ({rank})" if rank else value
 
 
 def _overview_line(folder: Path, lines: Sequence[Mapping[str, str]], metrics: Sequence[Metric]) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark import PROTOCOL, registry
 from benchmark.leaderboard.collect import Collection, Measured, collect
+from benchmark.leaderboard.origin import Origin, origin_of
 from benchmark.leaderboard.people import COLUMNS, People, judged_by_people
 from benchmark.metrics import METRICS, Metric
 from benchmark.results import Cost, Run
@@ -72,7 +73,7 @@ class Table:
 
     data: str
     preset: str
-    note: str  # what the data set says of itself
+    note: str  # what the data says of itself
     protocol: int
     data_sha256: str  # of the prepared test split
     images: int
@@ -84,7 +85,7 @@ class Table:
     skipped: Mapping[str, str]  # method → reason
     absent: Mapping[str, str]  # metric without any value → reason
     missing_seeds: Mapping[str, Sequence[int]]  # method → seeds that other methods have
-    devices: Sequence[str]
+    origin: Origin
     left_out: Sequence[str]  # not printed in the tables: messages of the command that builds them
 
     @property
@@ -108,7 +109,7 @@ def build_table(folder: Path) -> Table:
     placed = _ranks(estimates, ranked)
     people = judged_by_people(folder, collection.measured)
     rows = [_row(name, group, estimates[name], placed, below, people) for name, group in groups.items()]
-    return _assemble(folder, collection, rows, images, people)
+    return _assemble(folder, collection, rows, origin_of(groups), images, people)
 
 
 def _by_method(measured: Iterable[Measured]) -> dict[str, list[Measured]]:
@@ -224,7 +225,9 @@ def _mean_cost(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def _assemble(folder: Path, collection: Collection, rows: Sequence[Row], images: int, people: People) -> Table:
+def _assemble(
+    folder: Path, collection: Collection, rows: Sequence[Row], origin: Origin, images: int, people: People
+) -> Table:
     by_role = {role: [row for row in rows if row.run.role == role] for role in ("method", "baseline", "ceiling")}
     valued = {name for row in rows for name, cell in row.cells.items() if cell.estimate}
     seeds = {row.name: set(row.seeds) for row in by_role["method"] if not row.run.external}
@@ -232,7 +235,7 @@ def _assemble(folder: Path, collection: Collection, rows: Sequence[Row], images:
     return Table(
         data=folder.parent.name,
         preset=folder.name,
-        note=_note(folder.parent.name),
+        note=" ".join(origin.notes) or _note(folder.parent.name),
         protocol=PROTOCOL,
         data_sha256=next((one.result.provenance.data_sha256["test"] for one in collection.measured), ""),
         images=images,
@@ -244,13 +247,16 @@ def _assemble(folder: Path, collection: Collection, rows: Sequence[Row], images:
         skipped={result.run.method: result.reason or "" for result in collection.skipped},
         absent={name: _why_absent(name, rows) for name in METRICS if name not in valued and rows},
         missing_seeds={name: sorted(wanted - own) for name, own in seeds.items() if wanted - own},
-        devices=sorted({row.cost.device for row in rows if row.cost.device}),
+        origin=origin,
         left_out=[*collection.left_out, *people.left_out],
     )
 
 
 def _note(data: str) -> str:
-    """What the data set's adapter has printed beside every table of it; "" when the adapter is not installed here."""
+    """What the data set's adapter has printed beside every table of it; "" when the adapter is not installed here.
+
+    For results that do not carry what the prepared data says of itself, which may be more: that it is a part.
+    """
     known = registry.names("dataset")
     adapter = data if data in known else data.partition("-")[0]  # "folder-holidays" is data of the adapter "folder"
     return (registry.load_dataset(adapter).note or "") if adapter in known else ""
