@@ -2,8 +2,8 @@
 
 A claim is a conjunction of comparisons. It is supported when each of them holds by its own test at 5 % (a false claim
 must then pass a test that it should fail), refuted when one is shown to be false at 5 % after Holm's correction for
-their number, and undecided at this number of images and seeds otherwise. Methods with fewer than three seeds decide
-nothing: their interval knows only the images.
+their number, and undecided at this number of images and seeds otherwise. Comparisons of methods with fewer than three
+seeds decide nothing, as their interval knows only the images: such a claim can still be refuted by another comparison.
 """
 
 import json
@@ -96,9 +96,10 @@ class Decision:
 
     data: str
     preset: str
+    note: str  # what the data says of itself: that it is a part, say
     verdict: Verdict
     findings: Sequence[Finding]
-    thin: Sequence[str]  # methods with too few seeds, which keep the claim undecided
+    thin: Sequence[str]  # methods with too few seeds: what is compared with them decides nothing
     to_run: Sequence[str]  # commands that would give them more
 
 
@@ -267,13 +268,14 @@ def _decide_in(claim: Claim, table: Table) -> Decision:
     findings = [pair.finding(found, float(p), table) for (pair, found), p in zip(compared, adjusted, strict=True)]
     rows = [row for name in claim.cells(table) if (row := table.row(name)) and row.run.role == "method"]
     few = {row.name: row.seeds for row in rows if len(row.seeds) < SEEDS_WANTED}
-    outcomes = {finding.outcome for finding in findings}
+    thin = [not few.keys().isdisjoint((pair.method, pair.check.than)) for pair, _ in compared]
     verdict: Verdict = "undecided"
-    if not few and outcomes == {"holds"}:
-        verdict = "supported"
-    elif not few and "is false" in outcomes:
+    if any(finding.outcome == "is false" and not few_seeds for finding, few_seeds in zip(findings, thin, strict=True)):
         verdict = "refuted"
-    return Decision(table.data, table.preset, verdict, findings, list(few), _commands(few, table.data, table.preset))
+    elif not any(thin) and all(finding.outcome == "holds" for finding in findings):
+        verdict = "supported"
+    to_run = _commands(few, table.data, table.preset)
+    return Decision(table.data, table.preset, table.note, verdict, findings, list(few), to_run)
 
 
 def _outcome(check: Check, metric: str, difference: Difference, adjusted_p: float) -> Outcome:

@@ -81,6 +81,31 @@ def test_few_seeds_decide_nothing(tmp_path: Path) -> None:
     assert found.to_run == [f"bench run --method cgan --data cifar10 --preset quick --seed {seed}" for seed in (1, 2)]
 
 
+def test_a_thin_method_hinders_support_but_not_the_refutation_by_others(tmp_path: Path) -> None:
+    """C12 speaks of every learned method: one that is shown to be below gray refutes it whatever the others are."""
+    write_method(tmp_path, "gray", 0.0, seeds=(0,), role="baseline")
+    write_method(tmp_path, "mean-color", -0.3, seeds=(0,), role="baseline")
+    write_method(tmp_path, "l2", 1.0)
+    write_method(tmp_path, "cgan", -2.0, seeds=(0, 1))
+    assert verdicts(tmp_path)["C12"] == "undecided"  # only the thin one is below gray
+    write_method(tmp_path, "eccv16", -2.0)
+    found = decided(tmp_path, "C12").decisions[0]
+    assert (found.verdict, found.thin) == ("refuted", ["cgan"])
+    assert found.to_run == ["bench run --method cgan --data cifar10 --preset quick --seed 2"]
+    build_claims(tmp_path)
+    assert "To measure all of it, run:" in (tmp_path / "claims.md").read_text()
+    write_method(tmp_path, "eccv16", 2.0)
+    write_method(tmp_path, "cgan", 2.0)
+    assert verdicts(tmp_path)["C12"] == "supported"
+
+
+def test_a_part_of_a_data_set_is_called_one(tmp_path: Path) -> None:
+    for method, quality in (("l2", 0.0), ("cgan", 1.0)):
+        write_method(tmp_path, method, quality, data="celeba", config={"data_note": "500 of 202,599 faces."})
+    page = build_claims(tmp_path).page
+    assert "on celeba, preset quick. 500 of 202,599 faces.\n" in page
+
+
 def test_what_is_not_measured_names_the_commands(tmp_path: Path) -> None:
     assert decided(tmp_path, "C1").to_run == [
         f"bench run --method {method} --data cifar10 --preset quick --seed {seed}"
