@@ -148,7 +148,8 @@ class Dataset(ABC):
 
     def fingerprint(self) -> str:
         """Hash of what the originals are, by names, sizes and times; equal means that nothing needs preparing again."""
-        return signature_of([item for split in SPLITS for item in self.items(split)])
+        items = signature_of([item for split in SPLITS for item in self.items(split)])
+        return hashlib.sha256(f"{items}\n{self.listing.note}".encode()).hexdigest()
 
 
 def signature_of(items: Sequence[Item]) -> str:
@@ -227,7 +228,7 @@ class Meta(BaseModel):
     adapter: str
     title: str
     licence: str
-    note: str | None
+    note: str | None = Field(description="what must stand beside every table: a part only, photographs left out, …")
     config: dict[str, Any]
     image_size: int
     classes: list[str] | None
@@ -237,6 +238,9 @@ class Meta(BaseModel):
     decoder: dict[str, str | None] = Field(description="versions of the programs that decoded and resized")
     mean_ab: tuple[float, float] = Field(description="mean color of the training split, Lab units")
     splits: dict[str, SplitMeta]
+    in_several_splits: list[list[str]] | None = Field(
+        None, description="photographs, each as the `split/id`s whose arrays are the same; null: never looked for"
+    )
 
 
 class Prepared:
@@ -324,7 +328,8 @@ class Prepared:
         left_out = [self.meta.splits[split].left_out for split in SPLITS]
         gray, corrupt = sum(len(lost.grayscale) for lost in left_out), sum(len(lost.corrupt) for lost in left_out)
         unreadable = f", {corrupt:,} unreadable" if corrupt else ""
-        return f"{self.folder}: {counts} images; left out: {gray:,} grayscale{unreadable}"
+        shared = f"; in several splits: {len(self.meta.in_several_splits):,}" if self.meta.in_several_splits else ""
+        return f"{self.folder}: {counts} images; left out: {gray:,} grayscale{unreadable}{shared}"
 
     def info(self) -> "DataInfo":
         """What a method may know of it."""
