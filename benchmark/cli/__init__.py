@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli import cells, data, methods, photographs, results, study, weights
+from benchmark.cli import cells, data, methods, photographs, results, study, sweep, weights
 from benchmark.errors import BenchError
 
 
@@ -39,6 +39,7 @@ def main(debug: bool) -> None:
 
 for command in (
     *cells.COMMANDS,
+    *sweep.COMMANDS,
     *methods.COMMANDS,
     *data.COMMANDS,
     *weights.COMMANDS,

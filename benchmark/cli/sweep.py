@@ -1,0 +1,116 @@
+"""Many cells: list them for a scheduler, or run the missing ones over Ray."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    from benchmark.sweep.cells import Choice
+    from benchmark.sweep.plan import Planner
+
+
+def choosing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose cells; given to the command as keyword arguments of `planner_and_choice`."""
+    options = [
+        click.option("--method", "methods", multiple=True, metavar="A,B,…", help="Entries; default: the suite's."),
+        click.option("--data", "data_sets", multiple=True, metavar="A,B,…", help="Data sets; default: the suite's."),
+        click.option("--preset", "presets", multiple=True, metavar="A,B,…", help="Default: the suite's."),
+        click.option("--seed", "seeds", multiple=True, metavar="0,1,…", help="Default: the suite's."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def planner_and_choice(
+    methods: tuple[str, ...], data_sets: tuple[str, ...], presets: tuple[str, ...], seeds: tuple[str, ...]
+) -> "tuple[Planner, Choice]":
+    """The project's planner, and the cells that the options choose."""
+    from benchmark.config import find_root, read_params
+    from benchmark.sweep.cells import Choice
+    from benchmark.sweep.plan import Planner
+    from benchmark.workspace import Workspace
+
+    root = find_root()
+    choice = Choice(
+        methods=tuple(_names(methods)),
+        data=tuple(_names(data_sets)),
+        presets=tuple(_names(presets)),
+        seeds=tuple(_seed(text) for text in _names(seeds)),
+    )
+    return Planner(read_params(root), Workspace(root)), choice
+
+
+def _names(values: tuple[str, ...]) -> Iterator[str]:
+    """The names in comma lists; the path of a `folder:` may hold commas, and stands in an option of its own."""
+    for value in values:
+        parts = [value] if value.startswith("folder:") else value.split(",")
+        yield from filter(None, map(str.strip, parts))
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"--seed {text!r}: not a whole number; a list reads 0,1,2")
+    return int(text)
+
+
+@click.command()
+@click.option("--missing", is_flag=True, help="Only cells without a current result.")
+@click.option("--ready", is_flag=True, help="Only cells that need not wait for another one of the list.")
+@click.option("--json", "as_json", is_flag=True, help="For programs; says why a cell is missing.")
+@choosing_options
+def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
+    """Print the command of every cell of the suite, or of those chosen, one per line for any scheduler.
+
+    A cell that starts from the model of another comes after it.
+    """
+    planner, choice = planner_and_choice(**chosen)
+    from benchmark.sweep import cells as commands
+    from benchmark.sweep import command, plan
+
+    found = planner.missing(choice) if missing else planner.all(choice)
+    found = plan.ready(found) if ready else found
+    if as_json:
+        import json
+
+        click.echo(json.dumps(command.as_json(found), indent=2))
+    for listed in [] if as_json else found:
+        click.echo(commands.command(listed.cell))
+
+
+@click.command()
+@click.option("--address", metavar="auto|HOST:PORT|ray://…", help="A Ray cluster; default: this machine's cores.")
+@click.option("--cpus", type=click.IntRange(min=1), help="Cores of this machine to use; default: all.")
+@click.option("--cpus-per-cell", type=click.IntRange(min=1), default=1, show_default=True, help="Also its threads.")
+@click.option(
+    "--gpus-per-cell", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0.5: two share one."
+)
+@click.option("--retries", type=click.IntRange(min=0), default=1, show_default=True, help="Of a cell that failed.")
+@click.option("--root", type=click.Path(path_type=Path), envvar="BENCH_DATA", help="As of bench run.")
+@choosing_options
+def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_cell: float, **more: Any) -> None:
+    """Run the cells that have no current result, over Ray. Ctrl-C saves; the same command goes on.
+
+    Each cell is a `bench run` of its own with a log file below runs/sweep. A cell that failed is tried again, then
+    reported at the end, while the others go on. Exit code 1 if any failed.
+    """
+    retries, root = more.pop("retries"), more.pop("root")
+    planner, choice = planner_and_choice(**more)
+    from benchmark.sweep.command import sweep as run_sweep
+    from benchmark.sweep.over_ray import Resources
+
+    found = planner.missing(choice)
+    if not found:
+        click.echo("nothing is missing")
+        return
+    resources = Resources(address, cpus, cpus_per_cell, gpus_per_cell)
+    report = run_sweep(found, planner.workspace, resources, retries=retries, root=root, say=click.echo)
+    sys.exit(1 if report.failed or report.blocked else 0)
+
+
+COMMANDS: tuple[click.Command, ...] = (cells, sweep)

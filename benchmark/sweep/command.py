@@ -1,0 +1,90 @@
+"""What `bench cells` prints and `bench sweep` does."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.interruption import Interrupted
+from benchmark.sweep.cells import command
+from benchmark.sweep.over_ray import RayEngine, Resources
+from benchmark.sweep.plan import Job, Listed, jobs_of
+from benchmark.sweep.schedule import Report, Sweep
+from benchmark.workspace import Workspace
+
+
+def as_json(found: Sequence[Listed]) -> list[dict[str, Any]]:
+    """The list for programs; `after` holds the commands of the same list that must have ended before."""
+    names = {listed.cell.name for listed in found}
+    return [
+        {
+            "command": command(listed.cell),
+            "method": listed.cell.method,
+            "data": listed.cell.data,
+            "preset": listed.cell.preset,
+            "seed": listed.cell.seed,
+            "missing": listed.why,
+            "after": [command(parent) for parent in listed.parents if parent.name in names],
+        }
+        for listed in found
+    ]
+
+
+def run_options(resources: Resources) -> list[str]:
+    """The arguments of every `bench run` that follow from what a cell gets."""
+    devices = int(resources.gpus_per_cell)
+    return ["--threads", str(resources.cpus_per_cell), *(["--devices", str(devices)] if devices > 1 else [])]
+
+
+def sweep(
+    found: Sequence[Listed],
+    workspace: Workspace,
+    resources: Resources,
+    *,
+    retries: int,
+    root: Path | None,
+    say: Callable[[str], None],
+) -> Report:
+    """Runs the listed cells over Ray.
+
+    Args:
+        found: cells to run, parents first.
+        workspace: folders of the project.
+        resources: what Ray has and what a cell gets.
+        retries: how many more times a cell is tried that failed.
+        root: where data sets are kept; None: as the environment says.
+        say: prints a line of progress.
+
+    Raises:
+        BenchError: Ray is not installed, or cannot be started or reached.
+        Interrupted: a signal came; the cells have saved what they had.
+    """
+    logs = workspace.root / "runs" / "sweep" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    variables = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
+    if root is not None:
+        variables["BENCH_DATA"] = str(root.resolve())
+    jobs = jobs_of(found, run_options(resources))
+    with RayEngine(resources, workspace.root, logs, variables) as engine:
+        say(f"{len(found)} cells, {engine.slots} at a time; logs: {logs}")
+        report = Sweep(jobs, engine, retries, say).run()
+    for line in summary(report, logs):
+        say(line)
+    if report.stopped_by:
+        raise Interrupted("the sweep was stopped; the same command goes on", report.stopped_by)
+    return report
+
+
+def summary(report: Report, logs: Path) -> list[str]:
+    """What became of the cells, and what to do next."""
+
+    def cells(jobs: Sequence[Job]) -> int:
+        return sum(job.is_cell for job in jobs)
+
+    failed, blocked = [job for job, _ in report.failed], [job for job, _ in report.blocked]
+    return [
+        f"{cells(report.done)} cells done, {cells(failed)} failed, {cells(blocked)} not run for want of others",
+        *(f"failed: {job.name}: {attempt.error} ({logs / job.log})" for job, attempt in report.failed),
+        *(f"not run: {job.name}: needs {other}" for job, other in report.blocked),
+        "next: bench leaderboard (the tables); bench fingerprint && dvc commit (DVC takes note)",
+    ]

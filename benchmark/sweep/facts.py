@@ -1,0 +1,56 @@
+"""What only an adapter itself can say of a cell, remembered: its full configuration and its parents.
+
+Asking an adapter means importing it, and torch with it: seconds, for every line of a list. The answers follow from the
+adapter's code and the cell's settings alone, so they are kept on disk under the hash of both.
+"""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmark import registry
+from benchmark.config import Cell, digest
+from benchmark.errors import BenchError
+from benchmark.files import write_atomically
+from benchmark.fingerprint import method_code
+
+_code_of = cache(method_code)  # the files are read once per process
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an adapter makes of a cell's settings."""
+
+    config: dict[str, Any]  # its whole Config, as plain JSON values
+    parents: tuple[str, ...]  # entries whose models it starts from
+
+
+def facts_of(cell: Cell, folder: Path) -> Facts:
+    """What the cell's adapter says; it is imported only if it was never asked before.
+
+    Args:
+        cell: of any method.
+        folder: where answers are remembered. One that cannot be written costs time, nothing else.
+
+    Raises:
+        InputError: the settings are not legal.
+    """
+    if registry.source_file("method", cell.adapter) is None:  # another package's code cannot be hashed: ask every time
+        return _ask(cell)
+    path = folder / f"{digest([_code_of(cell.adapter), dict(cell.method_settings)])[:32]}.json"
+    try:
+        remembered = json.loads(path.read_text(encoding="utf-8"))
+        return Facts(remembered["config"], tuple(remembered["parents"]))
+    except (OSError, ValueError, KeyError):
+        answer = _ask(cell)
+    with suppress(BenchError):
+        write_atomically(path, json.dumps({"config": answer.config, "parents": answer.parents}).encode())
+    return answer
+
+
+def _ask(cell: Cell) -> Facts:
+    parents = cell.method_class.parents(cell.method_config)
+    return Facts(cell.method_config.model_dump(mode="json"), tuple(parents))

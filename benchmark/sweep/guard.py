@@ -1,0 +1,37 @@
+"""Runs `bench` in this process and lets it live no longer than the process that asked for it (on Linux).
+
+`python -m benchmark.sweep.guard PID run --method …`, PID being the caller's. A Ray worker that is killed cannot end
+what it started; a cell that outlived it would hold its folder, and the next attempt at the cell would find it locked.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
+
+
+def die_with(parent: int) -> None:
+    """Has the kernel kill this process when its parent ends; at once if it has ended already."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Becomes `bench`. Ray blocks SIGINT in what it starts; here it means again what it means to `bench`."""
+    die_with(int(arguments[0]))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    sys.argv = ["bench", *arguments[1:]]  # what the result's record will say
+    from benchmark.cli import main as bench
+
+    bench(prog_name="bench")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
