@@ -1,7 +1,8 @@
 """Checkpoints that cannot be half-written or half-read, and the finished model file.
 
 A checkpoint file is a line with the SHA-256 of what follows, then a `torch.save` archive. Two generations are kept: a
-file cut off at any byte does not have its hash, and the one before it is used.
+file cut off at any byte does not have its hash, and the one before it is used. At every moment, also between any two
+steps of saving, one of them is whole.
 """
 
 import hashlib
@@ -21,19 +22,28 @@ from torch import Tensor
 from benchmark.errors import BenchError
 from benchmark.files import write_atomically
 
-GENERATIONS = ("checkpoint.pt", "checkpoint-before.pt")
+# Newest first. The first is there only while it is about to become the second, and after a kill at that moment.
+GENERATIONS = ("checkpoint-coming.pt", "checkpoint.pt", "checkpoint-before.pt")
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
-    """Saves `state` as the newest generation; the one before it is kept."""
+    """Saves `state` as the newest generation; the one before it is kept.
+
+    Raises:
+        BenchError: it cannot be written; both generations are what they were.
+    """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     payload = buffer.getbuffer()
     header = hashlib.sha256(payload).hexdigest().encode() + b"\n"
-    newest, before = (folder / name for name in GENERATIONS)
-    if newest.is_file():
-        newest.replace(before)
-    write_atomically(newest, header + payload)
+    coming, newest, before = (folder / name for name in GENERATIONS)
+    write_atomically(coming, header + payload)
+    try:
+        if newest.is_file():
+            newest.replace(before)
+        coming.replace(newest)
+    except OSError as error:
+        raise BenchError(f"cannot write {newest}: {error.strerror}; the checkpoint before it is kept") from None
 
 
 class CheckpointWriter:
@@ -91,22 +101,45 @@ def _copied(value: Any) -> Any:
 
 
 def load_checkpoint(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
-    """The newest whole checkpoint of a folder, or None if it holds none. A damaged one is named through `warn`."""
-    for name in GENERATIONS:
-        path = folder / name
-        if not path.is_file():
-            continue
+    """The newest whole checkpoint of a folder, or None if it holds none. The folder must be held by this process.
+
+    A damaged one is named through `warn` and removed, so that the next save does not put it in the place of a good one;
+    so is what a process that was killed while it wrote left behind.
+
+    Raises:
+        BenchError: a checkpoint is there and cannot be read.
+    """
+    for part in folder.glob("checkpoint*.part"):
+        part.unlink(missing_ok=True)
+    state, damaged = None, []
+    for path in (folder / name for name in GENERATIONS):
+        if (payload := _whole_payload(path)) is not None:
+            state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+            break
+        if path.is_file():
+            damaged.append(path)
+    for path in damaged:
+        instead = "using the checkpoint before it" if state else "there is no whole one before it"
+        warn(f"{path} is cut off or damaged; {instead}")
+        path.unlink()
+    return state
+
+
+def _whole_payload(path: Path) -> bytes | None:
+    """What follows the header of a checkpoint file; None if there is no file, or not the one that was written."""
+    try:
         header, _, payload = path.read_bytes().partition(b"\n")
-        if hashlib.sha256(payload).hexdigest().encode() == header:
-            return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        warn(f"{path} is cut off or damaged; using the checkpoint before it")
-    return None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BenchError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+    return payload if hashlib.sha256(payload).hexdigest().encode() == header else None
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Removes both generations, once the finished model is written."""
-    for name in GENERATIONS:
-        (folder / name).unlink(missing_ok=True)
+    """Removes every generation, once the finished model is written."""
+    for path in folder.glob("checkpoint*"):
+        path.unlink(missing_ok=True)
 
 
 def save_model(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:

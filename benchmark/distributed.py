@@ -6,11 +6,17 @@ wrappers cannot follow a discriminator that is called twice per step. Rank 0 spe
 """
 
 import atexit
+import logging
 import os
-import subprocess
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
 import torch
@@ -18,10 +24,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from benchmark.errors import BenchError
+from benchmark.interruption import REQUEUE
 
 Value = TypeVar("Value")
 Network = TypeVar("Network", bound=nn.Module)
 TIMEOUT = timedelta(minutes=30)  # of one collective: rank 0 may validate and write while the others wait
+LOST = 76  # EX_PROTOCOL: exit code of a process that ends because another one did, whose error is the one to read
+FIRST_SEEN = 2.0  # seconds that it leaves the launcher to see who ended first
+PARENT_SECONDS = 1.0  # between looks whether the launcher still lives
 
 
 class Ranks:
@@ -54,7 +64,8 @@ class Ranks:
         if not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        dist.all_reduce(flat)
+        with _collective():
+            dist.all_reduce(flat)
         flat /= self.world
         for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
@@ -64,7 +75,8 @@ class Ranks:
         if self.world == 1:
             return value
         together = torch.tensor(value, device=_exchange_device())
-        dist.all_reduce(together, dist.ReduceOp.MAX)
+        with _collective():
+            dist.all_reduce(together, dist.ReduceOp.MAX)
         return int(together.item())
 
     def from_first(self, make: Callable[[], Value]) -> Value:
@@ -74,13 +86,15 @@ class Ranks:
         box: list[Any] = [None]
         if self.first:
             box = [make()]
-        dist.broadcast_object_list(box, src=0, device=_exchange_device())
+        with _collective():
+            dist.broadcast_object_list(box, src=0, device=_exchange_device())
         return box[0]
 
     def wait(self) -> None:
         """Returns when all ranks have come here."""
         if self.world > 1:
-            dist.barrier()
+            with _collective():
+                dist.barrier()
 
 
 ALONE = Ranks()
@@ -105,6 +119,7 @@ def join(device: torch.device) -> tuple[Ranks, torch.device]:
     """
     if not started_by_torchrun():
         return ALONE, device
+    _end_with_launcher()
     local = int(os.environ["LOCAL_RANK"])
     if device.type == "cuda":
         if local >= torch.cuda.device_count():
@@ -124,10 +139,97 @@ def synchronize_batch_norm(method: Network, ranks: Ranks, device: torch.device) 
 
 
 def launch(command: Sequence[str], devices: int) -> int:
-    """Runs a `bench` command in `devices` processes on this machine; returns torchrun's exit code."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={devices}"]
-    env = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // devices)), **os.environ}
-    return subprocess.run([*torchrun, "-m", "benchmark", *command], env=env, check=False).returncode
+    """Runs a `bench` command in `devices` processes on this machine, and leaves none behind.
+
+    Rank 0 speaks; of the others one line is shown, or a traceback, if theirs is the failure. When one fails the others
+    are told to end, and killed 30 seconds later if they cannot. A signal is handed on to all of them.
+
+    Returns:
+        The exit code: 0, that of the process that failed, or the one that belongs to the signal.
+
+    Raises:
+        BenchError: a process was killed.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # our own line says it
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
+    with TemporaryDirectory(prefix="bench-ranks-") as logs:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=devices,
+            run_id="bench",
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=logs, redirects=dict.fromkeys(range(1, devices), Std.ALL)),
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "benchmark", *command)
+        except ChildFailedError as error:
+            codes = {
+                rank: failure.exitcode
+                for rank, failure in sorted(error.failures.items(), key=lambda item: item[1].timestamp)
+            }
+            return _explain(codes, devices, Path(logs))
+        except SignalException as stopped:
+            return REQUEUE if stopped.sigval == signal.SIGTERM else 128 + stopped.sigval
+    return 0
+
+
+def _explain(codes: dict[int, int], devices: int, logs: Path) -> int:
+    """Shows the error of the process that failed first, unless it is rank 0's: that one spoke for itself.
+
+    Args:
+        codes: rank → exit code, negative for a signal, in the order in which they ended.
+        devices: the number of processes.
+        logs: where the output of the other ranks is.
+    """
+    own = {rank: code for rank, code in codes.items() if code not in (LOST, -signal.SIGTERM)}
+    if not own:
+        raise BenchError(f"one of {devices} processes was ended from outside; the same command goes on")
+    rank = 0 if own.get(0, -1) > 0 else next(iter(own))
+    code = own[rank]
+    if code < 0:
+        name = signal.Signals(-code).name
+        raise BenchError(
+            f"process {rank} of 0 to {devices - 1} was killed by {name} (for want of memory?); all have ended, and the "
+            "same command goes on from the last checkpoint"
+        )
+    if rank:
+        for log in logs.glob(f"**/{rank}/stderr.log"):
+            sys.stderr.write(log.read_text(encoding="utf-8", errors="replace"))
+    return code
+
+
+@contextmanager
+def _collective() -> Iterator[None]:
+    """An exchange with the other processes. If one of them has ended, so does this one, quietly.
+
+    torch names no class of error for it, and under NCCL there is none: the launcher ends whoever waits in vain.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        time.sleep(FIRST_SEEN)
+        raise SystemExit(LOST) from None
+
+
+def _end_with_launcher() -> None:
+    """Asks this process to stop, as SIGTERM does, when the one that started it is gone."""
+    launcher = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="launcher", daemon=True).start()
 
 
 def _exchange_device() -> torch.device:

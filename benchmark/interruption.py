@@ -4,6 +4,7 @@ import fcntl
 import os
 import platform
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from benchmark.errors import BenchError
 
 REQUEUE = 75  # EX_TEMPFAIL: what a scheduler is told after SIGTERM, so that it starts the same command again
+SAME_REQUEST = 2.0  # seconds: schedulers signal a launcher and its processes, and the launcher signals them again
 
 
 class Interrupted(BenchError):
@@ -34,14 +36,20 @@ class StopRequest:
 def stop_request() -> Iterator[StopRequest]:
     """Turns the first SIGINT or SIGTERM into a request that a loop answers when it can.
 
-    A second one acts at once. Outside the main thread signals cannot be caught, and are left alone.
+    Another one, `SAME_REQUEST` seconds later or more, acts at once. Outside the main thread signals cannot be caught,
+    and are left alone.
     """
     request = StopRequest()
     before: dict[int, Any] = {}
+    began = 0.0
 
     def handle(number: int, frame: FrameType | None) -> None:
-        request.signal = number
-        restore()
+        nonlocal began
+        if not request.signal:
+            request.signal, began = number, time.monotonic()
+        elif time.monotonic() - began >= SAME_REQUEST:
+            restore()
+            signal.raise_signal(number)
 
     def restore() -> None:
         for number, handler in before.items():
@@ -81,6 +89,9 @@ def exclusive(folder: Path, doing: str) -> Iterator[None]:
             file.seek(0)
             raise BenchError(f"{folder} is being {doing} by {file.read().strip() or 'another process'}") from None
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}")
-        file.flush()
+        try:
+            file.write(f"process {os.getpid()} on {platform.node()}")
+            file.flush()
+        except OSError as error:
+            raise BenchError(f"cannot write in {folder}: {error.strerror}") from None
         yield

@@ -83,7 +83,7 @@ def test_steps_have_unrelated_seeds() -> None:
 def test_a_checkpoint_cut_off_anywhere_is_named_and_the_one_before_is_used(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, {"step": 1, "weights": torch.arange(100)})
     save_checkpoint(tmp_path, {"step": 2, "weights": torch.arange(100)})
-    newest = tmp_path / GENERATIONS[0]
+    newest = tmp_path / GENERATIONS[1]
     content = newest.read_bytes()
     for length in [0, 1, 64, 65, 66, 200, len(content) // 2, len(content) - 1]:
         newest.write_bytes(content[:length])
@@ -91,7 +91,7 @@ def test_a_checkpoint_cut_off_anywhere_is_named_and_the_one_before_is_used(tmp_p
         state = load_checkpoint(tmp_path, said.append)
         assert state is not None
         assert state["step"] == 1, f"cut at {length}"
-        assert GENERATIONS[0] in said[0]
+        assert GENERATIONS[1] in said[0]
     newest.write_bytes(content)
     state = load_checkpoint(tmp_path, pytest.fail)
     assert state is not None
