@@ -102,6 +102,9 @@ class Method(nn.Module, ABC):
         """Entries whose finished model (same data, preset and seed) this one starts from."""
         return ()
 
+    def load_pretrained(self) -> None:
+        """Takes over weights of others, before the first step. Never asked of a model that is trained already."""
+
     def load_parents(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Takes over the parents' weights, before the first step.
 

@@ -76,7 +76,9 @@ def tiny_batch(count: int = BATCH) -> Batch:
 def build(method_class: type[Method], config: MethodConfig, seed: int = 0) -> Method:
     """A method on the CPU with the weights of this seed."""
     torch.manual_seed(seed)
-    return method_class(config, tiny_info())
+    method = method_class(config, tiny_info())
+    method.load_pretrained()
+    return method
 
 
 def make_trainer(

@@ -63,6 +63,7 @@ class CGAN(Method):
 
     name = "cgan"
     Config = CGANConfig
+    colorizer: nn.Sequential
 
     def __init__(self, config: CGANConfig, data: DataInfo) -> None:
         super().__init__(config, data)
@@ -77,6 +78,12 @@ class CGAN(Method):
         if config.encoder == "resnet18" and config.pretrained and weights.path("resnet18") is None:
             return weights.absent("resnet18")
         return None
+
+    def load_pretrained(self) -> None:
+        """ImageNet's weights for a ResNet-18 encoder."""
+        generator = self.colorizer[0]
+        if isinstance(generator, ResNetUNet) and self.config.pretrained:
+            generator.encoder.load_imagenet(weights.load("resnet18"))
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
         """`generator` in both phases, `discriminator` in the adversarial one."""
@@ -113,7 +120,4 @@ def make_generator(config: CGANConfig, data: DataInfo) -> nn.Module:
     """The network that (B, 1, H, W) lightness goes through; two channels, unbounded, come out."""
     if config.encoder == "unet":
         return UNet(2, data.image_size, config.base_channels, dropout=config.dropout)
-    generator = ResNetUNet(2, config.base_channels)
-    if config.pretrained:
-        generator.encoder.load_imagenet(weights.load("resnet18"))
-    return generator
+    return ResNetUNet(2, config.base_channels)

@@ -52,7 +52,10 @@ class ECCV16(Method):
         super().__init__(config, data)
         self.colorizer = Eccv16(1.0 if config.pretrained else config.width)
         self.loss = BinLoss(config, data)
-        if config.pretrained:
+
+    def load_pretrained(self) -> None:
+        """The authors' released weights, if they are wanted."""
+        if self.config.pretrained:
             self.colorizer.load_state_dict(weights.load("eccv16"))
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:

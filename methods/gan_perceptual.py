@@ -63,7 +63,12 @@ class GanPerceptual(Method):
         if config.perceptual_weight:
             plan, layer = LAYERS[config.features]
             self.features = VGG(plan, [layer])
-            self.features.load_features(weights.load("vgg19") if config.features == "vgg19" else load_own(data.name))
+
+    def load_pretrained(self) -> None:
+        """The network that the feature loss looks through."""
+        if self.config.perceptual_weight:
+            own = self.config.features == "own"
+            self.features.load_features(load_own(self.data.name) if own else weights.load("vgg19"))
 
     @classmethod
     def parents(cls, config: GanPerceptualConfig) -> tuple[str, ...]:

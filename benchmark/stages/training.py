@@ -100,6 +100,7 @@ def _train(cell: Cell, prepared: Prepared, key: str, parents: dict[str, Path], c
     run_folder = context.workspace.run(cell, key)
     method = build_method(cell, prepared, context.device)
     method = synchronize_batch_norm(method, context.ranks, context.device)
+    method.load_pretrained()
     if parents:
         method.load_parents({name: load_model(path)[0] for name, path in parents.items()})
     outcome = Outcome(0, 0.0, None, [])
