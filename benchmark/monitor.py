@@ -1,5 +1,6 @@
 """What a person sees of a training: a bar with losses, TensorBoard, the same pictures at every validation."""
 
+import hashlib
 import time
 from pathlib import Path
 from types import TracebackType
@@ -12,13 +13,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from benchmark import weights
 from benchmark.dataset import Prepared
 from benchmark.evaluate import batches, colorize, side_by_side
 from benchmark.method import Method
+from benchmark.metrics.inception import Inception
 from benchmark.metrics.scorer import Scorer
+from benchmark.metrics.sets import InceptionMetrics, Reference
 from benchmark.trainer import Row
 
-VALIDATION_METRICS = ("psnr", "ssim", "auc")
+VALIDATION_METRICS = ("psnr", "ssim", "auc")  # and FID and KID where Inception's weights are
+FEATURES = ".features"  # beside the prepared folders, where the evaluation keeps those of the test split
+SETS_SHARE = 0.1  # of the time, at most, goes into FID and KID; on a CPU they would else take longer than the training
 GRID_IMAGES = 8
 PLAIN_SECONDS = 15.0  # between lines where there is no terminal to draw a bar on
 
@@ -41,6 +47,49 @@ def progress_bar(console: Console) -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
+
+
+class SmallInception(Inception):
+    """In batches so small that it is not validation that decides how much memory a training takes."""
+
+    batch_sizes = (16, 16)
+
+
+class ValidationSets:
+    """FID and KID of a training's validation images, at those validations that they do not delay by much.
+
+    Args:
+        images: (N, H, W, 3) uint8, the same at every validation.
+        folder: where the truth's features are kept: computed once for all trainings on this data.
+        device: where to work.
+
+    Raises:
+        BenchError: Inception's weights are not there, or another file is.
+    """
+
+    def __init__(self, images: np.ndarray, folder: Path, device: torch.device) -> None:
+        self.images = images
+        self.device = device
+        self.network = SmallInception(weights.require("inception"), device)
+        self.reference = Reference(folder, hashlib.sha256(images.tobytes()).hexdigest(), len(images))
+        self.cost, self.ended = 0.0, 0.0  # seconds that the last time took, and when that was over
+
+    @property
+    def due(self) -> bool:
+        """Whether enough time went by since the last time."""
+        return self.cost <= SETS_SHARE * (time.perf_counter() - self.ended)
+
+    def score(self, method: Method) -> dict[str, float]:
+        """`fid` and `kid` of what the method, in evaluation mode, makes of the images."""
+        began = time.perf_counter()
+        metrics = InceptionMetrics(self.network, self.device, self.reference)
+        for rgb in batches(self.images, self.device):
+            output = colorize(method, rgb)
+            metrics.update(output.predicted, output.target)
+        values = metrics.compute().values
+        self.ended = time.perf_counter()
+        self.cost = self.ended - began
+        return values
 
 
 class TrainingMonitor:
@@ -78,6 +127,9 @@ class TrainingMonitor:
         self.console = console
         self.images = np.array(split[evenly(len(split), validation_images)])
         self.grid = torch.from_numpy(np.array(split[evenly(len(split), GRID_IMAGES)])).to(device)
+        self.sets = None
+        if len(self.images) > 1 and weights.path("inception"):
+            self.sets = ValidationSets(self.images, prepared.folder.parent / FEATURES, device)
         self.progress = progress_bar(console)
         self.spoke = time.perf_counter()
         self.losses = ""
@@ -97,6 +149,8 @@ class TrainingMonitor:
         self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step or None)
         self.task = self.progress.add_task(self.title, total=steps, completed=step, figures="")
         self.steps, self.began, self.first = steps, time.perf_counter(), step
+        if not weights.path("inception"):
+            self.message(f"validation without FID and KID: {weights.absent('inception')}")
         self.progress.start()
 
     def advance(self, step: int) -> None:
@@ -120,6 +174,8 @@ class TrainingMonitor:
         for rgb in batches(self.images, self.device):
             scorer.update(*colorize(self.method, rgb))
         values = scorer.compute().values
+        if self.sets and (step == self.steps or self.sets.due):
+            values |= self.sets.score(self.method)
         row: Row = {f"val_{name}": value for name, value in values.items() if value is not None}
         self._scalars({"step": step, **row})
         self._show(step)

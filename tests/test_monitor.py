@@ -1,0 +1,182 @@
+"""What a training shows: TensorBoard, the history's validation rows, the same pictures again and again, plain lines."""
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+
+from benchmark import monitor, weights
+from benchmark.evaluate import colorize
+from benchmark.method import Method
+from benchmark.metrics.sets import InceptionMetrics
+from benchmark.monitor import TrainingMonitor, ValidationSets
+from benchmark.registry import load_method
+from benchmark.testing import build, make_trainer, tiny_images
+from benchmark.trainer import Outcome
+
+CPU = torch.device("cpu")
+STEPS, VALIDATE_EVERY = 12, 4
+
+
+class MeanColors:
+    """Stands in for Inception: a feature is a mean over a quarter of the picture."""
+
+    name, sha256, dimensions, batch_sizes = "mean-colors", "0" * 64, 12, (4, 4)
+    calls: list[int] = []  # noqa: RUF012 - filled by all instances, emptied by the fixture
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        """Needs nothing of either."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 to (B, 12) float32."""
+        self.calls.append(len(images))
+        planes = images.permute(0, 3, 1, 2).float()
+        return torch.nn.functional.adaptive_avg_pool2d(planes, 2).flatten(1)
+
+
+@pytest.fixture
+def inception(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+    """As if Inception's weights were there; how many images it was shown at a time."""
+    monkeypatch.setattr(monitor, "SmallInception", MeanColors)
+    monkeypatch.setattr(weights, "path", lambda name: tmp_path / name)
+    monkeypatch.setattr(MeanColors, "calls", [])
+    return MeanColors.calls
+
+
+@pytest.fixture
+def no_inception(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "path", lambda name: None)
+
+
+def make_method(name: str = "cgan") -> Method:
+    adapter = load_method(name)
+    small = {"cgan": {"base_channels": 4, "discriminator_channels": 4, "pretrain_share": 0.5}}
+    return build(adapter, adapter.Config(**small.get(name, {})))
+
+
+def train(folder: Path, console: Console, steps: int = STEPS, **settings: Any) -> Outcome:
+    """Trains a tiny conditional GAN under a monitor."""
+    method = make_method()
+    trainer = make_trainer(
+        method, steps, folder / "run", log_every=1, validate_every=VALIDATE_EVERY, **{"validation_images": 6} | settings
+    )
+    prepared: Any = SimpleNamespace(images=lambda split: tiny_images()[:8], folder=folder / "data" / "sample-tiny")
+    with TrainingMonitor(
+        method,
+        prepared,
+        folder / "run",
+        title="cgan on sample",
+        batch_size=4,
+        validation_images=6,
+        device=CPU,
+        console=console,
+    ) as watching:
+        trainer.monitor = watching
+        return trainer.run()
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO())
+
+
+def validations(outcome: Outcome) -> list[dict[str, Any]]:
+    return [dict(row) for row in outcome.history if "val_psnr" in row]
+
+
+def test_history_and_tensorboard_have_everything_that_the_protocol_follows(tmp_path: Path, no_inception: None) -> None:
+    outcome = train(tmp_path, quiet())
+    logged = {name for row in outcome.history for name in row}
+    assert {
+        "generator_loss",
+        "generator_gradient_norm",
+        "generator_learning_rate",
+        "discriminator_loss",
+        "discriminator_accuracy",
+        "val_psnr",
+        "val_ssim",
+        "val_auc",
+    } <= logged
+    assert [row["step"] for row in validations(outcome)] == [4, 8, 12]
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    assert {"discriminator/accuracy", "generator/learning_rate", "generator/loss", "val/psnr"} <= set(tags["scalars"])
+    assert [event.step for event in events.Scalars("val/psnr")] == [4, 8, 12]
+    assert [event.step for event in events.Images(tags["images"][0])] == [4, 8, 12]
+
+
+def test_the_same_images_are_shown_at_every_validation(tmp_path: Path, no_inception: None) -> None:
+    train(tmp_path, quiet())
+    pictures = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "run" / "pictures").iterdir())]
+    assert len(pictures) == STEPS / VALIDATE_EVERY
+    size = tiny_images().shape[1]
+    gray, truth = slice(0, size), slice(-size, None)
+    for picture in pictures[1:]:
+        assert np.array_equal(picture[gray], pictures[0][gray])
+        assert np.array_equal(picture[truth], pictures[0][truth])
+    assert np.ptp(pictures[0][gray], axis=2).max() == 0
+
+
+def test_without_inception_there_is_no_fid_and_one_line_says_so(tmp_path: Path, no_inception: None) -> None:
+    console = Console(file=io.StringIO(), width=500)
+    outcome = train(tmp_path, console)
+    assert not any("val_fid" in row for row in outcome.history)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count("validation without FID and KID") == 1
+    assert "bench weights fetch inception" in said
+
+
+def test_with_inception_fid_and_kid_are_followed(tmp_path: Path, inception: list[int]) -> None:
+    outcome = train(tmp_path, quiet())
+    rows = validations(outcome)
+    assert {"val_fid", "val_kid"} <= rows[0].keys()
+    assert {"val_fid", "val_kid"} <= rows[-1].keys()  # at the end in any case
+    shown = sum(inception)
+    again = train(tmp_path / "again", quiet())
+    assert validations(again)[-1]["val_fid"] == rows[-1]["val_fid"]
+    cached = list((tmp_path / "data" / ".features").iterdir())
+    assert len(cached) == 1  # the truth's features, computed once
+    assert shown == 6 * (1 + sum("val_fid" in row for row in rows))
+
+
+def test_fid_of_a_validation_is_the_evaluations(tmp_path: Path, inception: list[int]) -> None:
+    method, images = make_method("gray").eval(), tiny_images()[:6]
+    values = ValidationSets(images, tmp_path, CPU).score(method)
+    metrics = InceptionMetrics(MeanColors(tmp_path, CPU), CPU, None)
+    output = colorize(method, torch.from_numpy(images))
+    metrics.update(output.predicted, output.target)
+    assert values == pytest.approx(metrics.compute().values)
+
+
+def test_fid_never_takes_more_than_its_share_of_the_time(tmp_path: Path, inception: list[int]) -> None:
+    sets = ValidationSets(tiny_images()[:6], tmp_path, CPU)
+    assert sets.due  # the first shows what it costs
+    sets.score(make_method("gray").eval())
+    sets.cost = 60.0
+    assert not sets.due
+    sets.ended -= 60.0 / monitor.SETS_SHARE
+    assert sets.due
+
+
+def test_a_file_gets_plain_lines_and_a_terminal_a_bar(
+    tmp_path: Path, no_inception: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor, "PLAIN_SECONDS", 0.0)
+    plain, terminal = Console(file=io.StringIO()), Console(file=io.StringIO(), force_terminal=True, width=200)
+    train(tmp_path / "plain", plain)
+    train(tmp_path / "terminal", terminal)
+    lines = plain.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b" not in lines
+    assert "\r" not in lines
+    assert "step 12/12" in lines
+    drawn = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b" in drawn
+    assert "left" in drawn
