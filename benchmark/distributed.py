@@ -154,7 +154,7 @@ def launch(command: Sequence[str], devices: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # our own line says it
+    logging.disable(logging.CRITICAL)  # torch's launcher reports on itself; this process does nothing else
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
     with TemporaryDirectory(prefix="bench-ranks-") as logs:
         config = LaunchConfig(
@@ -196,7 +196,7 @@ def _explain(codes: dict[int, int], devices: int, logs: Path) -> int:
     if code < 0:
         name = signal.Signals(-code).name
         raise BenchError(
-            f"process {rank} of 0 to {devices - 1} was killed by {name} (for want of memory?); all have ended, and the "
+            f"rank {rank} of {devices} was killed by {name} (for want of memory?); all have ended, and the "
             "same command goes on from the last checkpoint"
         )
     if rank:

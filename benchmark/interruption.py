@@ -4,6 +4,7 @@ import fcntl
 import os
 import platform
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,19 @@ def stop_request() -> Iterator[StopRequest]:
         yield request
     finally:
         restore()
+
+
+def requeue_on_sigterm() -> None:
+    """From now on SIGTERM ends this process with one line and `REQUEUE`, wherever it is; files are whole or not there.
+
+    While `stop_request` is in force it decides. SystemExit, as no library takes it for an error of its own.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        sys.stderr.write("bench: stopped by SIGTERM; what was finished is kept, and the same command goes on\n")
+        raise SystemExit(REQUEUE)
+
+    signal.signal(signal.SIGTERM, handle)
 
 
 @contextmanager
