@@ -62,7 +62,7 @@ class ColorCount:
         np.add.at(self._table, _packed(images), 1)
 
     def colors(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """The colors that occur (n,), packed as R·65536 + G·256 + B, and the number of pixels of each (n,)."""
+        """The colors that occur (n,), packed as R + 256·G + 65536·B, and the number of pixels of each (n,)."""
         occurring = np.flatnonzero(self._table > 0)  # of booleans: four times as fast
         return occurring.astype(np.uint32), self._table[occurring]
 
@@ -86,14 +86,14 @@ class ColorCount:
         return (a, b), prior / pixels
 
 
-def _packed(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Each pixel's color as one number, flat."""
-    pixels = images.reshape(-1, 3)
-    packed = pixels[:, 0].astype(np.int64)
-    for channel in (1, 2):
-        packed <<= 8
-        packed |= pixels[:, channel]
-    return packed
+def _packed(images: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Each pixel's color as one number R + 256·G + 65536·B, flat.
+
+    Reads four bytes at a time, three apart: the fourth, of the next pixel, is masked out again.
+    """
+    data = np.append(images, np.uint8(0))
+    words = np.ndarray(len(data) // 3, dtype="<u4", buffer=data, strides=(3,))
+    return words & np.uint32(0xFFFFFF)
 
 
 def ab_of(colors: NDArray[np.uint32]) -> "Tensor":
@@ -102,5 +102,5 @@ def ab_of(colors: NDArray[np.uint32]) -> "Tensor":
 
     from benchmark.color import rgb_to_lab
 
-    rgb = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=-1).astype(np.uint8)
+    rgb = np.stack([colors & 255, colors >> 8 & 255, colors >> 16], axis=-1).astype(np.uint8)
     return rgb_to_lab(torch.from_numpy(rgb)[None, None])[1]

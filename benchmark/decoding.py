@@ -1,5 +1,6 @@
 """Decodes chunks of images in worker processes, in order. Imports little, for every worker imports it anew."""
 
+import math
 import multiprocessing
 import os
 import threading
@@ -20,37 +21,46 @@ from benchmark.images import BadImage
 if TYPE_CHECKING:
     from benchmark.dataset import Item, Source
 
-CHUNK_SUFFIX = ".chunk"
+SLOTS_FILE = "decoded.slots"
 _SMALL = 256  # images that one process decodes before others have started
+_AHEAD = 4  # chunks that are decoded or wait to be fetched, beside one for each worker
 
 
 class Decoded(NamedTuple):
-    """A decoded chunk."""
+    """A decoded chunk. Its images are good until the next chunk is asked for."""
 
     images: NDArray[np.uint8]  # (n, S, S, 3): the readable ones, in order
     corrupt: dict[int, str]  # place in the chunk → why it could not be read
 
 
-def decode_chunk(sources: "Sequence[Source]", size: int) -> Decoded:
-    """Reads, decodes and resizes consecutive images."""
-    images = np.empty((len(sources), size, size, 3), dtype=np.uint8)
+def decode_chunk(sources: "Sequence[Source]", images: NDArray[np.uint8]) -> dict[int, str]:
+    """Reads, decodes and resizes consecutive images.
+
+    Args:
+        sources: the n images.
+        images: (n or more, S, S, 3) uint8, whose first places are filled with those that can be read, in order.
+
+    Returns:
+        Place in `sources` → why it could not be read.
+    """
     corrupt, count = {}, 0
     for place, source in enumerate(sources):
         try:
-            images[count] = source.load(size)
+            images[count] = source.load(images.shape[1])
             count += 1
         except BadImage as error:
             corrupt[place] = str(error)
         except OSError as error:
             corrupt[place] = error.strerror or str(error)
-    return Decoded(images[:count], corrupt)
+    return corrupt
 
 
 class Decoder:
     """Decodes chunks of items, in order: in this process, or in workers that are started once, when first needed.
 
-    Workers hand pixels over in files, which are removed at once and as a rule never reach the disk: through a pipe, 64
-    KiB at a time, two processes would wait for each other all the while on a busy machine.
+    Workers put pixels where this process reads them: into the slots of a file that all of them map. Nothing is copied
+    on the way, and as a rule nothing of it reaches the disk. (Through a pipe, 64 KiB at a time, processes would wait
+    for each other all the while on a busy machine; shared memory proper is often 64 MiB in containers.)
     """
 
     def __init__(self, size: int, workers: int | None, scratch: Path) -> None:
@@ -59,13 +69,12 @@ class Decoder:
         Args:
             size: S of the images.
             workers: processes; None: as many as there are cores, where that pays.
-            scratch: folder for the files.
+            scratch: folder for the file.
         """
         if workers is not None and workers < 1:
             raise InputError(f"--workers {workers}: at least 1")
-        self.size, self.workers, self.scratch = size, workers, scratch
+        self.size, self.workers, self.path = size, workers, scratch / SLOTS_FILE
         self._pool: ProcessPoolExecutor | None = None
-        self._number = 0
 
     def __enter__(self) -> "Decoder":
         return self
@@ -73,54 +82,68 @@ class Decoder:
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
-        for path in self.scratch.glob(f"*{CHUNK_SUFFIX}"):
-            path.unlink()
+        self.path.unlink(missing_ok=True)
 
     def decode(self, chunks: "Sequence[Sequence[Item]]") -> Iterator[Decoded]:
         """The chunks' images, chunk by chunk."""
-        jobs = ([item.source for item in chunk] for chunk in chunks)
-        workers = min(len(chunks), self.workers or _useful_workers(chunks))
-        if workers <= 1:
-            yield from (decode_chunk(job, self.size) for job in jobs)
+        if not chunks:
             return
-        pending: deque[_Pending] = deque()
+        jobs = [[item.source for item in chunk] for chunk in chunks]
+        workers = min(len(chunks), self.workers or _useful_workers(chunks))
+        places = max(map(len, jobs))
+        if workers > 1:
+            yield from self._in_workers(jobs, places, workers)
+            return
+        images = np.empty((places, self.size, self.size, 3), dtype=np.uint8)
         for job in jobs:
-            pending.append(self._submit(job, workers))
-            if len(pending) > 2 * workers:
-                yield self._collect(pending.popleft())
-        while pending:
-            yield self._collect(pending.popleft())
+            corrupt = decode_chunk(job, images)
+            yield Decoded(images[: len(job) - len(corrupt)], corrupt)
 
-    def _submit(self, job: "Sequence[Source]", workers: int) -> "_Pending":
-        if self._pool is None:
-            # "spawn": forking a process that runs threads (torch's) can lock up.
-            spawn = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker)
-        self._number += 1
-        path = self.scratch / f"{self._number:09d}{CHUNK_SUFFIX}"
-        return _Pending(len(job), path, self._pool.submit(decode_chunk_to_file, job, self.size, path))
+    def _in_workers(self, jobs: "Sequence[Sequence[Source]]", places: int, workers: int) -> Iterator[Decoded]:
+        shape = (workers + _AHEAD, places, self.size, self.size, 3)
+        slots = _make_slots(self.path, shape)
+        # "spawn": forking a process that runs threads (torch's) can lock up.
+        spawn = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker, initargs=(self.path, shape))
+        free, pending = deque(range(len(slots))), deque[_Pending]()
+        for job in jobs:
+            if not free:
+                yield self._collect(slots, pending[0])
+                free.append(pending.popleft().slot)
+            slot = free.popleft()
+            pending.append(_Pending(len(job), slot, self._pool.submit(decode_into_slot, job, slot)))
+        for one in pending:
+            yield self._collect(slots, one)
 
-    def _collect(self, pending: "_Pending") -> Decoded:
+    def _collect(self, slots: NDArray[np.uint8], pending: "_Pending") -> Decoded:
         corrupt = pending.corrupt.result()
-        shape = (pending.images - len(corrupt), self.size, self.size, 3)
-        images = np.fromfile(pending.path, dtype=np.uint8).reshape(shape)
-        pending.path.unlink()
-        return Decoded(images, corrupt)
+        return Decoded(slots[pending.slot, : pending.images - len(corrupt)], corrupt)
 
 
 class _Pending(NamedTuple):
     """A chunk that a worker decodes."""
 
     images: int
-    path: Path  # where their pixels will be
+    slot: int  # where their pixels will be
     corrupt: Future[dict[int, str]]
 
 
-def decode_chunk_to_file(sources: "Sequence[Source]", size: int, path: Path) -> dict[int, str]:
-    """Decodes a chunk in a worker process and leaves its pixels in a file; returns what could not be read."""
-    images, corrupt = decode_chunk(sources, size)
-    path.write_bytes(images.data)  # unlike tofile, says when the disk is full
-    return corrupt
+def _make_slots(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Room for chunks, (slots, places, S, S, 3), in a file; taken now, for a map cannot say that the disk is full."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape))
+        else:  # not on macOS
+            file.truncate(math.prod(shape))
+    return np.memmap(path, np.uint8, "r+", shape=shape)
+
+
+_slots: NDArray[np.uint8]  # of a worker process
+
+
+def decode_into_slot(sources: "Sequence[Source]", slot: int) -> dict[int, str]:
+    """Decodes a chunk in a worker process; returns what could not be read."""
+    return decode_chunk(sources, _slots[slot])
 
 
 def _useful_workers(chunks: "Sequence[Sequence[Item]]") -> int:
@@ -130,10 +153,12 @@ def _useful_workers(chunks: "Sequence[Sequence[Item]]") -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _start_worker() -> None:
+def _start_worker(path: Path, shape: tuple[int, ...]) -> None:
     """Workers leave Ctrl-C to the parent, and do not outlive one that was killed."""
     import signal
 
+    global _slots
+    _slots = np.memmap(path, np.uint8, "r+", shape=shape)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -7,8 +7,9 @@ import io
 import warnings
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, features
 
 RULE = (
     "file → EXIF orientation → RGB (transparency on white, 16-bit levels to their high byte, no ICC profile applied) "
@@ -136,3 +137,10 @@ def square(image: Image.Image, size: int) -> Image.Image:
     across, down = width / scaled[0], height / scaled[1]  # source pixels per pixel of the result
     box = (left * across, top * down, min(width, (left + size) * across), min(height, (top + size) * down))
     return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+
+
+def decoder_versions() -> dict[str, str | None]:
+    """Versions of what decides the prepared bytes."""
+    turbo = features.version("libjpeg_turbo")
+    jpeg = {"libjpeg-turbo": turbo} if turbo else {"libjpeg": features.version("jpg")}
+    return {"pillow": PIL.__version__, **jpeg, "libwebp": features.version("webp"), "numpy": np.__version__}

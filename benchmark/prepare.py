@@ -7,11 +7,8 @@ a run that was killed goes on from there, for as long as the originals of the fi
 """
 
 import errno
-import hashlib
-import json
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -19,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark import PROTOCOL
+from benchmark.arrays import BLOCK_BYTES, ArrayFile, Content, blocks, in_several_splits, rows_in
 from benchmark.chroma import ColorCount, grayscale
 from benchmark.dataset import (
     META_FILE,
@@ -34,20 +31,17 @@ from benchmark.dataset import (
     MissingDataError,
     Prepared,
     SplitMeta,
-    signature_of,
 )
 from benchmark.decoding import Decoded, Decoder
 from benchmark.errors import BenchError
-from benchmark.files import write_atomically
-from benchmark.images import RULE
+from benchmark.images import RULE, decoder_versions
+from benchmark.journal import Entry, Journal
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 JOURNAL_FILE = "journal.jsonl"
-_CHUNK_BYTES = 4 << 20  # of pixels: what travels from a worker at once
-_CHUNK_IMAGES = 512
-_HEADER = 128  # bytes of a .npy header for (N, S, S, 3) uint8; numpy leaves room for any N
+_CHUNK_IMAGES = 512  # at most; of large images, as many as fit BLOCK_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -133,7 +127,7 @@ class _Job:
         self._check_items()
         self._check_room()
         settings = {"protocol": PROTOCOL, "rule": RULE, "image_size": self.size, "adapter": self.dataset.name}
-        journal = _Journal(self.part / JOURNAL_FILE, settings)
+        journal = Journal(self.part / JOURNAL_FILE, settings)
         if not journal.resumes:
             shutil.rmtree(self.part, ignore_errors=True)
         self.part.mkdir(parents=True, exist_ok=True)
@@ -172,49 +166,38 @@ class _Job:
         if needed > free:
             raise _no_room(self.folder, f"{needed:,} bytes are needed, {free:,} free")
 
-    def _plan(self, split: str, journal: "_Journal") -> "_Plan":
+    def _plan(self, split: str, journal: Journal) -> "_Plan":
         items = self.dataset.items(split)
-        length = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // (self.size**2 * 3)))
+        length = max(1, min(_CHUNK_IMAGES, BLOCK_BYTES // (self.size**2 * 3)))
         chunks = [items[start : start + length] for start in range(0, len(items), length)]
         path = self.part / f"{split}.npy"
-        done = journal.finished(split, chunks, rows=_rows_in(path, self.size))
+        done = journal.finished(split, chunks, rows=rows_in(path, self.size))
         return _Plan(split, path, list(zip(chunks, done, strict=False)), chunks[len(done) :])
 
     def _write_split(
-        self, plan: "_Plan", journal: "_Journal", decoded: Iterator[Decoded], progress: "Progress"
+        self, plan: "_Plan", journal: Journal, decoded: Iterator[Decoded], progress: "Progress"
     ) -> "_SplitResult":
         """Writes one split; `decoded` gives the chunks of all splits in a row, so that workers never pause."""
-        split, result = plan.split, _SplitResult()
+        split, result = plan.split, _SplitResult(Content(self.colors if plan.split == "train" else None))
         task = progress.add_task(f"{self.name} {split}", total=len(self.dataset.items(split)))
-        with _ArrayFile(plan.path, self.size, rows=sum(entry.kept for _, entry in plan.done)) as array:
+        written = sum(entry.kept for _, entry in plan.done)
+        with ArrayFile(plan.path, self.size, written, result.content) as array:
             for chunk, entry in plan.done:
                 self._account(split, chunk, entry, result)
                 progress.advance(task, len(chunk))
-            if split == "train":
-                self._count_written(plan.path, array.rows)
             for chunk, (images, corrupt) in zip(plan.rest, islice(decoded, len(plan.rest)), strict=True):
                 gray = grayscale(images)
-                entry = _Entry.of(split, chunk, corrupt, gray)
+                entry = Entry.of(split, chunk, corrupt, gray)
                 self._account(split, chunk, entry, result)  # raises for a corrupt file before anything is written
-                kept = images[~gray] if gray.any() else images
-                array.append(kept)
-                if split == "train":
-                    self.colors.add(kept)
+                array.append(images[~gray] if gray.any() else images)
                 journal.add(entry)
                 progress.advance(task, len(chunk))
-            result.sha256 = array.finish()
+            array.finish()
         if self.dataset.listing.classes is not None:
             np.save(self.part / f"{split}_labels.npy", np.array([item.label for item in result.kept], dtype=np.int64))
         return result
 
-    def _count_written(self, path: Path, rows: int) -> None:
-        """Counts the colors of what an earlier run has written."""
-        step = max(1, _CHUNK_BYTES // (self.size**2 * 3))
-        for start in range(0, rows, step):
-            shape, offset = (min(step, rows - start), self.size, self.size, 3), _HEADER + start * self.size**2 * 3
-            self.colors.add(np.memmap(path, np.uint8, "r", offset, shape))
-
-    def _account(self, split: str, chunk: Sequence[Item], entry: "_Entry", result: "_SplitResult") -> None:
+    def _account(self, split: str, chunk: Sequence[Item], entry: Entry, result: "_SplitResult") -> None:
         """Sorts a chunk's items into kept, grayscale and corrupt."""
         for place, reason in entry.corrupt.items():
             item = chunk[int(place)]
@@ -239,6 +222,14 @@ class _Job:
 
     def _meta(self, splits: dict[str, "_SplitResult"], mean_ab: tuple[float, float]) -> Meta:
         dataset, listing = self.dataset, self.dataset.listing
+        shared = self._in_several_splits(splits)
+        unreadable = sum(len(result.left_out.corrupt) for result in splits.values())
+        notes = (
+            dataset.note,
+            listing.note,
+            f"Unreadable files left out: {unreadable:,}." if unreadable else None,
+            f"Photographs in more than one split: {len(shared):,}." if shared else None,
+        )
         return Meta(
             schema=1,
             protocol=PROTOCOL,
@@ -246,7 +237,7 @@ class _Job:
             adapter=dataset.name,
             title=dataset.title,
             licence=dataset.licence,
-            note=" ".join(filter(None, (dataset.note, listing.note))) or None,
+            note=" ".join(filter(None, notes)) or None,
             config=self._config(),
             image_size=self.size,
             classes=None if listing.classes is None else list(listing.classes),
@@ -258,13 +249,20 @@ class _Job:
             splits={
                 split: SplitMeta(
                     images=len(result.kept),
-                    sha256=result.sha256,
+                    sha256=result.content.sha256,
                     left_out=result.left_out,
                     ids=[item.id for item in result.kept],
                 )
                 for split, result in splits.items()
             },
+            in_several_splits=shared,
         )
+
+    def _in_several_splits(self, splits: dict[str, "_SplitResult"]) -> list[list[str]]:
+        keys = {split: result.content.keys for split, result in splits.items()}
+        images = {split: np.load(self.part / f"{split}.npy", mmap_mode="r") for split in splits}
+        ids = {split: [item.id for item in result.kept] for split, result in splits.items()}
+        return in_several_splits(keys, images, ids)
 
     def _put_in_place(self) -> None:
         old = self.folder.with_name(self.folder.name + ".old.part")
@@ -280,159 +278,17 @@ class _Plan(NamedTuple):
 
     split: str
     path: Path  # of its array
-    done: list[tuple[Sequence[Item], "_Entry"]]  # chunks that an earlier run has finished
+    done: list[tuple[Sequence[Item], Entry]]  # chunks that an earlier run has finished
     rest: list[Sequence[Item]]  # the other chunks
 
 
 class _SplitResult:
     """What became of a split's photographs."""
 
-    def __init__(self) -> None:
+    def __init__(self, content: Content) -> None:
+        self.content = content  # of the array
         self.kept: list[Item] = []
         self.left_out = LeftOut(grayscale=[], corrupt={})
-        self.sha256 = ""
-
-
-class _Entry(NamedTuple):
-    """A line of the journal: a finished chunk."""
-
-    split: str
-    signature: str  # of its items: what it was made from
-    kept: int  # images written
-    gray: list[int]  # places in the chunk
-    corrupt: dict[str, str]  # place in the chunk → reason
-
-    @classmethod
-    def of(cls, split: str, chunk: Sequence[Item], corrupt: dict[int, str], gray: NDArray[np.bool_]) -> "_Entry":
-        readable = [place for place in range(len(chunk)) if place not in corrupt]
-        return cls(
-            split=split,
-            signature=signature_of(chunk),
-            kept=int((~gray).sum()),
-            gray=[readable[place] for place in np.flatnonzero(gray)],
-            corrupt={str(place): reason for place, reason in corrupt.items()},
-        )
-
-
-class _Journal:
-    """The finished chunks of a preparation: a line with the settings, then one JSON line for each chunk."""
-
-    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
-        """Reads what an earlier run left; of one under other settings, nothing."""
-        self.path, self.settings = path, settings
-        lines = list(_json_lines(path))
-        self.resumes = bool(lines) and lines[0] == settings
-        self._entries = [_Entry(*line) for line in lines[1:]] if self.resumes else []
-
-    def __enter__(self) -> "_Journal":
-        self._rewrite()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def finished(self, split: str, chunks: Sequence[Sequence[Item]], rows: int) -> list[_Entry]:
-        """The entries of the first chunks that need not be made again; the others are forgotten.
-
-        Args:
-            split: which.
-            chunks: its items, in chunks.
-            rows: images that the array's file holds.
-        """
-        entries = [entry for entry in self._entries if entry.split == split]
-        good = []
-        for entry, chunk in zip(entries, chunks, strict=False):
-            rows -= entry.kept
-            if rows < 0 or entry.signature != signature_of(chunk):
-                break
-            good.append(entry)
-        if len(good) < len(entries):
-            self._entries = [entry for entry in self._entries if entry.split != split] + good
-            self._file.close()
-            self._rewrite()
-        return good
-
-    def add(self, entry: _Entry) -> None:
-        """Notes a chunk whose images are in the array's file."""
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
-
-    def _rewrite(self) -> None:
-        content = "".join(json.dumps(line) + "\n" for line in (self.settings, *self._entries))
-        write_atomically(self.path, content.encode())
-        self._file = self.path.open("a", encoding="utf-8")
-
-
-def _json_lines(path: Path) -> Iterator[Any]:
-    """The lines of a journal up to the first that is not whole."""
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return
-
-
-def _rows_in(path: Path, size: int) -> int:
-    """How many images an array's file of an earlier run holds."""
-    return max(0, path.stat().st_size - _HEADER) // (size**2 * 3) if path.exists() else 0
-
-
-class _ArrayFile:
-    """A .npy file of (N, S, S, 3) uint8 that grows by appending; N is known, and written, at the end."""
-
-    def __init__(self, path: Path, size: int, rows: int) -> None:
-        self.path, self.size, self.rows = path, size, rows
-        self._digest = hashlib.sha256()
-
-    def __enter__(self) -> "_ArrayFile":
-        """Keeps the first `rows` images of an earlier run."""
-        self._file = self.path.open("r+b" if self.path.exists() and self.rows else "w+b")
-        self._file.seek(0)
-        self._write_header()
-        remaining = self.rows * self.size**2 * 3
-        self._file.truncate(_HEADER + remaining)
-        self._file.seek(_HEADER)
-        while remaining and (block := self._file.read(min(remaining, 1 << 22))):
-            self._digest.update(block)
-            remaining -= len(block)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def append(self, images: NDArray[np.uint8]) -> None:
-        """Writes images (n, S, S, 3) behind those that are there. Out of memory's hands when this returns."""
-        data = np.ascontiguousarray(images).data
-        self._file.write(data)
-        self._file.flush()
-        self._digest.update(data)
-        self.rows += len(images)
-
-    def finish(self) -> str:
-        """Writes the final header and all to the disk; the SHA-256 of the array's bytes."""
-        self._file.seek(0)
-        self._write_header()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._digest.hexdigest()
-
-    def _write_header(self) -> None:
-        shape = (self.rows, self.size, self.size, 3)
-        np.lib.format.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        if self._file.tell() != _HEADER:
-            raise RuntimeError(f"numpy writes a header of {self._file.tell()} bytes, not {_HEADER}")
-
-
-def decoder_versions() -> dict[str, str | None]:
-    """Versions of what decides the prepared bytes."""
-    import PIL
-    from PIL import features
-
-    turbo = features.version("libjpeg_turbo")
-    jpeg = {"libjpeg-turbo": turbo} if turbo else {"libjpeg": features.version("jpg")}
-    return {"pillow": PIL.__version__, **jpeg, "libwebp": features.version("webp"), "numpy": np.__version__}
 
 
 def _no_room(folder: Path, reason: str) -> BenchError:
@@ -467,11 +323,22 @@ def _exclusive(folder: Path) -> Iterator[None]:
         yield
 
 
-def verify(prepared: Prepared) -> Iterable[tuple[str, bool]]:
-    """Reads every array and compares its SHA-256 with meta.json: yields (split, whether it is right)."""
-    for split in SPLITS:
-        images, digest = prepared.images(split), hashlib.sha256()
-        rows = max(1, (4 << 20) // (prepared.meta.image_size**2 * 3))
-        for start in range(0, len(images), rows):
-            digest.update(np.ascontiguousarray(images[start : start + rows]).data)
-        yield split, digest.hexdigest() == prepared.sha256[split]
+class Verification(NamedTuple):
+    """What reading all prepared images again has shown."""
+
+    right: dict[str, bool]  # split → whether its SHA-256 is that of meta.json
+    in_several_splits: list[list[str]]  # photographs, as in meta.json
+
+
+def verify(prepared: Prepared) -> Verification:
+    """Reads every array: compares its SHA-256 with meta.json, and looks for photographs in several splits."""
+    contents = {split: Content() for split in SPLITS}
+    images = {split: prepared.images(split) for split in SPLITS}
+    for split, content in contents.items():
+        for block in blocks(images[split]):
+            content.add(block)
+    ids = {split: prepared.ids(split) for split in SPLITS}
+    return Verification(
+        {split: content.sha256 == prepared.sha256[split] for split, content in contents.items()},
+        in_several_splits({split: content.keys for split, content in contents.items()}, images, ids),
+    )

@@ -88,7 +88,9 @@ def verify_data_set(dataset: Dataset, folder: Path, name: str) -> bool:
             if (path := place / remote.file).is_file():
                 verdicts[str(path)] = is_intact(path, sha256=remote.sha256, md5=remote.md5, size=remote.size)
     if folder.exists():
-        verdicts |= {str(folder / f"{split}.npy"): right for split, right in verify(Prepared.open(folder))}
+        verdicts |= {
+            str(folder / f"{split}.npy"): right for split, right in verify(Prepared.open(folder)).right.items()
+        }
     for file, right in verdicts.items():
         print(f"{'ok   ' if right else 'WRONG'} {file}")
     if not verdicts:

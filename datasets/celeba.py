@@ -7,7 +7,8 @@ https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, which leads to Google Drive: 
 The host's daily quota often refuses programs; a browser, logged in, fares better.
 
 Split: the official partition, 162,770 / 19,867 / 19,962. It goes by number, so the partition file is not needed where
-all images are there. A part of the images that lacks some split is split by hash instead, and meta.json says so.
+all images are there. A part of the images that lacks some split is split by hash instead. Of any part, meta.json and
+every table say so.
 
 Known layouts: the archive, `img_align_celeba/` (also one in the other), any single archive or folder of images named by
 number; beside them the partition file, as .txt or as the .csv of Kaggle.
@@ -82,7 +83,7 @@ class Celeba(Dataset):
     def _listing(self, found: Sequence[Found], place: Path) -> Listing:
         items = items_by_name(found)
         partition = _read_partition(place)
-        source = "the partition file" if partition else "the official numbers"
+        source = "the lines of the partition file" if partition else "the official numbers"
         splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
         for item in items:
             split = partition.get(item.file) if partition else _split_of_number(item.file)
@@ -92,6 +93,10 @@ class Celeba(Dataset):
         if all(splits.values()):
             used = sum(map(len, splits.values()))
             layout = f"{used:,} of the {IMAGES:,} aligned images, split by {source}"
+            if used < len(items):
+                layout += f"; {len(items) - used:,} images that {source} do not know are not used"
+            if used < IMAGES:
+                note = f"{used:,} of CelebA's {IMAGES:,} images: to be compared with the same part only."
         else:
             empty = " and ".join(split for split in SPLITS if not splits[split])
             splits = split_by_hash(items, self.config.val_share, self.config.test_share)

@@ -6,7 +6,8 @@ cced6f7f71b7629ddf16f17bbcfab6b2; the sums are those that public copies agree on
 photograph is under the Flickr terms of its author; see https://cocodataset.org/#termsofuse.
 
 Split: train2017 → train, val2017 → test; the last `val_count` of train2017 in order of SHA-256(file name) are
-validation. Where only one collection of photographs is there, it is split by hash instead, and meta.json says so.
+validation. Where only one collection of photographs is there, it is split by hash instead. Of any part, meta.json and
+every table say so.
 
 Known layouts: the two archives or folders (`train2017`, `val2017`, also below `images/`), or any single archive or
 folder of images.
@@ -22,6 +23,8 @@ from benchmark.dataset import Dataset, DatasetConfig, Listing, MissingDataError
 from benchmark.download import Remote
 
 from ._layouts import hold_out, images_named, images_of, items_by_name, limited, split_by_hash
+
+TRAIN, TEST = 118_287, 5_000  # photographs
 
 
 class CocoConfig(DatasetConfig):
@@ -76,7 +79,11 @@ class Coco(Dataset):
         kept, held = hold_out(items_by_name(train), self.config.val_count)
         splits = {"train": kept, "val": held, "test": items_by_name(test)}
         layout = f"train2017 ({len(train):,}) and val2017 ({len(test):,}); {len(held):,} of train held out by hash"
-        return Listing(limited(splits, self.config), layout)
+        note = None
+        if (len(train), len(test)) != (TRAIN, TEST):
+            parts = f"{len(train):,} of train2017's {TRAIN:,} and {len(test):,} of val2017's {TEST:,} photographs"
+            note = f"{parts}: to be compared with the same part only."
+        return Listing(limited(splits, self.config), layout, note=note)
 
     def _one_collection(self, found: Sequence[Found], name: str) -> Listing:
         splits = split_by_hash(items_by_name(found), self.config.val_share, self.config.test_share)

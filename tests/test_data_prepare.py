@@ -18,6 +18,7 @@ from data_files import Few, encoded, gray_picture, photographs, picture, pixels,
 from scipy.spatial import cKDTree
 
 from benchmark.ab_bins import centers
+from benchmark.arrays import image_keys, in_several_splits
 from benchmark.chroma import ColorCount, grayscale
 from benchmark.color import rgb_to_lab
 from benchmark.dataset import SPLITS, Dataset, MissingDataError, Pixels, Prepared
@@ -57,9 +58,17 @@ def test_any_number_of_workers_gives_the_same_bytes(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.prepare._CHUNK_IMAGES", 3)
-    one, three = (prepare(folder_of(photos), tmp_path / f"{n}", workers=n, quiet=True) for n in (1, 3))
+    for name in ("000007.jpg", "000023.jpg"):
+        (photos / name).write_bytes(b"")
+    for name in ("000011.jpg", "000012.jpg", "000013.jpg"):
+        (photos / name).write_bytes(encoded(gray_picture()))
+    one, three = (
+        prepare(folder_of(photos), tmp_path / f"{n}", workers=n, skip_corrupt=True, quiet=True) for n in (1, 3)
+    )
     assert arrays(one) == arrays(three)
     assert one.meta == three.meta
+    assert one.summary().endswith("left out: 3 grayscale, 2 unreadable")
+    assert not list((tmp_path / "3").glob("*.slots"))
 
 
 def test_a_tar_and_its_files_give_the_same_arrays(photos: Path, tmp_path: Path) -> None:
@@ -122,6 +131,34 @@ def test_meta_says_everything(tmp_path: Path) -> None:
     assert prepared.summary().endswith("train 3, val 2, test 2 images; left out: 1 grayscale")
 
 
+def test_a_photograph_in_several_splits_is_kept_counted_and_named(tmp_path: Path) -> None:
+    first, second, third = pixels(3)
+    train = [first, second, third, Pixels(gray_picture(1, SIZE, SIZE)), first, third]
+    dataset = Few({"train": train, "val": [second, *pixels(1, seed=10)], "test": [*pixels(1, seed=20), second, first]})
+    prepared = prepare(dataset, tmp_path / "out", quiet=True)
+    expected = [["train/train-0", "train/train-4", "test/test-2"], ["train/train-1", "val/val-0", "test/test-1"]]
+    assert prepared.meta.in_several_splits == expected
+    assert verify(prepared).in_several_splits == expected
+    assert [len(prepared.ids(split)) for split in SPLITS] == [5, 2, 3]
+    assert prepared.meta.note == "Photographs in more than one split: 2."
+    assert prepared.summary().endswith("in several splits: 2")
+
+
+def test_equal_keys_of_different_images_are_no_shared_photograph() -> None:
+    images = {"train": np.stack([picture(n, 16, 16) for n in range(3)]), "test": picture(7, 16, 16)[None]}
+    keys = {split: np.zeros(len(of_split), dtype=np.uint64) for split, of_split in images.items()}
+    assert in_several_splits(keys, images, {"train": ["a", "b", "c"], "test": ["d"]}) == []
+
+
+@pytest.mark.parametrize("size", [16, 9, 8])
+def test_keys_tell_images_apart(size: int) -> None:
+    images = np.stack([picture(n, size, size) for n in range(50)] * 2)
+    images[99, 0, 1, 2] ^= 1
+    keys = image_keys(images)
+    assert (keys[:49] == keys[50:99]).all()
+    assert len(np.unique(keys)) == 51
+
+
 # a run that stops -----------------------------------------------------------------------------------------------------
 
 CHILD = """
@@ -130,12 +167,12 @@ from pathlib import Path
 import benchmark.prepare as p
 from benchmark.datasets.folder import Folder, FolderConfig
 p._CHUNK_IMAGES = 2
-real = p._ArrayFile.append
+real = p.ArrayFile.append
 def slow(self, images):
     real(self, images)
     print("chunk", flush=True)
     sys.stdin.readline()
-p._ArrayFile.append = slow
+p.ArrayFile.append = slow
 root, out, workers = sys.argv[1:]
 p.prepare(Folder(FolderConfig(image_size=16), Path(root)), Path(out), workers=int(workers), quiet=True)
 """
@@ -255,6 +292,7 @@ def test_a_corrupt_file_is_named_and_can_be_left_out(photos: Path, tmp_path: Pat
     assert "Truncated" in recorded["000007"]
     assert sum(prepared.meta.splits[split].images for split in SPLITS) == 39
     assert "1 unreadable" in prepared.summary()
+    assert prepared.meta.note == "Unreadable files left out: 1."
 
 
 def test_a_corrupt_file_left_out_before_is_not_forgotten(
@@ -395,13 +433,13 @@ def prepared(photos: Path, tmp_path: Path) -> Prepared:
 
 
 def test_verify_finds_a_changed_byte(prepared: Prepared) -> None:
-    assert dict(verify(prepared)) == dict.fromkeys(SPLITS, True)
+    assert verify(prepared).right == dict.fromkeys(SPLITS, True)
     with (prepared.folder / "val.npy").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         last = file.read(1)
         file.seek(-1, os.SEEK_END)
         file.write(bytes([last[0] ^ 1]))
-    assert dict(verify(Prepared.open(prepared.folder))) == {"train": True, "val": False, "test": True}
+    assert verify(Prepared.open(prepared.folder)).right == {"train": True, "val": False, "test": True}
 
 
 @pytest.mark.parametrize("damage", ["cut meta", "no array", "short array", "another array", "no meta", "no prior"])
@@ -451,13 +489,15 @@ def test_statistics_agree_with_every_pixel_taken_alone() -> None:
     assert prior.sum() == pytest.approx(1)
 
 
-def test_ctrl_c_reaches_only_the_parent() -> None:
+def test_ctrl_c_reaches_only_the_parent(tmp_path: Path) -> None:
     """Workers leave SIGINT to the parent, who ends them in order."""
     import benchmark.decoding as module
 
     before = signal.getsignal(signal.SIGINT)
     try:
-        module._start_worker()
+        path = tmp_path / "slots"
+        path.write_bytes(bytes(12))
+        module._start_worker(path, (1, 1, 2, 2, 3))
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)

@@ -315,17 +315,23 @@ def test_celeba_by_its_partition_file(layout: str, suffix: str, tmp_path: Path) 
         "val": ["000007", "000008"],
         "test": [f"{n:06d}" for n in range(9, 13)],
     }
-    assert "the partition file" in dataset.listing.layout
+    assert "the lines of the partition file" in dataset.listing.layout
+    assert "not used" not in dataset.listing.layout
 
 
-def test_celeba_by_its_official_numbers(tmp_path: Path) -> None:
+def test_celeba_by_its_official_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["000001.jpg", "162770.jpg", "162771.jpg", "182637.jpg", "182638.jpg", "202599.jpg"]
-    write_files(tmp_path / "img_align_celeba", dict.fromkeys(names, encoded(picture())))
-    assert ids(data_set("celeba", tmp_path)) == {
+    write_files(tmp_path / "img_align_celeba", dict.fromkeys([*names, "000000-cover.jpg"], encoded(picture())))
+    dataset = data_set("celeba", tmp_path)
+    assert ids(dataset) == {
         "train": ["000001", "162770"],
         "val": ["162771", "182637"],
         "test": ["182638", "202599"],
     }
+    assert dataset.listing.note == "6 of CelebA's 202,599 images: to be compared with the same part only."
+    assert "; 1 images that the official numbers do not know are not used" in dataset.listing.layout
+    monkeypatch.setattr("benchmark.datasets.celeba.IMAGES", 6)
+    assert data_set("celeba", tmp_path).listing.note is None
 
 
 @pytest.mark.parametrize("container", ["folder", "tar", "tar in a folder", "tar in celeba/"])
@@ -346,6 +352,19 @@ def test_a_part_of_celeba_is_split_by_hash_and_says_so(container: str, tmp_path:
     ordered = sorted(files, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     assert set(found["test"]) == {name[:-4] for name in ordered[-2:]}
     assert found["train"] == sorted(found["train"])
+
+
+def test_more_of_a_part_prepares_anew(tmp_path: Path) -> None:
+    """The note says how much of the data set is there, so it belongs to what was prepared."""
+    names = ["000001.jpg", "162771.jpg", "182638.jpg"]
+    files = {f"img_align_celeba/{name}": encoded(picture(n)) for n, name in enumerate(names)}
+    settings = {"image_size": 32, "train_count": 1}
+    write_files(tmp_path, files)
+    first = prepare(data_set("celeba", tmp_path, **settings), tmp_path / "out", quiet=True)
+    write_files(tmp_path, {"img_align_celeba/000002.jpg": encoded(picture(9))})
+    second = prepare(data_set("celeba", tmp_path, **settings), tmp_path / "out", quiet=True)
+    assert (first.meta.note or "").startswith("3 of CelebA's")
+    assert (second.meta.note or "").startswith("4 of CelebA's")
 
 
 def test_a_damaged_partition_file_is_named(tmp_path: Path) -> None:
@@ -373,6 +392,7 @@ def test_coco_trains_on_train2017_and_tests_on_val2017(layout: str, tmp_path: Pa
     assert set(found["val"]) == {name[:-4] for name in ordered[-3:]}
     assert set(found["train"]) == {name[:-4] for name in ordered[:-3]}
     assert found["test"] == [f"9{n:06d}" for n in range(1, 5)]
+    assert "10 of train2017's 118,287 and 4 of val2017's 5,000" in (data_set("coco", tmp_path).listing.note or "")
     chosen = ids(data_set("coco", tmp_path, val_count=3, train_count=5, test_count=2))  # as in preset seed-001
     assert set(chosen["train"]) == {name[:-4] for name in ordered[:5]}
     assert chosen["val"] == found["val"]

@@ -1,0 +1,144 @@
+"""The files of prepared images: written by appending, every image looked at once on its way.
+
+What is known of a split from looking at it: the SHA-256 of its bytes, a key of each image (equal images have equal
+keys), and, where asked for, how often each color occurs.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.chroma import ColorCount
+
+BLOCK_BYTES = 4 << 20  # of pixels: what is in memory at once
+_HEADER = 128  # bytes of a .npy header for (N, S, S, 3) uint8; numpy leaves room for any N
+
+
+class Content:
+    """What is known of a split's images, which it is shown in order."""
+
+    def __init__(self, colors: ColorCount | None = None) -> None:
+        """Nothing seen yet; `colors` counts along."""
+        self._digest = hashlib.sha256()
+        self._keys: list[NDArray[np.uint64]] = []
+        self._colors = colors
+
+    def add(self, images: NDArray[np.uint8]) -> None:
+        """Looks at the next images (n, S, S, 3), which are contiguous."""
+        self._digest.update(images.data)
+        self._keys.append(image_keys(images))
+        if self._colors is not None:
+            self._colors.add(images)
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes seen, in hex."""
+        return self._digest.hexdigest()
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """The key of each image seen, (N,)."""
+        return np.concatenate([np.empty(0, dtype=np.uint64), *self._keys])
+
+
+def image_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """A number for each image (n, S, S, 3): (n,) uint64. Equal images have equal ones; others hardly ever do."""
+    pixels = images.reshape(len(images), int(np.prod(images.shape[1:])))
+    words = pixels[:, : pixels.shape[1] // 8 * 8].view(np.uint64)
+    return np.einsum("ij,j->i", words, _weights(words.shape[1]))  # modulo 2⁶⁴
+
+
+@lru_cache(maxsize=4)
+def _weights(count: int) -> NDArray[np.uint64]:
+    """Odd random numbers (count,)."""
+    return np.random.default_rng(0).integers(0, 1 << 64, count, dtype=np.uint64) | np.uint64(1)
+
+
+def in_several_splits(
+    keys: Mapping[str, NDArray[np.uint64]], images: Mapping[str, NDArray[np.uint8]], ids: Mapping[str, Sequence[str]]
+) -> list[list[str]]:
+    """Photographs that stand in more than one split, byte by byte the same once they are prepared.
+
+    Args:
+        keys: split → `image_keys` of all its images.
+        images: split → (N, S, S, 3) uint8, of which only images with equal keys are read.
+        ids: split → the images' ids.
+
+    Returns:
+        Each such photograph as the `split/id`s that show it, in order.
+    """
+    values, counts = np.unique(np.concatenate(list(keys.values())), return_counts=True)
+    shared: dict[bytes, list[tuple[str, str]]] = {}
+    for split, of_split in keys.items():
+        for row in np.flatnonzero(np.isin(of_split, values[counts > 1])).tolist():
+            digest = hashlib.sha256(np.ascontiguousarray(images[split][row]).data).digest()
+            shared.setdefault(digest, []).append((split, ids[split][row]))
+    groups = [group for group in shared.values() if len({split for split, _ in group}) > 1]
+    return [[f"{split}/{identity}" for split, identity in group] for group in groups]
+
+
+def rows_in(path: Path, size: int) -> int:
+    """How many images of side `size` an array's file, whole or not, holds."""
+    return max(0, path.stat().st_size - _HEADER) // (size**2 * 3) if path.exists() else 0
+
+
+def blocks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """The images (N, S, S, 3) of a memory map in runs that fit memory."""
+    step = max(1, BLOCK_BYTES // images[:1].nbytes) if len(images) else 1
+    for start in range(0, len(images), step):
+        yield np.ascontiguousarray(images[start : start + step])
+
+
+class ArrayFile:
+    """A .npy file of (N, S, S, 3) uint8 that grows by appending; N is known, and written, at the end."""
+
+    def __init__(self, path: Path, size: int, rows: int, content: Content) -> None:
+        """Opens nothing yet.
+
+        Args:
+            path: of the file.
+            size: S.
+            rows: images of an earlier run to keep: the first that are in the file.
+            content: is shown every image, those of the earlier run too.
+        """
+        self.path, self.size, self.rows, self.content = path, size, rows, content
+
+    def __enter__(self) -> "ArrayFile":
+        self._file = self.path.open("r+b" if self.path.exists() and self.rows else "w+b")
+        self._write_header()
+        self._file.truncate(_HEADER + self.rows * self.size**2 * 3)
+        self._file.flush()
+        if self.rows:
+            for block in blocks(np.load(self.path, mmap_mode="r")):
+                self.content.add(block)
+        self._file.seek(0, os.SEEK_END)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, images: NDArray[np.uint8]) -> None:
+        """Writes images (n, S, S, 3) behind those that are there. Out of memory's hands when this returns."""
+        images = np.ascontiguousarray(images)
+        self._file.write(images.data)
+        self._file.flush()
+        self.content.add(images)
+        self.rows += len(images)
+
+    def finish(self) -> None:
+        """Writes the final header, and all to the disk."""
+        self._write_header()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _write_header(self) -> None:
+        shape = (self.rows, self.size, self.size, 3)
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        if self._file.tell() != _HEADER:
+            raise RuntimeError(f"numpy writes a header of {self._file.tell()} bytes, not {_HEADER}")

@@ -1,0 +1,101 @@
+"""How far a preparation has come: a line for each finished chunk, so that a run that was killed goes on from there."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.dataset import Item, signature_of
+from benchmark.files import write_atomically
+
+
+class Entry(NamedTuple):
+    """A line of the journal: a finished chunk."""
+
+    split: str
+    signature: str  # of its items: what it was made from
+    kept: int  # images written
+    gray: list[int]  # places in the chunk
+    corrupt: dict[str, str]  # place in the chunk → reason
+
+    @classmethod
+    def of(cls, split: str, chunk: Sequence[Item], corrupt: dict[int, str], gray: NDArray[np.bool_]) -> "Entry":
+        """The line for a chunk.
+
+        Args:
+            split: which.
+            chunk: its items.
+            corrupt: place in the chunk → why it could not be read.
+            gray: of each of the others, in order, whether it is a grayscale photograph.
+        """
+        readable = [place for place in range(len(chunk)) if place not in corrupt]
+        return cls(
+            split=split,
+            signature=signature_of(chunk),
+            kept=int((~gray).sum()),
+            gray=[readable[place] for place in np.flatnonzero(gray)],
+            corrupt={str(place): reason for place, reason in corrupt.items()},
+        )
+
+
+class Journal:
+    """The finished chunks of a preparation: a line with the settings, then one JSON line for each chunk."""
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        """Reads what an earlier run left; of one under other settings, nothing."""
+        self.path, self.settings = path, settings
+        lines = list(_json_lines(path))
+        self.resumes = bool(lines) and lines[0] == settings
+        self._entries = [Entry(*line) for line in lines[1:]] if self.resumes else []
+
+    def __enter__(self) -> "Journal":
+        self._rewrite()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def finished(self, split: str, chunks: Sequence[Sequence[Item]], rows: int) -> list[Entry]:
+        """The entries of the first chunks that need not be made again; the others are forgotten.
+
+        Args:
+            split: which.
+            chunks: its items, in chunks.
+            rows: images that the array's file holds.
+        """
+        entries = [entry for entry in self._entries if entry.split == split]
+        good = []
+        for entry, chunk in zip(entries, chunks, strict=False):
+            rows -= entry.kept
+            if rows < 0 or entry.signature != signature_of(chunk):
+                break
+            good.append(entry)
+        if len(good) < len(entries):
+            self._entries = [entry for entry in self._entries if entry.split != split] + good
+            self._file.close()
+            self._rewrite()
+        return good
+
+    def add(self, entry: Entry) -> None:
+        """Notes a chunk whose images are in the array's file."""
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()
+
+    def _rewrite(self) -> None:
+        content = "".join(json.dumps(line) + "\n" for line in (self.settings, *self._entries))
+        write_atomically(self.path, content.encode())
+        self._file = self.path.open("a", encoding="utf-8")
+
+
+def _json_lines(path: Path) -> Iterator[Any]:
+    """The lines of a journal up to the first that is not whole."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
