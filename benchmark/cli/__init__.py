@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli import cells, data, methods, photographs, results, study, sweep, weights
+from benchmark.cli import cells, data, methods, photographs, results, speed, study, sweep, weights
 from benchmark.errors import BenchError
 
 
@@ -40,6 +40,7 @@ def main(debug: bool) -> None:
 for command in (
     *cells.COMMANDS,
     *sweep.COMMANDS,
+    *speed.COMMANDS,
     *methods.COMMANDS,
     *data.COMMANDS,
     *weights.COMMANDS,

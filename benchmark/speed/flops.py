@@ -1,0 +1,60 @@
+"""How much arithmetic a training step is, and how much a GPU could do in the same time."""
+
+import re
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.method import Batch, Method
+
+# Dense peak in TFLOP/s from NVIDIA's data sheets: bf16, and TF32, in which torch runs float32 convolutions.
+_PEAKS = {
+    "H200": (989.0, 494.0),
+    "H100 NVL": (835.0, 417.0),
+    "H100 PCIe": (756.0, 378.0),
+    "H100": (989.0, 494.0),
+    "A100": (312.0, 156.0),
+    "L40S": (362.0, 183.0),
+    "A10": (125.0, 62.5),
+    "L4": (121.0, 60.0),
+}
+
+
+def training_flops(method: Method, batch: Batch, phase: str) -> float:
+    """Floating-point operations of one training step, per image.
+
+    Torch counts them over convolutions and matrix products, forward and backward, a multiply-add as two, and for each
+    update only the gradients that its optimizer needs. Normalization, losses and optimizers are left out, as is usual.
+
+    Args:
+        method: on the batch's device, not compiled; its weights stay as they are.
+        batch: as in training; the count is divided by its images.
+        phase: of the method.
+    """
+    optimizers = method.train().optimizers(phase)
+    with FlopCounterMode(display=False) as counter:
+        for update in method.training_step(batch, phase):
+            groups = optimizers[update.optimizer].param_groups
+            update.loss.backward(inputs=[p for group in groups for p in group["params"]])
+    method.zero_grad()
+    return counter.get_total_flops() / len(batch.L)
+
+
+def peak_flops(device: torch.device, precision: str) -> float | str:
+    """What the device can do at most, in FLOP/s; or, as a text, why that is not known.
+
+    Args:
+        device: of the training.
+        precision: "bf16", or "fp32", which is TF32 where torch is left as it is.
+    """
+    if device.type != "cuda":
+        return "peak known of GPUs only"
+    return peak_of(torch.cuda.get_device_name(device), precision)
+
+
+def peak_of(name: str, precision: str) -> float | str:
+    """As `peak_flops`, for a GPU by the name that torch gives it."""
+    for model, (bf16, tf32) in _PEAKS.items():  # the more exact names come first
+        if "MIG" not in name and re.search(rf"\b{model}\b", name):
+            return (bf16 if precision == "bf16" else tf32) * 1e12
+    return f"peak of {name} not known"

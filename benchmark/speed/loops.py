@@ -1,0 +1,174 @@
+"""Our training and the plain one behind the same three verbs: make a batch, take a step, do both."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+
+from benchmark.batches import Batches
+from benchmark.config import Cell
+from benchmark.dataset import Prepared
+from benchmark.method import Batch
+from benchmark.speed.plain import PlainTraining, endless, make_loader, use_usual_malloc
+from benchmark.stages import Context, build_method
+from benchmark.trainer import SilentMonitor, Trainer, keep_freed_memory, make_deterministic, phase_bounds
+
+Value = TypeVar("Value")
+_ENDLESS = 10**9  # steps: a phase never ends, and no validation or checkpoint falls due
+
+
+class Loop(Protocol):
+    """A way to train, cut up for measuring. The verbs are called inside `running` only."""
+
+    clock: "Clock"  # of what `train` spent on batches
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Torch's and the process's settings as this way has them; afterwards nothing of it runs any more."""
+
+    def make_batch(self) -> object:
+        """The next batch on the device."""
+
+    def step(self) -> object:
+        """A training step on one batch that is there already, the same each time."""
+
+    def train(self) -> object:
+        """The next batch, and a training step on it."""
+
+
+class Clock:
+    """Sums the time of some calls; on a GPU that of its own stream, which counts waiting for the host as well."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._seconds = 0.0
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def measure(self, call: Callable[[], Value]) -> Value:
+        """Makes a call."""
+        if self.device.type == "cuda":
+            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            start.record()
+            value = call()
+            end.record()
+            self._events.append((start, end))
+            return value
+        began = time.perf_counter()
+        value = call()
+        self._seconds += time.perf_counter() - began
+        return value
+
+    def take(self) -> float:
+        """Seconds since it was last asked; waits for the GPU."""
+        if self._events:
+            torch.cuda.synchronize(self.device)
+        seconds = self._seconds + sum(start.elapsed_time(end) / 1000 for start, end in self._events)
+        self._seconds, self._events = 0.0, []
+        return seconds
+
+
+class OurLoop:
+    """The trainer of the suite, with the settings of a cell, in one phase."""
+
+    def __init__(self, cell: Cell, prepared: Prepared, context: Context, batches: Batches, phase: str) -> None:
+        device = context.device
+        method = build_method(cell, prepared, device)
+        endless_training = cell.training.model_copy(
+            update={"steps": _ENDLESS, "validate_every": _ENDLESS, "checkpoint_seconds": float(_ENDLESS)}
+        )
+        self.deterministic = cell.training.deterministic
+        self.batches = batches
+        self.fixed = batches(0)
+        self.clock = Clock(device)
+        self.trainer = Trainer(
+            method,
+            endless_training,
+            batches,
+            seed=cell.seed,
+            device=device,
+            folder=Path(os.devnull),  # nothing is ever saved
+            key="speed",
+            monitor=SilentMonitor(),
+        )
+        bounds = [0, *(end for _, end in phase_bounds(method.phases, _ENDLESS))]
+        self.trainer.step = bounds[[name for name, _ in method.phases].index(phase)]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """As in a run of the suite."""
+        before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+        if self.deterministic:
+            make_deterministic(self.trainer.device)
+        if self.trainer.device.type == "cpu":
+            keep_freed_memory()
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0])
+            torch.backends.cudnn.benchmark = before[1]
+
+    def make_batch(self) -> object:
+        """The batch of the step that the trainer is at."""
+        self.trainer.step += 1
+        return self.batches(self.trainer.step)
+
+    def step(self) -> None:
+        """A step on the first batch."""
+        self._train_on(lambda _: self.fixed)
+
+    def train(self) -> None:
+        """A step as in a run of the suite."""
+        self._train_on(lambda step: self.clock.measure(lambda: self.batches(step)))
+
+    def _train_on(self, batches: Callable[[int], Batch]) -> None:
+        self.trainer.batches = batches  # type: ignore[assignment]  # it only ever calls them
+        self.trainer.train_step()
+
+    @property
+    def precision(self) -> str:
+        """What the networks compute in."""
+        with self.trainer._autocast():
+            return "bf16" if torch.is_autocast_enabled(self.trainer.device.type) else "fp32"
+
+
+class PlainLoop:
+    """The plain training of the same networks from the same initial weights; see `benchmark.speed.plain`."""
+
+    def __init__(self, cell: Cell, prepared: Prepared, context: Context, paths: list[Path], phase: str) -> None:
+        torch.manual_seed(cell.seed)
+        method = cell.method_class(cell.method_config, prepared.info()).to(context.device)
+        self.device = context.device
+        self.clock = Clock(self.device)
+        self.training = PlainTraining(method, phase)
+        size, batch_size = prepared.meta.image_size, min(cell.training.batch_size, len(paths))
+        self.open = lambda: endless(make_loader(paths, size, batch_size, cell.training.flip), self.device)
+        self.iterator = self.open()
+        self.fixed = next(self.iterator)
+        del self.iterator
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Starts the workers, and ends them."""
+        if self.device.type == "cpu":
+            use_usual_malloc()
+        self.iterator = self.open()
+        try:
+            yield
+        finally:
+            del self.iterator  # the loader's last reference: its workers end
+
+    def make_batch(self) -> object:
+        """The loader's next batch."""
+        return next(self.iterator)
+
+    def step(self) -> None:
+        """A step on the loader's first batch."""
+        self.training.step(self.fixed)
+
+    def train(self) -> None:
+        """The loader's next batch, and a step."""
+        self.training.step(self.clock.measure(self.make_batch))  # type: ignore[arg-type]

@@ -1,0 +1,285 @@
+"""Measures both loops in alternation, in one process, on the same data."""
+
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmark.batches import Batches
+from benchmark.config import Cell
+from benchmark.dataset import Prepared
+from benchmark.errors import InputError
+from benchmark.evaluate import batches as evaluation_batches
+from benchmark.evaluate import colorize, device_name
+from benchmark.method import Method
+from benchmark.metrics.scorer import Scorer
+from benchmark.speed.flops import peak_flops, training_flops
+from benchmark.speed.loops import Loop, OurLoop, PlainLoop
+from benchmark.speed.originals import image_files
+from benchmark.stages import Context, build_method, prepare_data
+from benchmark.stages.training import peak_memory
+
+_WARM_UP = 3  # steps before the clock starts: memory is taken, workers fill their queue, networks are compiled
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long is measured. Each of our blocks is followed by the same one of the plain loop."""
+
+    rounds: int = 3  # medians over so many blocks
+    seconds: float = 5.0  # a block lasts at least so long,
+    steps: int | None = None  # or exactly so many steps
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What one loop does in one phase (or over all phases): medians."""
+
+    data: float  # images/s: batches alone
+    step: float  # images/s: steps on a batch that is there
+    training: float  # images/s: batches and steps
+    waiting: float  # share of the training's time that goes into getting batches, [0, 1]
+
+
+@dataclass(frozen=True)
+class PhaseSpeed:
+    """One phase of a method."""
+
+    name: str
+    share: float  # of the training steps
+    ours: Speed
+    plain: Speed | None
+    flops: float  # of one training step, per image
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that `bench speed` says."""
+
+    cell: str
+    image_size: int
+    batch_size: int
+    precision: str
+    compiled: bool
+    deterministic: bool
+    device: str
+    files: str | None  # what the plain loop read
+    phases: tuple[PhaseSpeed, ...]
+    ours: Speed
+    plain: Speed | None
+    evaluation: float  # images/s: coloring and scoring
+    flops: float  # of one training step, per image
+    peak_flops: float | None  # FLOP/s that the device could do
+    peak_note: str | None  # why that is not known
+    memory: int  # bytes at most: of the GPU, or of the whole process on a CPU
+    plain_memory: int | None  # the same; None on a CPU, where the two cannot be told apart
+
+    @property
+    def flops_per_second(self) -> float:
+        """Arithmetic of our step alone."""
+        return self.flops * self.ours.step
+
+    @property
+    def utilization(self) -> float | None:
+        """Share [0, 1] of the device's peak that our training makes use of."""
+        return self.flops * self.ours.training / self.peak_flops if self.peak_flops else None
+
+
+def measure(cell: Cell, context: Context, plan: Plan, *, plain: bool = True) -> Report:
+    """Measures the training and evaluation of a cell.
+
+    Args:
+        cell: of any method that has a training; its data is prepared if need be.
+        context: with the device.
+        plan: how long.
+        plain: measure the plain loop beside it.
+
+    Raises:
+        InputError: the method has no training, or cannot run here.
+    """
+    prepared = prepare_data(cell, context)
+    if reason := cell.method_class.skip(cell.method_config, prepared.info()):
+        raise InputError(f"{cell.name} cannot run here: {reason}")
+    method = build_method(cell, prepared, context.device)
+    names = [phase for phase in method.phases if phase.share and method.optimizers(phase.name)]
+    if not names:
+        raise InputError(f"{cell.method} is not trained, so there is no step to measure; choose another method")
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = _Bench(cell, prepared, context, plan, Path(scratch), plain)
+        phases = tuple(bench.measure_phase(phase.name, phase.share) for phase in names)
+    peak = peak_flops(context.device, bench.precision)
+    return Report(
+        cell=cell.name,
+        image_size=prepared.meta.image_size,
+        batch_size=cell.training.batch_size,
+        precision=bench.precision,
+        compiled=bench.compiled,
+        deterministic=cell.training.deterministic,
+        device=device_name(context.device),
+        files=bench.files,
+        phases=phases,
+        ours=_over_phases([(phase.share, phase.ours) for phase in phases]),
+        plain=_over_phases([(phase.share, phase.plain) for phase in phases if phase.plain]) if plain else None,
+        evaluation=evaluation_speed(method, prepared, context.device, plan.seconds),
+        flops=sum(phase.share * phase.flops for phase in phases) / sum(phase.share for phase in phases),
+        peak_flops=None if isinstance(peak, str) else peak,
+        peak_note=peak if isinstance(peak, str) else None,
+        memory=bench.memory,
+        plain_memory=bench.plain_memory,
+    )
+
+
+class _Bench:
+    """What the phases of one cell share."""
+
+    def __init__(
+        self, cell: Cell, prepared: Prepared, context: Context, plan: Plan, scratch: Path, plain: bool
+    ) -> None:
+        self.cell, self.prepared, self.context, self.plan = cell, prepared, context, plan
+        training, device = cell.training, context.device
+        self.batches = Batches(
+            prepared.images("train"),
+            training.batch_size,
+            seed=cell.seed,
+            device=device,
+            flip=training.flip,
+            on_device=context.on_device,
+        )
+        self.paths: list[Path] = []
+        self.files: str | None = None
+        if plain:
+            dataset = cell.dataset_class(cell.data_config, cell.data_path or context.root)
+            self.paths, self.files = image_files(dataset, prepared, scratch / "files")
+        self.compiled = training.compile == "always" or (training.compile == "auto" and device.type == "cuda")
+        self.precision = "fp32"
+        self.memory = 0
+        self.plain_memory: int | None = None
+
+    def measure_phase(self, name: str, share: float) -> PhaseSpeed:
+        """Both loops in one phase. Ours comes first, so that its memory is measured while it is alone."""
+        cell, prepared, context = self.cell, self.prepared, self.context
+        flops = training_flops(build_method(cell, prepared, context.device), self.batches(0), name)
+        ours = OurLoop(cell, prepared, context, self.batches, name)
+        self.precision = ours.precision
+        with ours.running():
+            self.memory = max(self.memory, _peak_of(lambda: _repeat(ours.train, _WARM_UP), context.device))
+        loops: list[Loop] = [ours]
+        if self.paths:
+            held = _held(context.device)
+            plain = PlainLoop(cell, prepared, context, self.paths, name)
+            if context.device.type == "cuda":
+                with plain.running():
+                    peak = _peak_of(lambda: _repeat(plain.train, _WARM_UP), context.device)
+                self.plain_memory = max(self.plain_memory or 0, peak - held)
+            loops.append(plain)
+        speeds = measure_loops(loops, cell.training.batch_size, context.device, self.plan)
+        return PhaseSpeed(name, share, speeds[0], speeds[1] if self.paths else None, flops)
+
+
+def measure_loops(loops: Sequence[Loop], batch_size: int, device: torch.device, plan: Plan) -> list[Speed]:
+    """Medians for each loop; in every round each does its blocks in turn.
+
+    Args:
+        loops: to be compared.
+        batch_size: images per step.
+        device: where they work.
+        plan: how long.
+    """
+    rounds = [[_one_round(loop, batch_size, device, plan) for loop in loops] for _ in range(plan.rounds)]
+    return [_median(column) for column in zip(*rounds, strict=True)]
+
+
+def _one_round(loop: Loop, batch_size: int, device: torch.device, plan: Plan) -> Speed:
+    with loop.running():
+        data = batch_size / _seconds_per_call(loop.make_batch, device, plan)
+    with loop.running():
+        step = batch_size / _seconds_per_call(loop.step, device, plan)
+    with loop.running():
+        seconds, waiting = _seconds_and_waiting(loop, device, plan)
+    return Speed(data, step, batch_size / seconds, waiting)
+
+
+def _seconds_and_waiting(loop: Loop, device: torch.device, plan: Plan) -> tuple[float, float]:
+    """Seconds per step of training, and the share of it that went into getting batches."""
+    _repeat(loop.train, _WARM_UP)
+    loop.clock.take()
+    count, seconds = _block(loop.train, device, plan)
+    return seconds / count, loop.clock.take() / seconds
+
+
+def _seconds_per_call(call: Callable[[], object], device: torch.device, plan: Plan) -> float:
+    _repeat(call, _WARM_UP)
+    count, seconds = _block(call, device, plan)
+    return seconds / count
+
+
+def _block(call: Callable[[], object], device: torch.device, plan: Plan) -> tuple[int, float]:
+    """Makes calls for as long as the plan says; how many, and the seconds they took."""
+    began, count = _now(device), 0
+    while count < plan.steps if plan.steps else time.perf_counter() - began < plan.seconds:
+        call()
+        count += 1
+    return count, _now(device) - began
+
+
+def _repeat(call: Callable[[], object], times: int) -> None:
+    for _ in range(times):
+        call()
+
+
+def evaluation_speed(method: Method, prepared: Prepared, device: torch.device, seconds: float) -> float:
+    """Images/s of coloring and scoring the test split with every metric that can be had, for at least so long."""
+    method.eval()
+    images = prepared.images("test")
+    scorer = Scorer(prepared=prepared, device=device, chosen=range(len(images)))
+    splits: Iterator[torch.Tensor] = itertools.chain.from_iterable(
+        evaluation_batches(images, device) for _ in itertools.count()
+    )
+    scorer.update(*colorize(method, next(splits)))
+    began, count = _now(device), 0
+    while time.perf_counter() - began < seconds or not count:
+        rgb = next(splits)
+        scorer.update(*colorize(method, rgb))
+        count += len(rgb)
+    return count / (_now(device) - began)
+
+
+def _median(speeds: Sequence[Speed]) -> Speed:
+    return Speed(*(statistics.median(column) for column in zip(*map(_values, speeds), strict=True)))
+
+
+def _over_phases(phases: Sequence[tuple[float, Speed]]) -> Speed:
+    """One phase after the other, each for its share of the steps."""
+    total = sum(share for share, _ in phases)
+    data, step, training = (
+        total / sum(share / getattr(speed, name) for share, speed in phases) for name in ("data", "step", "training")
+    )
+    waiting = sum(share / speed.training * speed.waiting for share, speed in phases) * training / total
+    return Speed(data, step, training, waiting)
+
+
+def _values(speed: Speed) -> tuple[float, ...]:
+    return speed.data, speed.step, speed.training, speed.waiting
+
+
+def _held(device: torch.device) -> int:
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+
+
+def _peak_of(work: Callable[[], object], device: torch.device) -> int:
+    """Bytes at most while it works."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    work()
+    return peak_memory(device)
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,0 +1,99 @@
+"""A speed report as text and as JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+from benchmark.speed.measure import Report
+
+Row = tuple[str, str, str, str]
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report as plain JSON values, with what follows from it: ratios, FLOP/s, utilization."""
+    ratios = None
+    if report.plain:
+        ratios = {name: getattr(report.ours, name) / getattr(report.plain, name) for name in _RATES}
+    return {
+        **asdict(report),
+        "ratios": ratios,
+        "flops_per_second": report.flops_per_second,
+        "utilization": report.utilization,
+    }
+
+
+_RATES = {"data": "data alone", "step": "step alone", "training": "training"}
+
+
+def as_text(report: Report) -> str:
+    """The report as an aligned table."""
+    rows: list[Row] = [("", "ours", "plain", "ratio")]
+    rows += [_rate_row(report, name, label) for name, label in _RATES.items()]
+    plain = report.plain
+    rows += [
+        ("evaluation (images/s)", _number(report.evaluation), "", ""),
+        ("waiting for data", _share(report.ours.waiting), _share(plain.waiting) if plain else "", ""),
+        _arithmetic_row(report),
+        ("peak memory", _bytes(report.memory), _bytes(report.plain_memory) if report.plain_memory else "n/a", ""),
+    ]
+    return "\n".join([*_head(report), "", *_aligned(rows), *_phase_lines(report)])
+
+
+def _head(report: Report) -> list[str]:
+    settings = [f"{report.image_size}×{report.image_size}", f"batch {report.batch_size}", report.precision]
+    settings += ["compiled"] if report.compiled else []
+    settings += ["deterministic"] if report.deterministic else []
+    lines = [report.cell, f"{', '.join(settings)}; {report.device}"]
+    if report.files:
+        lines.append(
+            f"plain: Pillow, scikit-image and a DataLoader with 2 workers on {report.files}; fp32, torch's defaults"
+        )
+    return lines
+
+
+def _rate_row(report: Report, name: str, label: str) -> Row:
+    ours = getattr(report.ours, name)
+    label = f"{label} (images/s)"
+    if report.plain is None:
+        return label, _number(ours), "", ""
+    plain = getattr(report.plain, name)
+    return label, _number(ours), _number(plain), f"{ours / plain:.2f}×"
+
+
+def _arithmetic_row(report: Report) -> Row:
+    if report.utilization is None:
+        return f"arithmetic ({report.peak_note})", f"{report.flops_per_second / 1e9:,.0f} GFLOP/s", "", ""
+    assert report.peak_flops
+    return f"utilization of {report.peak_flops / 1e12:,.0f} TFLOP/s", _share(report.utilization), "", ""
+
+
+def _phase_lines(report: Report) -> list[str]:
+    """Where a method has several phases: each one's training."""
+    if len(report.phases) == 1:
+        return []
+    lines = ["", "training by phase (images/s):"]
+    for phase in report.phases:
+        beside = f", plain {_number(phase.plain.training)}" if phase.plain else ""
+        ratio = f", {phase.ours.training / phase.plain.training:.2f}×" if phase.plain else ""
+        lines.append(f"  {phase.name} ({phase.share:.0%} of the steps): {_number(phase.ours.training)}{beside}{ratio}")
+    return lines
+
+
+def _aligned(rows: list[Row]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        f"{label:<{widths[0]}}"
+        + "".join(f"  {text:>{width}}" for text, width in zip(rest, widths[1:], strict=True)).rstrip()
+        for label, *rest in rows
+    ]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}".replace("%", " %")
+
+
+def _bytes(value: int) -> str:
+    return f"{value / 1e9:.2f} GB"
