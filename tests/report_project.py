@@ -85,8 +85,12 @@ def _write_history(path: Path, learned: bool) -> None:
     rng = np.random.default_rng(0)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["step", "phase", "generator_loss", "discriminator_loss", "discriminator_accuracy", "val_psnr"])
+        losses = ["generator_loss", "discriminator_loss", "discriminator_accuracy"]
+        writer.writerow(
+            ["step", "phase", *losses, "generator_learning_rate", "discriminator_learning_rate", "val_psnr"]
+        )
         for step in range(1, STEPS + 1, 2) if learned else ():
             phase = "pretrain" if step < STEPS / 2 else "adversarial"
             validated = 20 + 4 * step / STEPS if step % 50 == 1 else ""
-            writer.writerow([step, phase, *np.exp(-step / STEPS) * rng.uniform(0.9, 1.1, 3), validated])
+            rates = [2e-4, 1e-4 * (1 - step / STEPS)]
+            writer.writerow([step, phase, *np.exp(-step / STEPS) * rng.uniform(0.9, 1.1, 3), *rates, validated])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from torch import Tensor
 
 from benchmark import monitor, weights

@@ -146,6 +146,12 @@ def test_every_kind_of_chart_is_there_with_a_name_and_its_data_in_words(page: st
     assert {group.get("data-method") for group in whiskers.iter("g")} == {*METHODS, "gray"}
 
 
+def test_a_rate_that_changes_is_a_curve_and_one_that_does_not_a_number(page: str) -> None:
+    assert "l2: discriminator learning rate" in page
+    assert "l2: generator learning rate" not in page
+    assert "Constant: generator learning rate 0.0002." in page
+
+
 # What it needs
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -24,8 +24,10 @@ from scipy import stats
 from study_data import METHODS, SMALL, make_key, make_pictures, take_part
 
 from benchmark.cli import main
+from benchmark.config import read_params
 from benchmark.errors import BenchError, InputError
 from benchmark.leaderboard import build
+from benchmark.report import build_report
 from benchmark.results import read_result
 from benchmark.study.analysis import analyse, design_effect, krippendorff, rate_interval, split, wilson
 from benchmark.study.build import render
@@ -48,6 +50,7 @@ from benchmark.study.schema import (
 from benchmark.study.score import publish, read_answers, report, score
 from benchmark.study.serve import StudyServer, open_server
 from benchmark.study.store import AnswerStore, read_store
+from benchmark.workspace import Workspace
 from projects import bench, make_project
 
 LARGE = Design({"pair": 20, "single": 20, "pick": 10, "rate": 12}, checks=4, forms=60)
@@ -369,6 +372,22 @@ def test_the_leaderboard_gets_a_column(results: Path, key: Key) -> None:
     assert "fooled_rank" in (folder / "leaderboard.csv").read_text().splitlines()[0]
     assert "fooled" in (results / "README.md").read_text()
     assert not build(results, check=True).stale
+
+
+def test_the_report_has_it_too_and_filters_by_it(tmp_path: Path, key: Key) -> None:
+    project = make_project(tmp_path)
+    write_suite(project / "results", config={"model_sha256": "cd" * 32})
+    publish(scored_for(project / "results", key), project / "results", replace=False)
+    params = read_params(project)
+    page = build_report(params, Workspace(project), tmp_path / "report", never).page.read_text(encoding="utf-8")
+    assert '<option value="fooled">Fooled</option>' in page
+    assert '<figure data-metric="fooled">' in page
+    assert re.search(r'<td class="number best" data-metric="fooled" data-value="[45]\d\.', page)
+
+
+def never() -> NoReturn:
+    """The context of a report that has no models to color with."""
+    raise AssertionError("nothing is colored")
 
 
 def test_a_study_of_other_models_or_images_stays_out(results: Path, key: Key) -> None:

@@ -20,11 +20,12 @@ from benchmark.config import Params
 from benchmark.errors import BenchError, InputError
 from benchmark.leaderboard import Table, render
 from benchmark.leaderboard.collect import Measured, collect
+from benchmark.leaderboard.people import COLUMNS
 from benchmark.leaderboard.table import GRAY
 from benchmark.metrics import METRICS
 from benchmark.report import charts
 from benchmark.report.chapter import COSTS, Chapter, make_chapter
-from benchmark.report.gallery import HARM, RANKING, draw_gallery
+from benchmark.report.gallery import HARM, draw_gallery
 from benchmark.report.trained import find_trained
 from benchmark.workspace import Workspace
 
@@ -114,7 +115,7 @@ def _page(chapters: Sequence[Chapter], decided: Sequence[claims.Decided], newest
         protocol=PROTOCOL,
         chapters=chapters,
         methods=list(dict.fromkeys(row.name for chapter in chapters for row in chapter.table.all_rows)),
-        metrics=[metric for metric in METRICS.values() if any(metric in chapter.table.metrics for chapter in chapters)],
+        metrics=[metric for metric in COLUMNS.values() if any(metric in chapter.table.metrics for chapter in chapters)],
         newest=newest,
         claims=decided,
         verdicts={verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
@@ -139,7 +140,6 @@ def _environment() -> Environment:
         "labels": METRICS,
         "leaders": _leaders,
         "number": render.number,
-        "ranking": RANKING,
         "sections": render.sections,
         "seeds_text": render.seeds_text,
         "verdicts_of": _verdicts,

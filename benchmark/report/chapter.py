@@ -26,7 +26,7 @@ COSTS = {
 }
 YES_OR_NO = ("top1",)  # an image is right or wrong: no distribution to draw
 LABEL_LENGTH = 14  # characters of a name that fit beside a plot; longer ones are numbered
-VALIDATION = "val_"
+VALIDATION, RATE = "val_", "learning_rate"  # how names of logged quantities begin, and end
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Training:
 
     method: str
     phases: str  # "pretrain from step 1, adversarial from step 301"
+    constants: str  # what never changed: "generator learning rate 0.0002"
     figures: Sequence[Figure]  # a quantity each, a line per seed
 
 
@@ -218,15 +219,17 @@ def _validation(histories: Mapping[str, Sequence[History]], keys: Mapping[str, s
 
 def _training(method: str, histories: Sequence[History]) -> Training:
     quantities = dict.fromkeys(name for history in histories for name in history.curves)
-    figures = [
-        Figure(
-            _words(quantity), charts.curves(f"{method}: {_words(quantity)}", {method: _lines(histories, quantity)}, {})
-        )
-        for quantity in quantities
-        if not quantity.startswith(VALIDATION)
-    ]
+    figures, constants = [], []
+    for quantity in quantities:
+        lines = _lines(histories, quantity)
+        values = {f"{value:.6g}" for line in lines for _, value in line}
+        if quantity.endswith(RATE) and len(values) == 1:
+            constants.append(f"{_words(quantity)} {values.pop()}")
+        elif not quantity.startswith(VALIDATION):
+            svg = charts.curves(f"{method}: {_words(quantity)}", {method: lines}, {})
+            figures.append(Figure(_words(quantity), svg))
     phases = ", ".join(f"{name} from step {step}" for name, step in histories[0].phases)
-    return Training(method, phases, figures)
+    return Training(method, phases, ", ".join(constants), figures)
 
 
 def _lines(histories: Sequence[History], quantity: str) -> list[Sequence[Point]]:
