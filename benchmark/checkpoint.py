@@ -136,6 +136,13 @@ def _whole_payload(path: Path) -> bytes | None:
     return payload if hashlib.sha256(payload).hexdigest().encode() == header else None
 
 
+def stale_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints of the same cell under other keys: in folders whose names differ only in what follows the last `-`."""
+    cell = folder.name.rpartition("-")[0]
+    beside = (path for path in folder.parent.glob("*-*") if path.name.rpartition("-")[0] == cell)
+    return sorted(path / GENERATIONS[1] for path in beside if path != folder and (path / GENERATIONS[1]).is_file())
+
+
 def remove_checkpoints(folder: Path) -> None:
     """Removes every generation, once the finished model is written."""
     for path in folder.glob("checkpoint*"):

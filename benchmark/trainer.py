@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from benchmark.batches import Batches
-from benchmark.checkpoint import CheckpointWriter, load_checkpoint
+from benchmark.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
 from benchmark.distributed import ALONE, Ranks
 from benchmark.errors import BenchError
 from benchmark.files import write_atomically
@@ -334,6 +334,8 @@ class Trainer:
         """Takes up the newest checkpoint of the folder, if there is one of this key."""
         state = self.ranks.from_first(lambda: load_checkpoint(self.folder, self.monitor.message))
         if state is None:
+            for path in stale_checkpoints(self.folder):
+                self.monitor.message(f"{path} is of other settings, code or data, and not used")
             return
         if state["key"] != self.key:
             self.monitor.message(f"{self.folder}: the checkpoint there is of other settings, code or data; not used")

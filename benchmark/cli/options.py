@@ -96,6 +96,9 @@ def make_context(
     threads: int | None = None,
 ) -> "Context":
     """What the stages need; imports torch. With several devices the command starts again, once for each."""
+    from benchmark.interruption import requeue_on_sigterm
+
+    requeue_on_sigterm()
     import torch
     from rich.console import Console
 
