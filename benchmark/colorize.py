@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 from rich.console import Console
 from torch import Tensor
 
@@ -39,6 +39,7 @@ STRIP_PIXELS = 1 << 20  # converted at a time at full size: some 60 MB
 PANEL, LABEL_HEIGHT = (1024, 512), 24  # of the side-by-side picture: a panel's largest width and height
 
 Rgb = NDArray[np.uint8]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 # trained models -------------------------------------------------------------------------------------------------------
@@ -61,8 +62,8 @@ class ModelData(BaseModel):
     name: str
     image_size: int = Field(ge=8, le=4096)
     train_images: int = Field(ge=0)
-    mean_ab: tuple[float, float]
-    ab_prior: Annotated[list[float], Field(min_length=313, max_length=313)]
+    mean_ab: tuple[FiniteFloat, FiniteFloat]
+    ab_prior: Annotated[list[Share], Field(min_length=313, max_length=313)]
 
     def info(self) -> DataInfo:
         """As a method expects it."""
@@ -146,7 +147,7 @@ def load_colorizer(path: Path, device: torch.device) -> Colorizer:
         BenchError: not a whole model file, made by a method that is not installed or does not fit, or a ceiling.
     """
     state, about = load_model(path)
-    card = validate(ModelCard, about, f"the description in {path}")
+    card = _read_card(path, about)
     adapter = card.settings.adapter
     if adapter not in registry.names("method"):
         installed = ", ".join(registry.names("method"))
@@ -164,6 +165,15 @@ def load_colorizer(path: Path, device: torch.device) -> Colorizer:
             f"{path} does not fit the method {adapter!r} of this version ({fault}); train it anew"
         ) from None
     return Colorizer(method.to(device).eval(), card, device)
+
+
+def _read_card(path: Path, about: Mapping[str, Any]) -> ModelCard:
+    try:
+        return ModelCard.model_validate(about)
+    except ValidationError as error:  # without the value, which may be hundreds of numbers
+        first = error.errors(include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path} does not describe a model: {place}: {first['msg']}; train it anew") from None
 
 
 def trained(models: Path, data: str | None, preset: str, seed: int) -> dict[str, dict[str, Path]]:

@@ -1,6 +1,8 @@
 """Photographs of any size and kind, colored by trained methods, under names that never replace anything unasked."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ CPU = torch.device("cpu")
 PRIOR = [1 / 313] * 313
 
 
-def save_l2(path: Path, **changes: object) -> Path:
+def save_l2(path: Path, prior: Sequence[object] = PRIOR, **changes: Any) -> Path:
     """A model file of an untrained network of 32×32, as training would write it."""
     torch.manual_seed(0)
     method_class = load_method("l2")
@@ -41,7 +43,7 @@ def save_l2(path: Path, **changes: object) -> Path:
     settings = {"method": "l2", "adapter": "l2", "data": "tiny", "preset": "quick", "seed": 0}
     about = {
         "settings": {**settings, "method_config": {"base_channels": 4}, **changes},
-        "data": {"name": "tiny", "image_size": 32, "train_images": 10, "mean_ab": [0.0, 0.0], "ab_prior": PRIOR},
+        "data": {"name": "tiny", "image_size": 32, "train_images": 10, "mean_ab": [0.0, 0.0], "ab_prior": prior},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_model(path, method.colorizer.state_dict(), about)
@@ -119,12 +121,29 @@ def test_a_model_file_alone_is_enough(tmp_path: Path, colorizer: Colorizer) -> N
         ({"seed": "first"}, "settings.seed"),
     ],
 )
-def test_a_model_that_does_not_fit_is_refused_in_one_line(
-    tmp_path: Path, changes: dict[str, object], words: str
-) -> None:
+def test_a_model_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError) as caught:
         load_colorizer(save_l2(tmp_path / "model.safetensors", **changes), CPU)
     assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("prior", "words"),
+    [
+        ([0.5] * 2, "data.ab_prior: List should have at least 313 items after validation, not 2"),
+        ([*PRIOR[:-1], "x"], "data.ab_prior.312: Input should be a valid number"),
+        ([*PRIOR[:-1], -1.0], "data.ab_prior.312: Input should be greater than or equal to 0"),
+        ([*PRIOR[:-1], float("nan")], "data.ab_prior.312: Input should be"),
+    ],
+)
+def test_a_description_that_is_wrong_is_refused_in_a_short_line(
+    tmp_path: Path, prior: list[object], words: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load_colorizer(save_l2(tmp_path / "model.safetensors", prior), CPU)
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < len(str(tmp_path)) + 160
     assert "\n" not in str(caught.value)
 
 
