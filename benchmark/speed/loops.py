@@ -111,7 +111,7 @@ class OurLoop:
             torch.use_deterministic_algorithms(before[0])
             torch.backends.cudnn.benchmark = before[1]
 
-    def make_batch(self) -> object:
+    def make_batch(self) -> Batch:
         """The batch of the step that the trainer is at."""
         self.trainer.step += 1
         return self.batches(self.trainer.step)
@@ -161,7 +161,7 @@ class PlainLoop:
         finally:
             del self.iterator  # the loader's last reference: its workers end
 
-    def make_batch(self) -> object:
+    def make_batch(self) -> Batch:
         """The loader's next batch."""
         return next(self.iterator)
 
@@ -171,4 +171,4 @@ class PlainLoop:
 
     def train(self) -> None:
         """The loader's next batch, and a step."""
-        self.training.step(self.clock.measure(self.make_batch))  # type: ignore[arg-type]
+        self.training.step(self.clock.measure(self.make_batch))

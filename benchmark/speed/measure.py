@@ -123,8 +123,8 @@ def measure(cell: Cell, context: Context, plan: Plan, *, plain: bool = True) -> 
         device=device_name(context.device),
         files=bench.files,
         phases=phases,
-        ours=_over_phases([(phase.share, phase.ours) for phase in phases]),
-        plain=_over_phases([(phase.share, phase.plain) for phase in phases if phase.plain]) if plain else None,
+        ours=over_phases([(phase.share, phase.ours) for phase in phases]),
+        plain=over_phases([(phase.share, phase.plain) for phase in phases if phase.plain]) if plain else None,
         evaluation=evaluation_speed(method, prepared, context.device, plan.seconds),
         flops=sum(phase.share * phase.flops for phase in phases) / sum(phase.share for phase in phases),
         peak_flops=None if isinstance(peak, str) else peak,
@@ -253,8 +253,8 @@ def _median(speeds: Sequence[Speed]) -> Speed:
     return Speed(*(statistics.median(column) for column in zip(*map(_values, speeds), strict=True)))
 
 
-def _over_phases(phases: Sequence[tuple[float, Speed]]) -> Speed:
-    """One phase after the other, each for its share of the steps."""
+def over_phases(phases: Sequence[tuple[float, Speed]]) -> Speed:
+    """One phase after the other, each for its share of the steps; rates are harmonic means."""
     total = sum(share for share, _ in phases)
     data, step, training = (
         total / sum(share / getattr(speed, name) for share, speed in phases) for name in ("data", "step", "training")

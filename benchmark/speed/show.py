@@ -74,7 +74,9 @@ def _phase_lines(report: Report) -> list[str]:
     for phase in report.phases:
         beside = f", plain {_number(phase.plain.training)}" if phase.plain else ""
         ratio = f", {phase.ours.training / phase.plain.training:.2f}×" if phase.plain else ""
-        lines.append(f"  {phase.name} ({phase.share:.0%} of the steps): {_number(phase.ours.training)}{beside}{ratio}")
+        lines.append(
+            f"  {phase.name} ({_share(phase.share, 0)} of the steps): {_number(phase.ours.training)}{beside}{ratio}"
+        )
     return lines
 
 
@@ -91,8 +93,8 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _share(value: float) -> str:
-    return f"{value:.1%}".replace("%", " %")
+def _share(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f} %"
 
 
 def _bytes(value: int) -> str:
