@@ -53,6 +53,7 @@ types: install ## check types
 tables: install ## regenerate the tables from the committed results, and fail if they differ
 	bench leaderboard --check
 	bench claims --check
+	bench findings --check
 
 speed: install ## run the benchmarks: ratios against the usual way, in one process
 	for file in tests/speed/bench_*.py; do python $$file || exit 1; done

@@ -110,7 +110,7 @@ class Decided:
     claim: Claim
     decisions: Sequence[Decision]
     to_run: Sequence[str]  # when it is measured nowhere: the commands that measure it
-    unavailable: Sequence[str]  # when it is measured nowhere: metrics that have no value, and why
+    unavailable: Sequence[str]  # when it is measured nowhere: methods that were skipped, metrics without value, and why
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,16 @@ def load_claims(text: str | None = None) -> list[Claim]:
     return claims
 
 
+def decide_all(tables: Sequence[Table], preset: str = "quick") -> list[Decided]:
+    """Every claim's verdicts.
+
+    Args:
+        tables: of all data sets; those that no claim speaks of are passed over.
+        preset: the one to name in commands that measure what no table has yet.
+    """
+    return [decide(claim, tables, preset) for claim in load_claims()]
+
+
 def build_claims(results_root: Path, preset: str = "quick", check: bool = False) -> BuiltClaims:
     """Decides every claim from the result files and writes `claims.md` beside them.
 
@@ -148,10 +158,9 @@ def build_claims(results_root: Path, preset: str = "quick", check: bool = False)
         preset: the one to name in commands that measure what no table has yet.
         check: write nothing, only say whether the page is out of date.
     """
-    claims = load_claims()
-    wanted = {data for claim in claims for data in claim.data}
+    wanted = {data for claim in load_claims() for data in claim.data}
     tables = [build_table(folder) for data in sorted(wanted) for folder in tables_in(results_root, data)]
-    decided = [decide(claim, tables, preset) for claim in claims]
+    decided = decide_all(tables, preset)
     page = environment().get_template("claims.md.j2").render(claims=decided, verdict=verdict_text, line=_line)
     return BuiltClaims(decided, page, update_files({results_root / PAGE: page}, check))
 
@@ -169,7 +178,10 @@ def decide(claim: Claim, tables: Sequence[Table], preset: str) -> Decided:
         return Decided(claim, [], _commands(dict.fromkeys(cells, ()), claim.data[0], preset), [])
     nearest = min(candidates, key=lambda table: len(gaps[table.data, table.preset][0]))
     missing, unavailable = gaps[nearest.data, nearest.preset]
-    return Decided(claim, [], _commands(dict.fromkeys(missing, ()), nearest.data, nearest.preset), unavailable)
+    skipped = [f"{name} ({nearest.skipped[name]})" for name in missing if name in nearest.skipped]
+    to_run = [name for name in missing if name not in nearest.skipped]
+    commands = _commands(dict.fromkeys(to_run, ()), nearest.data, nearest.preset)
+    return Decided(claim, [], commands, [*skipped, *unavailable])
 
 
 def verdict_text(decided: Decided) -> str:

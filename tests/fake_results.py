@@ -101,6 +101,13 @@ def write_method(
     return paths
 
 
+def write_skipped(root: Path, method: str, reason: str) -> Path:
+    """Writes the result of a method that cannot run here."""
+    result = fake_result(method, 0, fake_columns(0, 3, np.random.default_rng(0)))
+    nothing: dict[str, Any] = {"metrics": {}, "notes": {}, "images": 0}
+    return write_result(root, result.model_copy(update={"status": "skipped", "reason": reason} | nothing))
+
+
 def write_suite(root: Path, **changes: Any) -> None:
     """Two methods clearly apart, one that ties with the better, one below gray, two baselines and a ceiling."""
     write_method(root, "cgan", 2.0, **changes)

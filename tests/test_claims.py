@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_results import write_method, write_suite
+from fake_results import write_method, write_skipped, write_suite
 
 from benchmark.claims import Decided, as_json, build_claims, load_claims, summary
 from benchmark.errors import BenchError
@@ -130,6 +130,14 @@ def test_metrics_without_weights(suite: Path, tmp_path: Path) -> None:
     found = decided(tmp_path, "C5").decisions[0]
     assert found.verdict == "supported"
     assert [finding.metric for finding in found.findings] == ["fid"]
+
+
+def test_a_skipped_method_gives_its_reason_and_no_command(tmp_path: Path) -> None:
+    write_method(tmp_path, "eccv16")
+    write_skipped(tmp_path, "gan-perceptual", "VGG-19 weights missing")
+    found = decided(tmp_path, "C6")
+    assert (found.to_run, found.unavailable) == ([], ["gan-perceptual (VGG-19 weights missing)"])
+    assert "Not yet measured; missing: gan-perceptual (VGG-19 weights missing).\n" in build_claims(tmp_path).page
 
 
 def test_each_table_has_its_own_verdict(tmp_path: Path) -> None:

@@ -11,14 +11,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from fake_results import IMAGES, fake_columns, fake_result, write_method, write_suite
+from fake_results import IMAGES, write_method, write_skipped, write_suite
 from rich.console import Console
 
 from benchmark.errors import InputError
 from benchmark.leaderboard import Table, as_json, build, build_table, print_table
-from benchmark.results import write_result
 
 FORMS = ("md", "csv", "tex", "html")
 
@@ -30,11 +28,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_suite(root)
     write_method(root, "photoshop", 0.5, seeds=(0,), external=True)
     write_method(root, "cgan", 2.0, seeds=(0,), data="sample", images=40)
-    skipped = fake_result("gan-perceptual", 0, fake_columns(0, 3, np.random.default_rng(0)))
-    skipped = skipped.model_copy(
-        update={"status": "skipped", "reason": "VGG-19 weights missing", "metrics": {}, "notes": {}, "images": 0}
-    )
-    write_result(root, skipped)
+    write_skipped(root, "gan-perceptual", "VGG-19 weights missing")
     build(root)
     return root
 

@@ -73,6 +73,21 @@ def claims(check: bool, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if page or figures are not what the results give.")
+def findings(check: bool) -> None:
+    """Write docs/findings.md and its figures: what the reports claim, and what holds under one protocol."""
+    from benchmark.config import find_root
+    from benchmark.findings import build_findings
+
+    built = build_findings(find_root(), check)
+    for path in built.stale:
+        click.echo(f"{'out of date' if check else 'written'}: {path}", err=True)
+    click.echo(built.page)
+    if check and built.stale:
+        raise BenchError("docs/findings.md differs from the results; run: bench findings, and commit what it writes")
+
+
+@click.command()
 @click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables.")
 @click.option("--preset", metavar="NAME", help="Only this preset's tables.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The folder to write; default: report/.")
@@ -112,6 +127,7 @@ COMMANDS: tuple[click.Command, ...] = (
     leaderboard,
     score,
     claims,
+    findings,
     report,
     compare,
 )

@@ -42,7 +42,7 @@ def embed(page: str, tables: Sequence[Table]) -> str:
         table = by_name.get((data, preset))
         if table is None:
             return block[0]
-        text = _part(table, (columns or "").split(), (rows or "").split()) if columns or rows else _whole(table)
+        text = part(table, (columns or "").split(), (rows or "").split()) if columns or rows else _whole(table)
         return f"{opening}\n{text}\n{end}"
 
     return BLOCK.sub(fill, page)
@@ -52,19 +52,26 @@ def _whole(table: Table) -> str:
     return _text(table, *main_grid(table, MARKDOWN), footnotes(table))
 
 
-def _part(table: Table, columns: Sequence[str], rows: Sequence[str]) -> str:
-    """The chosen columns, the chosen methods in the table's order, and what must be known of these alone."""
-    part = _restricted(table, columns, rows)
+def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder: str = "results") -> str:
+    """A part of a table as Markdown, with what must be known of this part alone.
+
+    Args:
+        table: the whole.
+        columns: their names, in the order wanted; none: all.
+        rows: methods, shown in the table's order; none: all. Trivial rows are always there.
+        folder: where the results lie, seen from the page.
+    """
+    shown = _restricted(table, columns, rows)
     notes = [
-        f"Mean over seeds ({seeds_of(part)}), 95 % interval over seeds and images; bold: none is shown to be better.",
-        *footnotes(part),
+        f"Mean over seeds ({seeds_of(shown)}), 95 % interval over seeds and images; bold: none is shown to be better.",
+        *footnotes(shown),
     ]
-    known = {row.name for row in part.all_rows} | table.skipped.keys()
+    known = {row.name for row in shown.all_rows} | table.skipped.keys()
     notes += [f"`{name}` is not measured yet." for name in rows if name not in known]
-    if more := len(table.rows) - len(part.rows):
-        page = f"results/{table.data}/{table.preset}/leaderboard.md"
+    if more := len(table.rows) - len(shown.rows):
+        page = f"{folder}/{table.data}/{table.preset}/leaderboard.md"
         notes.append(f"{more} more method{'s' if more > 1 else ''}: [the whole table]({page}).")
-    return _text(part, *metric_grid(part, part.metrics, MARKDOWN), notes)
+    return _text(shown, *metric_grid(shown, shown.metrics, MARKDOWN), notes)
 
 
 def _restricted(table: Table, columns: Sequence[str], rows: Sequence[str]) -> Table:

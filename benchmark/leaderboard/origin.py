@@ -31,6 +31,7 @@ class Origin:
     image_size: int | None = None
     arrays: Mapping[str, str] = field(default_factory=dict)  # split → SHA-256 of the prepared array
     notes: Sequence[str] = ()  # what the prepared data says of itself
+    budgets: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # row → steps, images per step
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)  # row → what repeats it
 
 
@@ -58,6 +59,7 @@ def origin_of(groups: Mapping[str, Sequence[Measured]]) -> Origin:
         image_size=sizes.pop() if len(sizes) == 1 else None,
         arrays=dict(origins[0].data_sha256) if origins else {},
         notes=_distinct(origin.config.get("data_note") for origin in origins),
+        budgets={name: budget for name, group in groups.items() if (budget := _budget(group[0]))},
         commands={name: _commands(group) for name, group in groups.items()},
     )
 
@@ -79,6 +81,13 @@ def _commands(group: Sequence[Measured]) -> list[str]:
         others = ", ".join(f"--seed {run.seed}" for run in runs[1:])
         lines.append(f"{runs[0].command}{options}{f'  # and {others}' if others else ''}")
     return lines
+
+
+def _budget(one: Measured) -> tuple[int, int] | None:
+    training = one.result.provenance.config.get("training")
+    if not isinstance(training, Mapping) or not one.result.cost.train_seconds:
+        return None
+    return training["steps"], training["batch_size"]
 
 
 def _cell(one: Measured) -> str:

@@ -1,0 +1,85 @@
+"""`bench findings`: docs/findings.md and its figures, from the committed result files alone.
+
+The prose is the template's (`benchmark/templates/findings.md.j2`); every number and figure in it follows from results.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.claims import decide_all
+from benchmark.findings import facts as pieces
+from benchmark.findings import figures
+from benchmark.findings.facts import Facts
+from benchmark.leaderboard import build_table, update_files
+from benchmark.leaderboard.collect import tables_in
+from benchmark.leaderboard.embed import part
+from benchmark.leaderboard.published import load_published
+from benchmark.leaderboard.render import cell_text, environment, number
+from benchmark.metrics import METRICS
+
+__all__ = ["BuiltFindings", "build_findings"]
+
+PAGE = "findings.md"
+TRADE, BESIDE_COST = ("psnr", "auc_rebal"), ("psnr", "auc_rebal")
+
+
+@dataclass(frozen=True)
+class BuiltFindings:
+    """What `build_findings` did."""
+
+    page: Path
+    stale: Sequence[Path]  # files that differed from what the results say (rewritten, unless only checked)
+
+
+def build_findings(root: Path, check: bool = False) -> BuiltFindings:
+    """Writes `docs/findings.md` and its figures.
+
+    Args:
+        root: of the project, with `results/` and `docs/`.
+        check: write nothing, only say which files are out of date.
+    """
+    tables = [build_table(folder) for data in pieces.DATA for folder in tables_in(root / "results", data)]
+    facts = Facts(tables, decide_all(tables), load_published())
+    drawn = {f"findings-{name}.svg": figure for name, figure in _figures(facts).items()}
+    docs = root / "docs"
+    contents = {docs / name: figure for name, figure in drawn.items()} | {docs / PAGE: _page(facts, drawn)}
+    left = [path for path in sorted(docs.glob("findings-*.svg")) if path not in contents]
+    return BuiltFindings(docs / PAGE, [*update_files(contents, check), *_removed(left, check)])
+
+
+def _figures(facts: Facts) -> dict[str, str]:
+    """Name → SVG; those for which there are results."""
+    main = facts.main
+    if main is None:
+        return {}
+    drawn = {
+        "gray": figures.gray_line(main, pieces.GRAY_TEST),
+        "color": figures.color_against_score(main, TRADE),
+    }
+    if any(row.cost.train_seconds for row in main.rows):
+        drawn["cost"] = figures.cost(main, BESIDE_COST)
+    if len(facts.with_methods) > 1:
+        drawn["data"] = figures.across(facts.with_methods, "psnr")
+    return drawn
+
+
+def _page(facts: Facts, drawn: dict[str, str]) -> str:
+    template = environment().get_template("findings.md.j2")
+    return template.render(
+        facts=facts,
+        main=facts.main,
+        pieces=pieces,
+        figures=drawn,
+        part=part,
+        cell=cell_text,
+        number=number,
+        metrics=METRICS,
+    )
+
+
+def _removed(paths: Sequence[Path], check: bool) -> Sequence[Path]:
+    """Figures of results that are no longer there."""
+    for path in [] if check else paths:
+        path.unlink()
+    return paths

@@ -1,0 +1,249 @@
+"""What docs/findings.md says in numbers: tables, claims and published figures → pieces for its template."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from benchmark.claims import Decided, Decision, Finding, Verdict, verdict_text
+from benchmark.leaderboard.published import Published
+from benchmark.leaderboard.render import NOTHING, TEXT, cell_text, interval_text, markdown_grid, number
+from benchmark.leaderboard.table import GRAY, GRAY_TEST, Row, Table
+from benchmark.metrics import METRICS
+
+DATA = ("cifar10", "celeba", "coco")  # of the protocol, the one to look at first in front; `sample` only demonstrates
+COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # of the page's table, as far as measured
+WON = (*COLUMNS, "acc_2", "delta_e00", "delta_colorfulness")  # whose winners are named
+NOT_MEASURED = "not measured"
+DECIDING = 3  # comparisons shown for a verdict
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that the page is made from."""
+
+    tables: Sequence[Table]  # of `DATA`, in its order
+    claims: Sequence[Decided]
+    published: Sequence[Published]
+
+    @property
+    def main(self) -> Table | None:
+        """The table of the first data set, of the preset with most methods."""
+        found = [table for table in self.tables if table.data == DATA[0] and table.rows]
+        return max(found, key=lambda table: (len(table.rows), table.preset), default=None)
+
+    @property
+    def with_methods(self) -> list[Table]:
+        """Tables in which something is ranked."""
+        return [table for table in self.tables if table.rows]
+
+
+def reported_beside_gray(facts: Facts) -> str:
+    """A table: what sources print, and what a picture without any color scores in each of our tables."""
+    lines = [
+        [
+            f"{row.source}, {row.system}",
+            row.reported_on,
+            *[f"{row.metrics[m]:g}" if m in row.metrics else NOTHING for m in GRAY_TEST],
+        ]
+        for row in facts.published
+        if row.metrics.keys() & set(GRAY_TEST)
+    ]
+    for table, gray in _grays(facts):
+        cells = [cell_text(gray.cells[name], METRICS[name].digits, TEXT) for name in GRAY_TEST]
+        lines.append([f"**`{GRAY}`, no color at all**", name_of(table), *cells])
+    return markdown_grid(("system", "data", *GRAY_TEST), lines, left=2)
+
+
+def not_above_gray(facts: Facts) -> str:
+    """`6 of 8 for psnr, …`: reported figures that `gray` reaches on one of our data sets at least."""
+    counts = []
+    for name in GRAY_TEST:
+        floors = [gray.cells[name].mean for _, gray in _grays(facts)]
+        best = max((floor for floor in floors if floor is not None), default=None)
+        reported = [row.metrics[name] for row in facts.published if name in row.metrics]
+        if best is not None and reported:
+            reached = sum(round(value, METRICS[name].digits) <= round(best, METRICS[name].digits) for value in reported)
+            counts.append(f"{reached} of {len(reported)} for `{name}`")
+    return ", ".join(counts)
+
+
+def beaten(table: Table) -> list[str]:
+    """Lines on the methods that are not shown to beat `gray`, with both means."""
+    gray = table.row(GRAY)
+    lines = []
+    for row in table.rows:
+        told = [_against(row, gray, name) for name in row.not_above_gray] if gray else []
+        if told:
+            lines.append(f"`{row.name}`: {'; '.join(told)}")
+    return lines
+
+
+def winners(table: Table) -> str:
+    """A table: each column, who is not shown to be beaten in it, and the span of all methods."""
+    lines = []
+    for metric in (metric for metric in table.metrics if metric.name in WON):
+        means = [row.cells[metric.name].mean for row in table.rows]
+        present = [mean for mean in means if mean is not None]
+        first = [row.name for row in table.rows if row.cells[metric.name].rank == 1]
+        if metric.direction and first and len(present) > 1:
+            span = [number(end, metric.digits) for end in (min(present), max(present))]
+            best = max(present) if metric.direction == "higher" else min(present)
+            names = ", ".join(f"`{name}`" for name in first)
+            lines.append([f"`{metric.name}`", names, number(best, metric.digits), " … ".join(span)])
+    return markdown_grid(("column", "not shown to be beaten", "best mean", "span of methods"), lines, left=2)
+
+
+def ranks_across(facts: Facts) -> str:
+    """A table: the ranks in `GRAY_TEST` and auc_rebal of each method, a column per table; nothing with one table."""
+    tables, names = facts.with_methods, (*GRAY_TEST, "auc_rebal")
+    methods = dict.fromkeys(row.name for table in tables for row in table.rows)
+    lines = [
+        [f"`{method}`", *[_ranks(row, names) if (row := table.row(method)) else NOTHING for table in tables]]
+        for method in methods
+    ]
+    return markdown_grid(["method", *map(name_of, tables)], lines) if len(tables) > 1 else ""
+
+
+def seed_spread(table: Table, metric: str = "psnr") -> tuple[float, str] | None:
+    """The largest standard deviation between seeds of one method, and whose it is; None where no method has two."""
+    spreads = [
+        (float(estimate.seeds.std(ddof=1)), row.name)
+        for row in table.rows
+        if (estimate := row.cells[metric].estimate) and len(estimate.seeds) > 1
+    ]
+    return max(spreads, default=None)
+
+
+def rank_correlation(table: Table, a: str, b: str) -> float | None:
+    """Spearman's coefficient of two metrics' means over the methods; None for fewer than five."""
+    from scipy.stats import spearmanr
+
+    pairs = [(row.cells[a].mean, row.cells[b].mean) for row in table.rows]
+    known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64)
+    return float(spearmanr(known[:, 0], known[:, 1]).statistic) if len(known) >= 5 else None
+
+
+def claim_lines(facts: Facts) -> str:
+    """A table: every claim, its verdicts, and the comparisons that decide each."""
+    lines = [
+        [decided.claim.id, decided.claim.source, decided.claim.statement, verdict_text(decided), _decided_by(decided)]
+        for decided in facts.claims
+    ]
+    return markdown_grid(("claim", "source", "what it says", "verdict", "decided by"), lines, left=5)
+
+
+def counted(facts: Facts, table: Table) -> Mapping[str, int]:
+    """How many claims have which verdict in one table, "not measured" among them."""
+    counts = dict.fromkeys((*get_args(Verdict), NOT_MEASURED), 0)
+    for decided in facts.claims:
+        found = [d.verdict for d in decided.decisions if (d.data, d.preset) == (table.data, table.preset)]
+        counts[found[0] if found else NOT_MEASURED] += 1
+    return {verdict: count for verdict, count in counts.items() if count}
+
+
+def beside_ours(facts: Facts) -> str:
+    """A table: each published system whose method is measured here, ours, gray's, and in what the two differ."""
+    lines = [line for row in facts.published if row.beside and row.metrics for line in _beside(row, facts)]
+    heads = ("published", "reported", "measured here", "`gray` here", "what differs")
+    return markdown_grid(heads, lines, left=5)
+
+
+def budgets(table: Table) -> str:
+    """`2,000 steps of 64 images: …; 800 steps of 64 images: …`, most rows first."""
+    groups: dict[tuple[int, int], list[str]] = {}
+    for name, budget in table.origin.budgets.items():
+        groups.setdefault(budget, []).append(f"`{name}`")
+    ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    parts = [f"{steps:,} steps of {batch} ({', '.join(names)})" for (steps, batch), names in ordered]
+    return "; ".join(parts)
+
+
+def absent(table: Table) -> dict[str, list[str]]:
+    """Reason → the columns that have no value for it."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in table.absent.items():
+        reasons.setdefault(reason.removeprefix("n/a (").removesuffix(")"), []).append(f"`{name}`")
+    return reasons
+
+
+def name_of(table: Table) -> str:
+    """`cifar10/quick`."""
+    return f"{table.data}/{table.preset}"
+
+
+def _grays(facts: Facts) -> Iterator[tuple[Table, Row]]:
+    for table in facts.tables:
+        if gray := table.row(GRAY):
+            yield table, gray
+
+
+def _against(row: Row, gray: Row, metric: str) -> str:
+    digits = METRICS[metric].digits
+    ours, floor = row.cells[metric].mean, gray.cells[metric].mean
+    shown = [NOTHING if value is None else number(value, digits) for value in (ours, floor)]
+    return f"{metric} {shown[0]} {interval_text(row.cells[metric], digits)} against {shown[1]}"
+
+
+def _ranks(row: Row, metrics: Sequence[str]) -> str:
+    return " · ".join(str(row.cells[name].rank or NOTHING) for name in metrics)
+
+
+def _decided_by(decided: Decided) -> str:
+    """For each table the comparisons that decide it; what is missing where there is none."""
+    if decided.decisions:
+        return "<br>".join(_deciding(decision) for decision in decided.decisions)
+    if decided.unavailable:
+        return f"missing: {', '.join(decided.unavailable)}"
+    more = f" and {len(decided.to_run) - 1} more" if len(decided.to_run) > 1 else ""
+    return f"to run: `{decided.to_run[0]}`{more}" if decided.to_run else NOTHING
+
+
+def _deciding(decision: Decision) -> str:
+    """`psnr: cgan … −0.27 [−0.32, −0.22]`, of the outcome that gave the verdict."""
+    wanted = {"refuted": "is false", "supported": "holds", "undecided": "open"}[decision.verdict]
+    found = [finding for finding in decision.findings if finding.outcome == wanted]
+    shown = "; ".join(map(_measured, found[:DECIDING]))
+    more = f"; {len(found) - DECIDING} more" if len(found) > DECIDING else ""
+    thin = f"{'; ' if shown else ''}fewer than three seeds: {', '.join(decision.thin)}" if decision.thin else ""
+    return f"{decision.data}/{decision.preset}: {shown}{more}{thin}"
+
+
+def _measured(finding: Finding) -> str:
+    effect, low, high, _ = finding.difference
+    digits = METRICS[finding.metric].digits
+    interval = f"[{number(low, digits)}, {number(high, digits)}]" if np.isfinite([low, high]).all() else "no interval"
+    return f"{finding.text} {effect:+.{digits}f} {interval}"
+
+
+def _beside(row: Published, facts: Facts) -> Iterator[list[str]]:
+    """One line per table of ours that has the method; one that says so when none has."""
+    told = [f"{row.source}, {row.system}", ", ".join(f"{name} {value:g}" for name, value in row.metrics.items())]
+    measured = [table for table in facts.tables if row.beside and table.row(row.beside)]
+    for table in measured:
+        ours = [_value(table, row.beside or "", name) for name in row.metrics]
+        grays = [_value(table, GRAY, name) for name in row.metrics]
+        yield [*told, f"`{row.beside}` on {name_of(table)}: {', '.join(ours)}", ", ".join(grays), _differs(row, table)]
+    if not measured:
+        yield [*told, f"`{row.beside}`: {_why_not(row.beside or '', facts)}", NOTHING, NOTHING]
+
+
+def _value(table: Table, method: str, metric: str) -> str:
+    row = table.row(method)
+    mean = row.cells[metric].mean if row else None
+    return f"{metric} {'n/a' if mean is None else number(mean, METRICS[metric].digits)}"
+
+
+def _differs(row: Published, table: Table) -> str:
+    """Data, number and size of images, training."""
+    data = f"its own part of {row.data}" if row.data == table.data else f"{row.reported_on} there"
+    size = f" of {table.origin.image_size}²" if table.origin.image_size else ""
+    steps, batch = table.origin.budgets.get(row.beside or "", (0, 0))
+    budget = f"; {steps:,} steps of {batch} here" if steps else ""
+    return f"{data}; {table.images:,} images{size} here{budget}"
+
+
+def _why_not(method: str, facts: Facts) -> str:
+    reasons = dict.fromkeys(table.skipped[method] for table in facts.tables if method in table.skipped)
+    return f"skipped ({'; '.join(reasons)})" if reasons else "not measured yet"

@@ -1,0 +1,205 @@
+"""The figures of docs/findings.md: SVG files that stand alone, the same bytes for the same results.
+
+The charts are the report's. Pages of prose have no style sheet for them, so each file brings its own, on paper of its
+own: it is read on light and on dark pages alike.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from xml.etree import ElementTree
+
+from markupsafe import Markup
+
+from benchmark.leaderboard.render import ARROWS, TEXT, cell_text
+from benchmark.leaderboard.table import GRAY, Row, Table
+from benchmark.metrics import METRICS, Metric
+from benchmark.report.charts import EDGE, HUES, WIDTH, Mark, against_cost, whiskers
+from benchmark.report.svg import Drawing, Scale, spread
+
+GAP, MARGIN, HEADING = 36.0, 18.0, 26.0
+AXIS = "seconds of training"
+NAMESPACE = "http://www.w3.org/2000/svg"
+COLORS = ("#1f5f8b", "#b4541a", "#2c7d45", "#8a4a9e", "#8f7400", "#b83267", "#177d84", "#5a5f66")
+STYLE = """
+.paper { fill: #fdfcfa; stroke: #d8d4cc; } line, path { fill: none; }
+text { font: 11.5px system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; fill: #1d1f21;
+  paint-order: stroke; stroke: #fdfcfa; stroke-width: 3px; stroke-linejoin: round; }
+.heading { font-size: 13px; font-weight: 600; } .tick { font-size: 10px; fill: #5f6368; }
+.value { font-size: 11px; fill: #5f6368; } .best > .name, .best > .value { font-weight: 700; fill: #1f5f8b; }
+.key { font-size: 10.5px; font-weight: 600; } .grid { stroke: #e2dfd9; } .axis { stroke: #b9b5ad; }
+.floor { stroke: #5f6368; stroke-dasharray: 3 3; } .interval { stroke: #1f5f8b; stroke-width: 1.6; }
+circle { fill: #1f5f8b; stroke: #1f5f8b; stroke-width: 1.6; } .leader { stroke-dasharray: 1 3; }
+.baseline .interval { stroke: #5f6368; } .baseline circle { fill: #fdfcfa; stroke: #5f6368; }
+"""
+
+
+def gray_line(table: Table, metrics: Sequence[str]) -> str:
+    """Every method beside `gray`, a panel per metric: mean and interval, `gray` a dashed line."""
+    panels = {
+        _heading(metric): whiskers(f"{metric.label} on {table.data}", marks, _floor(table, metric))
+        for metric, marks in _drawn([*table.rows, *table.baselines], metrics)
+    }
+    return standalone(panels, f"Methods and gray on {table.data}, preset {table.preset}")
+
+
+def across(tables: Sequence[Table], metric: str) -> str:
+    """One metric on several data sets, a panel each."""
+    panels = {
+        f"{table.data}: {_heading(shown)}": whiskers(f"{shown.label} on {table.data}", marks, _floor(table, shown))
+        for table in tables
+        for shown, marks in _drawn([*table.rows, *table.baselines], [metric])
+    }
+    return standalone(panels, f"{METRICS[metric].label} on {', '.join(table.data for table in tables)}")
+
+
+def cost(table: Table, metrics: Sequence[str]) -> str:
+    """Scores (upwards) against seconds of training (to the right, logarithmic), a panel per metric."""
+    seconds = {row.name: row.cost.train_seconds for row in table.rows if row.cost.train_seconds}
+    rows = [row for row in table.rows if row.name in seconds]
+    labels = numbered([row.name for row in rows])
+    panels = {
+        _heading(metric): against_cost(
+            f"{metric.label} against training time", marks, seconds, labels, AXIS, _floor(table, metric)
+        )
+        for metric, marks in _drawn(rows, metrics)
+    }
+    return standalone(panels, f"Scores against training time on {table.data}", legend=labels)
+
+
+def color_against_score(table: Table, metrics: Sequence[str]) -> str:
+    """Scores (upwards) against the colorfulness of outputs (to the right), a panel per metric."""
+    rows = [row for row in table.rows if row.cells["colorfulness"].mean is not None]
+    labels = numbered([row.name for row in rows])
+    panels = {_heading(metric): _scatter(table, metric, rows, labels) for metric, _ in _drawn(rows, metrics)}
+    return standalone(panels, f"Scores against colorfulness on {table.data}", legend=labels)
+
+
+def numbered(names: Sequence[str]) -> dict[str, str]:
+    """Name → the number that stands for it beside a plot; the legend below says which is which."""
+    return {name: str(k) for k, name in enumerate(names, 1)}
+
+
+def standalone(panels: Mapping[str, Markup], title: str, legend: Mapping[str, str] | None = None) -> str:
+    """Charts side by side as one SVG file.
+
+    Args:
+        panels: heading → chart.
+        title: of the whole, for who cannot see it.
+        legend: name → what stands for it in the charts, in their order.
+    """
+    charts = {heading: ElementTree.fromstring(chart) for heading, chart in panels.items()}
+    boxes = [[float(part) for part in chart.attrib["viewBox"].split()] for chart in charts.values()]
+    width = 2 * MARGIN + sum(box[2] for box in boxes) + GAP * (len(boxes) - 1)
+    below = MARGIN + HEADING + max(box[3] for box in boxes)
+    lines = _legend_lines(legend or {}, width - 2 * MARGIN)
+    height = below + MARGIN + 16 * len(lines)
+    root = _root(width, height, title)
+    left = MARGIN
+    for (heading, chart), box in zip(charts.items(), boxes, strict=True):
+        _add(root, "text", heading, x=left, y=MARGIN + 10).set("class", "heading")
+        chart.attrib |= {
+            "x": f"{left:g}",
+            "y": f"{MARGIN + HEADING:g}",
+            "width": f"{box[2]:g}",
+            "height": f"{box[3]:g}",
+        }
+        root.append(chart)
+        left += box[2] + GAP
+    for k, line in enumerate(lines):
+        _add(root, "text", line, x=MARGIN, y=below + 16 * (k + 1)).set("class", "value")
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _root(width: float, height: float, title: str) -> ElementTree.Element:
+    box = {"width": f"{width:g}", "height": f"{height:g}", "viewBox": f"0 0 {width:g} {height:g}"}
+    root = ElementTree.Element("svg", {"xmlns": NAMESPACE, "role": "img", **box})
+    _add(root, "title", title)
+    hues = "".join(
+        f".hue{k} circle {{ fill: {color}; stroke: {color}; }} .hue{k} line {{ stroke: {color}; }}"
+        f" .hue{k} .key {{ fill: {color}; }}\n"
+        for k, color in enumerate(COLORS)
+    )
+    _add(root, "style", STYLE + hues)
+    _add(root, "rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=6).set("class", "paper")
+    return root
+
+
+def _add(parent: ElementTree.Element, tag: str, text: str | None = None, **places: float) -> ElementTree.Element:
+    element = ElementTree.SubElement(parent, tag, {name: f"{value:g}" for name, value in places.items()})
+    element.text = text
+    return element
+
+
+def _legend_lines(legend: Mapping[str, str], width: float) -> list[str]:
+    """`1 l2   2 cgan`, as many to a line as fit."""
+    lines: list[str] = []
+    for name, key in legend.items():
+        entry = f"{key} {name}"
+        if lines and (len(lines[-1]) + len(entry) + 3) * 6.0 < width:
+            lines[-1] += f" · {entry}"
+        else:
+            lines.append(entry)
+    return lines
+
+
+def _scatter(table: Table, metric: Metric, rows: Sequence[Row], labels: Mapping[str, str]) -> Markup:
+    height = 250.0
+    marks = _marks(rows, metric)
+    colorful = {row.name: row.cells["colorfulness"].mean or 0.0 for row in rows}
+    truth, floor = table.truth.get("colorfulness"), _floor(table, metric)
+    drawing = Drawing(WIDTH, height, f"{metric.label} against colorfulness on {table.data}")
+    x = Scale.over([0.0, *colorful.values(), *([truth.mean] if truth else [])], 42, WIDTH - 30)
+    y = Scale.over([mark.mean for mark in marks] + ([floor] if floor is not None else []), height - 36, 8)
+    _axes(drawing, x, y)
+    if floor is not None:
+        drawing.line(x.start, y(floor), x.end, y(floor), "floor")
+        drawing.text(x.start + 3, y(floor) - 4, GRAY, "tick")
+    if truth:
+        drawing.line(x(truth.mean), y.start, x(truth.mean), y.end, "floor")
+        drawing.text(x(truth.mean) - 3, y.end + 8, "truth", "tick", "end")
+    places = spread([y(mark.mean) for mark in marks], 12, y.end + 4, y.start - 2)
+    for mark, place in zip(marks, places, strict=True):
+        with drawing.group(f"hue{list(labels).index(mark.name) % HUES}", method=mark.name):
+            drawing.tip(f"{mark.name}: {mark.text}, colorfulness {colorful[mark.name]:.1f}")
+            across_, level = x(colorful[mark.name]), y(mark.mean)
+            drawing.line(across_, level, x.end + 6, place, "leader")
+            drawing.dot(across_, level, 3.6)
+            drawing.text(x.end + 9, place + 3.5, labels[mark.name], "key")
+    return drawing.markup()
+
+
+def _axes(drawing: Drawing, x: Scale, y: Scale) -> None:
+    for value, text in y.ticks():
+        drawing.line(x.start, y(value), x.end, y(value), "grid")
+        drawing.text(x.start - EDGE, y(value) + 3.5, text, "tick", "end")
+    drawing.line(x.start, y.start, x.end, y.start, "axis")
+    for value, text in x.ticks():
+        drawing.line(x(value), y.start, x(value), y.start + 4, "axis")
+        drawing.text(x(value), y.start + 15, text, "tick", "middle")
+    drawing.text((x.start + x.end) / 2, y.start + 30, "colorfulness of the outputs", "tick", "middle")
+
+
+def _heading(metric: Metric) -> str:
+    return f"{metric.name}{ARROWS[metric.direction]}"
+
+
+def _drawn(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[tuple[Metric, list[Mark]]]:
+    """The metrics that any of the rows has, with their marks."""
+    for name in metrics:
+        if marks := _marks(rows, METRICS[name]):
+            yield METRICS[name], marks
+
+
+def _marks(rows: Sequence[Row], metric: Metric) -> list[Mark]:
+    marks = []
+    for row in rows:
+        cell = row.cells[metric.name]
+        if cell.mean is not None:
+            text = cell_text(cell, metric.digits, TEXT)
+            marks.append(Mark(row.name, row.run.role, cell.mean, cell.interval, text, cell.best))
+    return marks
+
+
+def _floor(table: Table, metric: Metric) -> float | None:
+    gray = table.row(GRAY)
+    return gray.cells[metric.name].mean if gray else None

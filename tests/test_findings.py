@@ -1,0 +1,228 @@
+"""docs/findings.md says what the results say, whatever of them is there, and its figures stand alone."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+from fake_results import write_method, write_skipped, write_suite
+
+from benchmark.claims import decide_all
+from benchmark.cli import main
+from benchmark.findings import build_findings, facts
+from benchmark.findings.facts import Facts
+from benchmark.leaderboard import build_table
+from benchmark.leaderboard.published import load_published
+
+FIGURES = ["findings-color.svg", "findings-cost.svg", "findings-data.svg", "findings-gray.svg"]
+PART = "500 of 202,599 faces."
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that no test may change: CIFAR-10 with gray and all that beat it or not, a part of CelebA; written."""
+    root = tmp_path_factory.mktemp("project")
+    write_suite(root / "results", config={"training": {"steps": 2000, "batch_size": 64}})
+    write_suite(root / "results", data="celeba", images=120, config={"data_note": PART})
+    write_method(root / "results", "l2", data="sample", images=40)
+    write_skipped(root / "results", "gan-perceptual", "VGG-19 weights missing")
+    build_findings(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(project: Path) -> str:
+    return (project / "docs/findings.md").read_text()
+
+
+def section(page: str, title: str) -> str:
+    return page.partition(f"\n## {title}")[2].partition("\n## ")[0]
+
+
+def cells_of(text: str) -> list[list[str]]:
+    """The lines of the first pipe table, head and rule left away."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    return lines[2:]
+
+
+def test_gray_stands_beside_what_reports_print(project: Path, page: str) -> None:
+    trap = section(page, "The trap")
+    lines = cells_of(trap)
+    assert ["seed 004, ECCV16, released weights", "ImageNet-50", "22.27", "0.91", "89"] in lines
+    grays = {line[1]: line[2] for line in lines if "`gray`" in line[0]}
+    assert list(grays) == ["cifar10/quick", "celeba/quick"]  # a demonstration is no evidence
+    table = build_table(project / "results/cifar10/quick")
+    gray = table.row("gray")
+    assert gray is not None
+    assert grays["cifar10/quick"].startswith(f"{gray.cells['psnr'].mean:.2f} [")
+    assert re.search(r"not above what `gray` reaches in one of our tables: \d of 8 for `psnr`", trap)
+
+
+def test_methods_below_gray_are_named_with_both_numbers(page: str) -> None:
+    assert re.search(r"- `eccv16`: psnr 22\.\d\d \[.*\] against 23\.\d\d; ssim .*; auc ", page)
+    assert "3 of 4 learned methods are shown to beat a picture" in page
+
+
+def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:
+    lines = {line[0]: line for line in cells_of(section(page, "The claims"))}
+    assert list(lines)[:3] == ["C1", "C1-cifar", "C2"]
+    assert lines["C2"][3] == "**supported** on cifar10/quick"
+    assert re.fullmatch(
+        r"cifar10/quick: cgan within ±0\.01 of classification in ssim [+-]0\.\d{4} \[.*\]", lines["C2"][4]
+    )
+    assert "**refuted** on cifar10/quick; **refuted** on celeba/quick" in lines["C12"][3]
+    assert "eccv16 better than gray in psnr -0.9" in lines["C12"][4]
+    assert "; 3 more<br>celeba/quick: " in lines["C12"][4]
+    assert lines["C6"][4] == "missing: gan-perceptual (VGG-19 weights missing)"
+    assert lines["C10"][4] == (
+        "to run: `bench run --method gan-perceptual-own --data cifar10 --preset quick --seed 0` and 8 more"
+    )
+    assert re.search(r"Of \d+ claims \(variants included\), on cifar10/quick 3 are supported, 1 is refuted, 1 is", page)
+
+
+def test_published_figures_stand_beside_ours_with_what_differs(page: str) -> None:
+    lines = cells_of(section(page, "Reported there"))
+    seed_000 = next(line for line in lines if line[0].startswith("seed 000") and "cifar10" in line[2])
+    assert seed_000[1] == "psnr 19.48, ssim 0.67, fid 72.47"
+    assert re.fullmatch(r"`cgan` on cifar10/quick: psnr 2\d\.\d\d, ssim 0\.\d{4}, fid n/a", seed_000[2])
+    assert seed_000[3].startswith("psnr 2")
+    assert seed_000[4] == "unnamed data there; 300 images of 32² here; 2,000 steps of 64 here"
+    assert ["seed 004, enhanced GAN", "`gan-perceptual`: skipped (VGG-19 weights missing)"] in [
+        [line[0], line[2]] for line in lines
+    ]
+
+
+def test_parts_of_data_sets_and_missing_columns_are_said(page: str) -> None:
+    assert f"- celeba/quick: {PART}" in page
+    assert "Not measured: `fid` (fid weights missing)." in page
+    assert "Not trained: `gan-perceptual` (VGG-19 weights missing)." in page
+    assert "Budgets: 2,000 steps of 64 (`cgan`, `classification`, `eccv16`, `l2`)." in page
+
+
+def test_figures_are_svg_files_that_need_nothing(project: Path, page: str) -> None:
+    assert sorted(path.name for path in (project / "docs").glob("*.svg")) == FIGURES
+    for name in FIGURES:
+        text = (project / "docs" / name).read_text()
+        root = ElementTree.fromstring(text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(text) < 100_000
+        assert f"]({name})" in page
+        assert "href" not in text
+        shown = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+        assert {"psnr ↑", "cifar10: psnr ↑"} & shown
+        assert any("eccv16" in (text or "") for text in shown)
+
+
+def test_nothing_is_drawn_beyond_a_figure(project: Path) -> None:
+    for name in FIGURES:
+        root = ElementTree.parse(project / "docs" / name).getroot()
+        for panel in root.iter("{http://www.w3.org/2000/svg}svg"):
+            width, height = (float(part) for part in panel.attrib["viewBox"].split()[2:])
+            for dot in panel.iter("{http://www.w3.org/2000/svg}circle"):
+                assert 0 <= float(dot.attrib["cx"]) <= width
+                assert 0 <= float(dot.attrib["cy"]) <= height
+
+
+def test_twice_the_same_bytes_and_checked(project: Path, tmp_path: Path) -> None:
+    assert build_findings(project, check=True).stale == []
+    docs = tmp_path / "docs"
+    write_method(tmp_path / "results", "l2")
+    stale = build_findings(tmp_path, check=True).stale
+    assert docs / "findings.md" in stale
+    assert not docs.exists()
+    build_findings(tmp_path)
+    (docs / "findings-old.svg").write_text("of results that are gone")
+    (docs / "findings.md").write_text("edited")
+    assert build_findings(tmp_path, check=True).stale == [docs / "findings.md", docs / "findings-old.svg"]
+    build_findings(tmp_path)
+    assert not (docs / "findings-old.svg").exists()
+    assert build_findings(tmp_path, check=True).stale == []
+
+
+def test_the_command_fails_on_a_page_that_drifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_method(tmp_path / "results", "l2")
+    (tmp_path / "params.yaml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    written = CliRunner().invoke(main, ["findings"])
+    assert (written.exit_code, written.stdout.strip()) == (0, str(tmp_path / "docs/findings.md"))
+    assert CliRunner().invoke(main, ["findings", "--check"]).exit_code == 0
+    (tmp_path / "docs/findings-gray.svg").unlink()
+    checked = CliRunner().invoke(main, ["findings", "--check"])
+    assert checked.exit_code == 1
+    assert "out of date: " in checked.stderr
+    assert "run: bench findings, and commit what it writes" in checked.stderr
+
+
+def one_method(results: Path) -> None:
+    write_method(results, "l2", seeds=(0,))
+
+
+def baselines_alone(results: Path) -> None:
+    write_method(results, "gray", seeds=(0,), role="baseline")
+
+
+def another_data_set(results: Path) -> None:
+    write_method(results, "l2", data="coco")
+
+
+def no_results(results: Path) -> None:
+    results.mkdir()
+
+
+@pytest.mark.parametrize("write", [one_method, baselines_alone, another_data_set, no_results])
+def test_the_page_is_made_from_whatever_is_there(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    write(tmp_path / "results")
+    build_findings(tmp_path)
+    text = (tmp_path / "docs/findings.md").read_text()
+    assert "| C12 " in text
+    assert "None" not in text
+    assert "nan" not in text
+    assert "\n\n\n" not in text
+    for name in re.findall(r"\]\((findings-\w+\.svg)\)", text):
+        assert (tmp_path / "docs" / name).is_file()
+    assert ("Nothing is measured on cifar10 yet" in text) == (write is not one_method)
+
+
+def test_the_main_table_is_the_fullest_of_the_first_data_set(project: Path) -> None:
+    quick = build_table(project / "results/cifar10/quick")
+    celeba = build_table(project / "results/celeba/quick")
+    fuller = replace(quick, preset="paper", rows=[*quick.rows, quick.rows[0]])
+    assert Facts([celeba, quick, fuller], [], []).main is fuller
+    assert Facts([celeba], [], []).main is None
+
+
+def test_rank_correlation_and_spread_of_seeds(project: Path) -> None:
+    table = build_table(project / "results/cifar10/quick")
+    assert facts.rank_correlation(table, "psnr", "auc") is None  # of four methods
+    five = replace(table, rows=[*table.rows, *table.baselines[:1]])
+    assert facts.rank_correlation(five, "psnr", "psnr") == pytest.approx(1)
+    assert facts.rank_correlation(five, "psnr", "mae_r") == pytest.approx(-1)
+    spread = facts.seed_spread(table)
+    assert spread is not None
+    assert 0 < spread[0] < 0.2
+    row = table.row(spread[1])
+    assert row is not None
+    assert row.cells["psnr"].estimate is not None
+    assert spread[0] == pytest.approx(row.cells["psnr"].estimate.seeds.std(ddof=1))
+
+
+def test_decisions_are_those_of_the_claims_page(project: Path) -> None:
+    tables = [build_table(project / "results" / data / "quick") for data in ("cifar10", "celeba")]
+    claims = decide_all(tables)
+    counts = facts.counted(Facts(tables, claims, load_published()), tables[0])
+    assert counts["supported"] == 3  # C2, C3, C4
+    assert counts["refuted"] == 1  # C12
+    assert sum(counts.values()) == len(claims)
+
+
+def test_needs_no_torch(project: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from benchmark.findings import build_findings\n"
+        f"build_findings(Path({str(project)!r}), check=True); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
