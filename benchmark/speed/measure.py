@@ -24,7 +24,7 @@ from benchmark.speed.originals import image_files
 from benchmark.stages import Context, build_method, prepare_data
 from benchmark.stages.training import peak_memory
 
-_WARM_UP = 3  # steps before the clock starts: memory is taken, workers fill their queue, networks are compiled
+_WARM_UP = 2  # steps before the clock starts: memory is taken, workers fill their queue, networks are compiled
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Plan:
 
     rounds: int = 3  # medians over so many blocks
     seconds: float = 5.0  # a block lasts at least so long,
-    steps: int | None = None  # or exactly so many steps
+    steps: int | None = None  # or exactly so many training steps; batches alone and evaluation go by the seconds
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,9 @@ def measure_loops(loops: Sequence[Loop], batch_size: int, device: torch.device, 
 
 def _one_round(loop: Loop, batch_size: int, device: torch.device, plan: Plan) -> Speed:
     with loop.running():
-        data = batch_size / _seconds_per_call(loop.make_batch, device, plan)
+        data = batch_size / seconds_per_call(loop.make_batch, device, Plan(seconds=plan.seconds))
     with loop.running():
-        step = batch_size / _seconds_per_call(loop.step, device, plan)
+        step = batch_size / seconds_per_call(loop.step, device, plan)
     with loop.running():
         seconds, waiting = _seconds_and_waiting(loop, device, plan)
     return Speed(data, step, batch_size / seconds, waiting)
@@ -212,7 +212,8 @@ def _seconds_and_waiting(loop: Loop, device: torch.device, plan: Plan) -> tuple[
     return seconds / count, loop.clock.take() / seconds
 
 
-def _seconds_per_call(call: Callable[[], object], device: torch.device, plan: Plan) -> float:
+def seconds_per_call(call: Callable[[], object], device: torch.device, plan: Plan) -> float:
+    """Mean over one block, after some calls that are not counted."""
     _repeat(call, _WARM_UP)
     count, seconds = _block(call, device, plan)
     return seconds / count

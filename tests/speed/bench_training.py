@@ -1,0 +1,175 @@
+"""Trainings against the plain loop, and what each default of the trainer is worth.
+
+    python tests/speed/bench_training.py ratios     # 3 minutes on 2 cores
+    python tests/speed/bench_training.py choices    # 3 minutes, of which 1 is torch.compile
+    python tests/speed/bench_training.py            # both
+
+Everything is measured in one process, in alternation, on JPEG files cut from scikit-image's photographs; medians.
+
+- ratios: `bench speed` for l2 and cgan (its adversarial phase) with the widths of the preset `quick`, at 256² in
+  batches of 16 from files of 640×480, and at 32² in batches of 64 from files of 32×32. Exits with 1 if a target is
+  missed.
+- choices: steps of cgan as it is trained by default against the same with one setting changed.
+
+On a GPU the same command measures there. What it said, and on what machine, stands in docs/speed.md.
+"""
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from bench_data import make_files
+from rich.console import Console
+
+from benchmark.batches import Batches
+from benchmark.config import Cell, find_root, read_params, resolve
+from benchmark.evaluate import device_name
+from benchmark.speed import Plan, as_text, measure
+from benchmark.speed.loops import OurLoop
+from benchmark.speed.measure import Report, seconds_per_call
+from benchmark.speed.plain import use_usual_malloc
+from benchmark.stages import Context, choose_device, prepare_data
+from benchmark.workspace import Workspace
+
+SIZES = {256: (16, (640, 480), 200), 32: (64, (32, 32), 4000)}  # image size → batch size, size and number of the files
+MOST_WAITING, LEAST_STEP_RATIO = 0.02, 1 / 1.02
+LEAST_TRAINING_RATIO = {"cpu": 2.0, "cuda": 3.0}  # at 256²
+ROUNDS = 3
+
+
+class Bench:
+    """A project of its own in a temporary folder, with photographs of each size."""
+
+    def __init__(self, folder: Path) -> None:
+        self.device = choose_device("auto")
+        self.params = read_params(find_root(Path(__file__)))
+        self.context = Context(self.params, Workspace(folder), Console(stderr=True, quiet=True), self.device)
+        self.folders = {
+            size: make_files(folder / f"files-{size}", count, *file_size)
+            for size, (_, file_size, count) in SIZES.items()
+        }
+
+    def cell(self, method: str, size: int, *assignments: str) -> Cell:
+        """A method on the photographs of a size."""
+        only_adversarial = ("pretrain_share=0",) if method == "cgan" else ()
+        given = (f"data.image_size={size}", f"batch_size={SIZES[size][0]}", *only_adversarial, *assignments)
+        data = f"folder:{self.folders[size]}"
+        return resolve(self.params, method=method, data=data, preset="quick", assignments=given)
+
+
+def ratios(bench: Bench) -> bool:
+    """Prints a table for each method and size; returns whether all targets are met."""
+    met = []
+    for method, size, steps in (("l2", 256, 2), ("cgan", 256, 2), ("l2", 32, 20), ("cgan", 32, 20)):
+        report = measure(bench.cell(method, size), bench.context, Plan(ROUNDS, seconds=1.0, steps=steps))
+        print(as_text(report), end="\n\n", flush=True)
+        met.append(meets_targets(report, bench.device.type))
+    return all(met)
+
+
+def meets_targets(report: Report, device: str) -> bool:
+    """Says what is wanted and missed."""
+    assert report.plain
+    checks = [
+        (f"waiting for data at most {MOST_WAITING:.0%}", report.ours.waiting <= MOST_WAITING),
+        ("the step no slower than the plain one", report.ours.step / report.plain.step >= LEAST_STEP_RATIO),
+    ]
+    if report.image_size == 256:
+        wanted = LEAST_TRAINING_RATIO[device]
+        checks.append((f"training {wanted:g}× the plain loop", report.ours.training >= wanted * report.plain.training))
+    for text, good in checks:
+        if not good:
+            print(f"missed: {text}\n")
+    return all(good for _, good in checks)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One setting that is not as it is by default."""
+
+    label: str
+    assignments: tuple[str, ...] = ()
+    change: Callable[[OurLoop], object] = lambda loop: None  # after the first step
+    during: Callable[[], object] = lambda: None  # at the beginning of each block
+
+
+def contiguous(loop: OurLoop) -> None:
+    """Weights, and with them activations, as (B, C, H, W) in memory."""
+    loop.trainer.method.to(memory_format=torch.contiguous_format)
+
+
+def unfused(loop: OurLoop) -> None:
+    """Optimizers in torch's default way for the device."""
+    for optimizer in loop.trainer.optimizers.values():
+        for group in optimizer.param_groups:
+            group["fused"] = None
+
+
+CHOICES = (
+    Choice("as by default"),
+    Choice("contiguous, not channels_last", change=contiguous),
+    Choice("optimizers not fused", change=unfused),
+    Choice("freed memory given back", during=use_usual_malloc),
+    Choice("not deterministic", ("deterministic=false",)),
+    Choice("bf16 autocast", ("precision=bf16",)),
+    Choice("torch.compile", ("compile=always",)),
+)
+
+
+class Variant:
+    """Our loop with one setting changed."""
+
+    def __init__(self, bench: Bench, choice: Choice, size: int) -> None:
+        cell = bench.cell("cgan", size, *choice.assignments)
+        prepared = prepare_data(bench.cell("cgan", size), bench.context)
+        batches = Batches(prepared.images("train"), cell.training.batch_size, seed=0, device=bench.device)
+        self.choice, self.device = choice, bench.device
+        self.loop = OurLoop(cell, prepared, bench.context, batches, "adversarial")
+        with self.running():
+            self.loop.step()
+            choice.change(self.loop)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """As our loop runs, but for the one setting."""
+        with self.loop.running():
+            self.choice.during()
+            yield
+
+    def seconds(self, plan: Plan) -> float:
+        """Per step."""
+        with self.running():
+            return seconds_per_call(self.loop.step, self.device, plan)
+
+
+def choices(bench: Bench) -> None:
+    """Prints the time of a step for each setting, beside the default's."""
+    for size, steps in ((256, 2), (32, 20)):
+        variants = [Variant(bench, choice, size) for choice in CHOICES]
+        rounds = [[variant.seconds(Plan(steps=steps)) for variant in variants] for _ in range(ROUNDS)]
+        medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
+        print(f"cgan at {size}², batch {SIZES[size][0]}, width of quick: a step on {device_name(bench.device)}")
+        for choice, seconds in zip(CHOICES, medians, strict=True):
+            print(f"  {choice.label:32} {seconds * 1e3:8.1f} ms  {seconds / medians[0]:5.2f} of the default's time")
+        print(flush=True)
+
+
+def main() -> int:
+    wanted = sys.argv[1:] or ["ratios", "choices"]
+    met = True
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder))
+        if "ratios" in wanted:
+            met = ratios(bench)
+        if "choices" in wanted:
+            choices(bench)
+    return int(not met)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
