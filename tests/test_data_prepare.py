@@ -489,6 +489,18 @@ def test_statistics_agree_with_every_pixel_taken_alone() -> None:
     assert prior.sum() == pytest.approx(1)
 
 
+def test_counts_beyond_32_bits_are_carried(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.stack([picture(n, 8, 8) for n in range(4)] * 3)
+    whole, carried = ColorCount(), ColorCount()
+    whole.add(images)
+    monkeypatch.setattr("benchmark.chroma._TABLE_PIXELS", 150)
+    for image in images:
+        carried.add(image[None])
+    for one, other in zip(whole.colors(), carried.colors(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert carried.colors()[1].sum() == 12 * 64
+
+
 def test_ctrl_c_reaches_only_the_parent(tmp_path: Path) -> None:
     """Workers leave SIGINT to the parent, who ends them in order."""
     import benchmark.decoding as module
