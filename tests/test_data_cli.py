@@ -1,5 +1,6 @@
 """`bench data …` as a user types it: what it prints, where files go, exit codes, one line for each error."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ from data_files import Few, encoded, gray_picture, photographs, picture, pixels,
 from PIL import Image
 
 from benchmark.cli import main
-from benchmark.dataset import Pixels, Prepared
+from benchmark.data_pictures import chroma_density, chroma_histogram, contact_sheet
+from benchmark.dataset import SPLITS, Pixels
 from benchmark.prepare import prepare
-from benchmark.show import about_prepared, chroma_density, chroma_histogram, contact_sheet
 from projects import TINY, make_project
 
 
@@ -38,7 +39,7 @@ def test_prepare_verify_and_show(project: Path) -> None:
     assert bench("prepare", "folder:photos").stdout == f"up to date: {made.stdout}"
     verified = bench("verify", "folder:photos")
     assert verified.exit_code == 0
-    assert [line.split()[0] for line in verified.stdout.splitlines()] == ["ok"] * 3
+    assert [line.split()[0] for line in verified.stdout.splitlines()] == ["ok"] * 4
     shown = bench("show", "folder:photos")
     assert shown.exit_code == 0, shown.output
     for expected in (
@@ -52,6 +53,40 @@ def test_prepare_verify_and_show(project: Path) -> None:
         assert expected in shown.stdout
     for name in ("contact_sheet.png", "chroma_histogram.png"):
         assert Image.open(project / "runs" / "data" / "folder-photos-tiny" / name).size > (300, 300)
+
+
+def test_json_says_what_the_text_says(project: Path) -> None:
+    made = json.loads(bench("prepare", "folder:photos", "--json").stdout)
+    assert made["up_to_date"] is False
+    assert json.loads(bench("prepare", "folder:photos", "--json").stdout) == {**made, "up_to_date": True}
+    assert {split: made["splits"][split]["images"] for split in SPLITS} == {"train": 16, "val": 2, "test": 1}
+    assert made["splits"]["test"]["left_out"] == {"grayscale": ["faded"], "corrupt": {}}
+    verified = json.loads(bench("verify", "folder:photos", "--json").stdout)
+    assert verified["right"] is True
+    assert set(verified["files"].values()) == {True}
+    shown = json.loads(bench("show", "folder:photos", "--json").stdout)
+    assert shown["prepared"] == {name: value for name, value in made.items() if name != "up_to_date"}
+    assert all(Path(path).is_file() for path in shown["pictures"])
+    assert json.loads(bench("show", "coco", "--json").stdout)["prepared"] is None
+    listed = {each["name"]: each for each in json.loads(bench("list", "--json").stdout)}
+    assert listed["folder"]["prepared"] == ["folder-photos-tiny"]
+    assert listed["celeba"]["originals"] == "bench data fetch celeba"
+    checked = json.loads(bench("check", "folder:photos", "--json").stdout)
+    assert {verdict["check"]: verdict["passed"] for verdict in checked}["listing"] is True
+
+
+def test_a_photograph_in_several_splits_is_told(project: Path) -> None:
+    folder = write_files(project / "split", {f"train/{n}.jpg": data for n, data in photographs(5).items()})
+    write_files(folder, {"test/copy.jpg": photographs(1)["000001.jpg"], "test/other.jpg": encoded(picture(99))})
+    assert "in several splits: 1" in bench("prepare", "folder:split").stdout
+    again = bench("verify", "folder:split")
+    assert again.exit_code == 0
+    assert "test/test/copy" in again.stdout.splitlines()[-1]
+    assert again.stdout.splitlines()[-1].startswith("note  in several splits: ")
+    assert "Photographs in more than one split: 1." in bench("show", "folder:split").stdout
+    meta = project / "data" / "folder-split-tiny" / "meta.json"
+    meta.write_text(meta.read_text().replace("test/test/copy", "test/test/other"))
+    assert bench("verify", "folder:split").stdout.count("WRONG") == 1
 
 
 def test_settings_and_corrupt_files(project: Path) -> None:
@@ -141,10 +176,12 @@ def test_a_chroma_histogram_counts_every_pixel(tmp_path: Path) -> None:
     assert Image.open(chroma_histogram(prepared, tmp_path / "x" / "histogram.png")).size == (600, 600)
 
 
-def test_many_classes_are_shortened(tmp_path: Path) -> None:
-    classes = tuple(f"class{n}" for n in range(30))
-    splits = {"train": pixels(3), "val": pixels(1, seed=7), "test": pixels(1, seed=8)}
-    prepared: Prepared = prepare(Few(splits, classes), tmp_path / "out", quiet=True)
-    text = dict(about_prepared(prepared))["classes"]
-    assert text.startswith("30: class0,")
-    assert text.endswith("class19, …")
+def test_many_classes_are_shortened(project: Path) -> None:
+    names = {f"{split}/class{n:02d}/{split}.jpg": n for n in range(30) for split in ("train", "val", "test")}
+    write_files(project / "classes", {name: encoded(picture(n)) for name, n in names.items()})
+    bench("prepare", "folder:classes")
+    shown = bench("show", "folder:classes").stdout
+    assert "30: class00, class01," in shown
+    assert "class19, …" in shown
+    assert "30 photographs" in shown
+    assert "… and 10 more" in shown

@@ -260,9 +260,11 @@ def fetch_and_prepare(host: Host, name: str, folder: Path, **settings: int) -> d
     assert any(wanted for _, wanted in host.asked), "the cut connection was not taken up"
     dataset = data_set(name, folder / name, **settings)
     prepared = prepare(dataset, folder / "out", quiet=True)
-    assert not verify_data_set(dataset, folder / "out", name)
+    assert verify_data_set(dataset, folder / "out").right
     paths[0].write_bytes(paths[0].read_bytes()[:-1] + b"x")
-    assert verify_data_set(dataset, folder / "out", name)
+    assert [path for path, right in verify_data_set(dataset, folder / "out").files.items() if not right] == [
+        str(paths[0])
+    ]
     return {split: prepared.meta.splits[split].images for split in SPLITS}
 
 

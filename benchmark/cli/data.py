@@ -7,6 +7,8 @@ import click
 
 from benchmark.cli.options import data_options, resolve_data
 
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
 
 @click.group()
 def data() -> None:
@@ -14,11 +16,12 @@ def data() -> None:
 
 
 @data.command(name="list")
-def data_list() -> None:
+@json_option
+def data_list(as_json: bool) -> None:
     """What data sets there are, whether their originals are here (BENCH_DATA, downloads), and what is prepared."""
-    from benchmark.show import print_data_sets
+    from benchmark.show import data_sets, print_data_sets, print_json
 
-    print_data_sets()
+    (print_json if as_json else print_data_sets)(data_sets())
 
 
 @data.command(name="fetch")
@@ -26,19 +29,24 @@ def data_list() -> None:
 @click.argument("files", nargs=-1)
 @click.option("--root", type=click.Path(path_type=Path), envvar="BENCH_DATA", help="Where to; default: data/downloads.")
 @click.option("--mirror", metavar="URL", help="Takes the place of the official host.")
-def data_fetch(name: str, files: tuple[str, ...], root: Path | None, mirror: str | None) -> None:
+@json_option
+def data_fetch(name: str, files: tuple[str, ...], root: Path | None, mirror: str | None, as_json: bool) -> None:
     """Download the official FILES (default: all) of data set NAME, or go on with a download that was cut."""
     from benchmark.registry import load_dataset
-    from benchmark.show import fetch_data_set
+    from benchmark.show import fetch_data_set, print_json
 
-    for path in fetch_data_set(load_dataset(name), root, mirror, files):
-        click.echo(path)
+    paths = [str(path) for path in fetch_data_set(load_dataset(name), root, mirror, files)]
+    if as_json:
+        print_json(paths)
+    else:
+        click.echo("\n".join(paths))
 
 
 @data.command(name="prepare")
 @data_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; default: all cores.")
 @click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read, and record them.")
+@json_option
 def data_prepare(
     name: str,
     preset: str | None,
@@ -46,47 +54,69 @@ def data_prepare(
     root: Path | None,
     workers: int | None,
     skip_corrupt: bool,
+    as_json: bool,
 ) -> None:
     """Decode, resize and crop data set NAME (or folder:/path) once into arrays of bytes."""
     from benchmark.prepare import prepare, up_to_date
+    from benchmark.show import prepared_facts, print_json
 
     dataset, folder, title = resolve_data(name, preset, assignments, root)
     done = up_to_date(dataset, folder, title)
     prepared = done or prepare(dataset, folder, name=title, workers=workers, skip_corrupt=skip_corrupt)
-    click.echo(f"{'up to date: ' if done else ''}{prepared.summary()}")
+    if as_json:
+        print_json({"up_to_date": done is not None, **prepared_facts(prepared)})
+    else:
+        click.echo(f"{'up to date: ' if done else ''}{prepared.summary()}")
 
 
 @data.command(name="verify")
 @data_options
-def data_verify(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None) -> None:
+@json_option
+def data_verify(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None, as_json: bool) -> None:
     """Compare downloads with official checksums, prepared arrays with meta.json. Exit code 1 if any differs."""
-    from benchmark.show import verify_data_set
+    from benchmark.show import print_json, print_verified, verify_data_set
 
-    failed = verify_data_set(*resolve_data(name, preset, assignments, root))
-    sys.exit(1 if failed else 0)
+    dataset, folder, title = resolve_data(name, preset, assignments, root)
+    verified = verify_data_set(dataset, folder)
+    if as_json:
+        print_json({"right": verified.right, **verified._asdict()})
+    else:
+        print_verified(verified, folder, title)
+    sys.exit(not verified.right)
 
 
 @data.command(name="check")
 @data_options
-def data_check(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None) -> None:
+@json_option
+def data_check(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None, as_json: bool) -> None:
     """Run the conformance checks on data set NAME, whose originals must be here."""
+    from dataclasses import asdict
+
+    from benchmark.show import print_json
     from benchmark.testing import print_verdicts
     from benchmark.testing_data import check_dataset
 
     dataset, _, title = resolve_data(name, preset, assignments, root)
-    if not print_verdicts(title, check_dataset(dataset)):
-        sys.exit(1)
+    if not as_json:
+        sys.exit(not print_verdicts(title, check_dataset(dataset)))
+    verdicts = list(check_dataset(dataset))
+    print_json([asdict(verdict) for verdict in verdicts])
+    sys.exit(not all(verdict.passed for verdict in verdicts))
 
 
 @data.command(name="show")
 @data_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures; default: runs/data/NAME-PRESET.")
-def data_show(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None, out: Path | None) -> None:
+@json_option
+def data_show(
+    name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None, out: Path | None, as_json: bool
+) -> None:
     """What data set NAME is, what was prepared of it, a contact sheet and a histogram of its colors."""
-    from benchmark.show import show_data_set
+    from benchmark.show import data_set_facts, print_data_set, print_json
 
     dataset, folder, _ = resolve_data(name, preset, assignments, root)
-    show_data_set(dataset, folder, out or folder.parent.parent / "runs" / "data" / folder.name)
+    facts = data_set_facts(dataset, folder, out or folder.parent.parent / "runs" / "data" / folder.name)
+    (print_json if as_json else print_data_set)(facts)
 
 
 COMMANDS: tuple[click.Command, ...] = (data,)
