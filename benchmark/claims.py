@@ -176,7 +176,7 @@ def decide(claim: Claim, tables: Sequence[Table], preset: str) -> Decided:
     if not candidates:
         cells = claim.cells(None)
         return Decided(claim, [], _commands(dict.fromkeys(cells, ()), claim.data[0], preset), [])
-    nearest = min(candidates, key=lambda table: len(gaps[table.data, table.preset][0]))
+    nearest = min(candidates, key=lambda table: len(set(gaps[table.data, table.preset][0]) - table.skipped.keys()))
     missing, unavailable = gaps[nearest.data, nearest.preset]
     skipped = [f"{name} ({nearest.skipped[name]})" for name in missing if name in nearest.skipped]
     to_run = [name for name in missing if name not in nearest.skipped]

@@ -135,6 +135,7 @@ def test_metrics_without_weights(suite: Path, tmp_path: Path) -> None:
 def test_a_skipped_method_gives_its_reason_and_no_command(tmp_path: Path) -> None:
     write_method(tmp_path, "eccv16")
     write_skipped(tmp_path, "gan-perceptual", "VGG-19 weights missing")
+    write_method(tmp_path, "eccv16", data="coco")  # where nobody has tried it
     found = decided(tmp_path, "C6")
     assert (found.to_run, found.unavailable) == ([], ["gan-perceptual (VGG-19 weights missing)"])
     assert "Not yet measured; missing: gan-perceptual (VGG-19 weights missing).\n" in build_claims(tmp_path).page
@@ -210,13 +211,20 @@ def test_reported_numbers_stand_beside_ours(suite: Path) -> None:
     assert len(zhang) == 1
     assert zhang[0][4] == "89.5"
     assert "`eccv16` on cifar10/quick" in zhang[0][5]
-    assert zhang[0][6] == "–"  # ImageNet there, CIFAR-10 here: no difference to speak of
+    assert zhang[0][6].startswith("88.")  # what gray scores on the same images
+    assert zhang[0][7] == "–"  # ImageNet there, CIFAR-10 here: no difference to speak of
 
 
 def test_reported_numbers_are_in_our_units() -> None:
     for row in load_published():
         for name in row.metrics.keys() & {"auc", "auc_rebal", "top1"}:
             assert row.metrics[name] > 1, "in percent"
+
+
+def test_a_demonstration_stands_beside_nothing(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan", data="sample")
+    build(tmp_path)
+    assert "sample/quick" not in (tmp_path / "published.md").read_text()
 
 
 def test_difference_is_given_on_the_same_data(tmp_path: Path) -> None:

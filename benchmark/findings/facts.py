@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import get_args
 
 import numpy as np
@@ -59,25 +60,34 @@ def reported_beside_gray(facts: Facts) -> str:
 def not_above_gray(facts: Facts) -> str:
     """`6 of 8 for psnr, …`: reported figures that `gray` reaches on one of our data sets at least."""
     counts = []
-    for name in GRAY_TEST:
-        floors = [gray.cells[name].mean for _, gray in _grays(facts)]
-        best = max((floor for floor in floors if floor is not None), default=None)
+    for name, means in _gray_means(facts).items():
         reported = [row.metrics[name] for row in facts.published if name in row.metrics]
-        if best is not None and reported:
-            reached = sum(round(value, METRICS[name].digits) <= round(best, METRICS[name].digits) for value in reported)
-            counts.append(f"{reached} of {len(reported)} for `{name}`")
+        reached = [value for value in reported if value <= round(max(means), METRICS[name].digits)]
+        counts.append(f"{len(reached)} of {len(reported)} for `{name}`")
     return ", ".join(counts)
 
 
-def beaten(table: Table) -> list[str]:
-    """Lines on the methods that are not shown to beat `gray`, with both means."""
+def below_every_gray(facts: Facts) -> list[str]:
+    """Published systems that stay below `gray` in every table of ours, in all of `GRAY_TEST` that they report."""
+    least = {name: min(means) for name, means in _gray_means(facts).items()}
+    return [
+        f"{row.system} ({row.source})"
+        for row in facts.published
+        if (shared := row.metrics.keys() & least.keys()) and all(row.metrics[name] < least[name] for name in shared)
+    ]
+
+
+def gray_span(facts: Facts, metric: str = "psnr") -> tuple[float, float] | None:
+    """The least and the greatest that `gray` scores in our tables; None where it has fewer than two."""
+    means = _gray_means(facts).get(metric, [])
+    return (min(means), max(means)) if len(means) > 1 else None
+
+
+def beaten(table: Table) -> dict[str, str]:
+    """Method that is not shown to beat `gray` → its figures and gray's, in the columns where it is not."""
     gray = table.row(GRAY)
-    lines = []
-    for row in table.rows:
-        told = [_against(row, gray, name) for name in row.not_above_gray] if gray else []
-        if told:
-            lines.append(f"`{row.name}`: {'; '.join(told)}")
-    return lines
+    found = {row.name: row.not_above_gray for row in table.rows if row.not_above_gray} if gray else {}
+    return {name: "; ".join(_against(table, name, metric) for metric in metrics) for name, metrics in found.items()}
 
 
 def winners(table: Table) -> str:
@@ -160,12 +170,16 @@ def budgets(table: Table) -> str:
     return "; ".join(parts)
 
 
-def absent(table: Table) -> dict[str, list[str]]:
-    """Reason → the columns that have no value for it."""
+def missing(table: Table) -> dict[str, str]:
+    """What the table lacks and why: columns without a value, methods that were skipped."""
     reasons: dict[str, list[str]] = {}
     for name, reason in table.absent.items():
         reasons.setdefault(reason.removeprefix("n/a (").removesuffix(")"), []).append(f"`{name}`")
-    return reasons
+    parts = {
+        "Not measured": "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items()),
+        "Not trained": "; ".join(f"`{name}` ({reason})" for name, reason in table.skipped.items()),
+    }
+    return {kind: told for kind, told in parts.items() if told}
 
 
 def name_of(table: Table) -> str:
@@ -179,11 +193,18 @@ def _grays(facts: Facts) -> Iterator[tuple[Table, Row]]:
             yield table, gray
 
 
-def _against(row: Row, gray: Row, metric: str) -> str:
-    digits = METRICS[metric].digits
-    ours, floor = row.cells[metric].mean, gray.cells[metric].mean
-    shown = [NOTHING if value is None else number(value, digits) for value in (ours, floor)]
-    return f"{metric} {shown[0]} {interval_text(row.cells[metric], digits)} against {shown[1]}"
+def _gray_means(facts: Facts) -> dict[str, list[float]]:
+    """Metric of `GRAY_TEST` → what `gray` scores in our tables; those that it has anywhere."""
+    means = {name: [gray.cells[name].mean for _, gray in _grays(facts)] for name in GRAY_TEST}
+    known = {name: [mean for mean in found if mean is not None] for name, found in means.items()}
+    return {name: found for name, found in known.items() if found}
+
+
+def _against(table: Table, method: str, metric: str) -> str:
+    """`psnr 22.57 [22.49, 22.64] against 23.97`."""
+    row = table.row(method)
+    interval = interval_text(row.cells[metric], METRICS[metric].digits) if row else ""
+    return f"{_value(table, method, metric)} {interval} against {_value(table, GRAY, metric).partition(' ')[2]}"
 
 
 def _ranks(row: Row, metrics: Sequence[str]) -> str:
@@ -192,8 +213,10 @@ def _ranks(row: Row, metrics: Sequence[str]) -> str:
 
 def _decided_by(decided: Decided) -> str:
     """For each table the comparisons that decide it; what is missing where there is none."""
+    if len(decided.decisions) == 1:
+        return _deciding(decided.decisions[0])
     if decided.decisions:
-        return "<br>".join(_deciding(decision) for decision in decided.decisions)
+        return "<br>".join(f"{one.data}/{one.preset}: {_deciding(one)}" for one in decided.decisions)
     if decided.unavailable:
         return f"missing: {', '.join(decided.unavailable)}"
     more = f" and {len(decided.to_run) - 1} more" if len(decided.to_run) > 1 else ""
@@ -201,20 +224,23 @@ def _decided_by(decided: Decided) -> str:
 
 
 def _deciding(decision: Decision) -> str:
-    """`psnr: cgan … −0.27 [−0.32, −0.22]`, of the outcome that gave the verdict."""
+    """`cgan better than l2: psnr -0.27 [-0.32, -0.22], ssim …; 3 more`, of the outcome that gave the verdict."""
     wanted = {"refuted": "is false", "supported": "holds", "undecided": "open"}[decision.verdict]
     found = [finding for finding in decision.findings if finding.outcome == wanted]
-    shown = "; ".join(map(_measured, found[:DECIDING]))
-    more = f"; {len(found) - DECIDING} more" if len(found) > DECIDING else ""
-    thin = f"{'; ' if shown else ''}fewer than three seeds: {', '.join(decision.thin)}" if decision.thin else ""
-    return f"{decision.data}/{decision.preset}: {shown}{more}{thin}"
+    parts = [
+        f"{statement}: {', '.join(map(_measured, group))}"
+        for statement, group in groupby(found[:DECIDING], key=lambda one: one.text.removesuffix(f" in {one.metric}"))
+    ]
+    more = [f"{len(found) - DECIDING} more"] if len(found) > DECIDING else []
+    thin = [f"fewer than three seeds: {', '.join(decision.thin)}"] if decision.thin else []
+    return "; ".join([*parts, *more, *thin])
 
 
 def _measured(finding: Finding) -> str:
     effect, low, high, _ = finding.difference
     digits = METRICS[finding.metric].digits
     interval = f"[{number(low, digits)}, {number(high, digits)}]" if np.isfinite([low, high]).all() else "no interval"
-    return f"{finding.text} {effect:+.{digits}f} {interval}"
+    return f"{finding.metric} {effect:+.{digits}f} {interval}"
 
 
 def _beside(row: Published, facts: Facts) -> Iterator[list[str]]:

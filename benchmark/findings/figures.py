@@ -4,6 +4,7 @@ The charts are the report's. Pages of prose have no style sheet for them, so eac
 own: it is read on light and on dark pages alike.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 
@@ -42,11 +43,13 @@ def gray_line(table: Table, metrics: Sequence[str]) -> str:
 
 
 def across(tables: Sequence[Table], metric: str) -> str:
-    """One metric on several data sets, a panel each."""
+    """One metric on several data sets, a panel each, of the methods that two of them have, in the first one's order."""
+    count = Counter(row.name for table in tables for row in table.rows)
+    names = [name for name, number in count.items() if number > 1]
     panels = {
         f"{table.data}: {_heading(shown)}": whiskers(f"{shown.label} on {table.data}", marks, _floor(table, shown))
         for table in tables
-        for shown, marks in _drawn([*table.rows, *table.baselines], [metric])
+        for shown, marks in _drawn([*_chosen(table, names), *table.baselines], [metric])
     }
     return standalone(panels, f"{METRICS[metric].label} on {', '.join(table.data for table in tables)}")
 
@@ -181,6 +184,10 @@ def _axes(drawing: Drawing, x: Scale, y: Scale) -> None:
 
 def _heading(metric: Metric) -> str:
     return f"{metric.name}{ARROWS[metric.direction]}"
+
+
+def _chosen(table: Table, names: Sequence[str]) -> list[Row]:
+    return [row for name in names if (row := table.row(name))]
 
 
 def _drawn(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[tuple[Metric, list[Mark]]]:

@@ -8,10 +8,12 @@ import yaml
 from pydantic import Field, field_validator
 
 from benchmark.leaderboard.render import NOTHING, environment, markdown_grid, number
+from benchmark.leaderboard.table import GRAY
 from benchmark.metrics import METRICS
 from benchmark.results import Record
 
 PAGE = "published.md"
+DEMONSTRATIONS = ("sample",)  # data sets whose scores are no evidence: not set beside anybody's
 
 
 class Published(Record):
@@ -47,7 +49,7 @@ def page(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
     """
     rows = load_published()
     lines = [line for row in rows for line in _lines(row, tables)]
-    heads = ("source", "system", "data there", "metric", "reported there", "measured here", "difference")
+    heads = ("source", "system", "data there", "metric", "reported there", "measured here", "`gray` here", "difference")
     notes = [f"{row.source}, {row.system}: {row.note}" for row in rows if row.note]
     return environment().get_template("published.md.j2").render(table=markdown_grid(heads, lines, left=4), notes=notes)
 
@@ -57,15 +59,26 @@ def _lines(row: Published, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -
     ours = [
         (folder, line)
         for folder, rows in tables.items()
+        if folder.parent.name not in DEMONSTRATIONS
         for line in rows
         if row.beside and line["method"] == row.beside and line["status"] == "ok"
     ]
     lines = []
     for name, value in row.metrics.items():
         told = [row.source, row.system, row.reported_on, name, f"{value:g}"]
-        measured = [[*told, *_beside(row, name, value, folder, line)] for folder, line in ours if line.get(name)]
-        lines += measured or [[*told, NOTHING, NOTHING]]
-    return lines or [[row.source, row.system, row.reported_on, NOTHING, NOTHING, NOTHING, NOTHING]]
+        for folder, line in ours:
+            if line.get(name):
+                measured, difference = _beside(row, name, value, folder, line)
+                lines.append([*told, measured, _gray(tables[folder], name), difference])
+        if not any(line.get(name) for _, line in ours):
+            lines.append([*told, NOTHING, NOTHING, NOTHING])
+    return lines or [[row.source, row.system, row.reported_on, *[NOTHING] * 5]]
+
+
+def _gray(rows: Sequence[Mapping[str, str]], metric: str) -> str:
+    """What a picture without any color scores on the same images."""
+    found = [line[metric] for line in rows if line["method"] == GRAY and line.get(metric)]
+    return number(float(found[0]), METRICS[metric].digits) if found else NOTHING
 
 
 def _beside(row: Published, metric: str, value: float, folder: Path, line: Mapping[str, str]) -> list[str]:
