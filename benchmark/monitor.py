@@ -1,7 +1,9 @@
 """What a person sees of a training: a bar with losses, TensorBoard, the same pictures at every validation."""
 
 import hashlib
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -142,10 +144,13 @@ class TrainingMonitor:
     ) -> None:
         self.progress.stop()
         if hasattr(self, "writer"):
-            self.writer.close()
+            with suppress(OSError):  # a full disk: it has ended the training, or will when the model is written
+                self.writer.close()
+            threading.excepthook = threading.__excepthook__
 
     def start(self, step: int, steps: int) -> None:
         """Begins the bar; what TensorBoard holds of later steps (a run killed after its checkpoint) is hidden."""
+        threading.excepthook = _leave_files_to_the_training
         self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step or None)
         self.task = self.progress.add_task(self.title, total=steps, completed=step, figures="")
         self.steps, self.began, self.first = steps, time.perf_counter(), step
@@ -183,7 +188,7 @@ class TrainingMonitor:
 
     def message(self, text: str) -> None:
         """One line above the bar."""
-        self.progress.console.print(f"{self.title}: {text}", highlight=False, markup=False)
+        self.progress.console.print(f"{self.title}: {text}", highlight=False, markup=False, soft_wrap=True)
 
     def _scalars(self, row: Row) -> None:
         for name, value in row.items():
@@ -198,6 +203,12 @@ class TrainingMonitor:
         path = self.folder / "pictures" / f"step{step:07d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(path)
+
+
+def _leave_files_to_the_training(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's thread prints an error of its file (a full disk) that it also raises at the training's next row."""
+    if not isinstance(failure.exc_value, OSError):
+        threading.__excepthook__(failure)
 
 
 def gray_of(rgb: np.ndarray) -> np.ndarray:

@@ -1,0 +1,124 @@
+"""`bench` in processes forked from one that has imported torch: tenths of a second each, so that many can be killed."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+
+# What `bench train` imports before its first step.
+PRELOAD = [
+    "benchmark.cli",
+    "benchmark.stages",
+    "benchmark.summary",
+    "benchmark.methods.cgan",
+    "benchmark.datasets.sample",
+    "torch._dynamo",
+    "torch.utils.tensorboard",
+]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines of ours that say what went wrong; a traceback counts as one."""
+        return [line for line in self.stderr.splitlines() if line.startswith(("bench: ", "Traceback"))]
+
+
+class Forked:
+    """A `bench` command under way."""
+
+    def __init__(self, process: ForkServerProcess, steps: Connection, out: Path) -> None:
+        self.process = process
+        self.steps = steps
+        self.out = out
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def wait_for(self, step: int, timeout: float = 60) -> bool:
+        """Waits until training has done `step` steps; False if the process ended before."""
+        with suppress(EOFError):
+            while self.steps.poll(timeout):
+                if self.steps.recv() >= step:
+                    return True
+        return False
+
+    def end(self, timeout: float = 60) -> Done:
+        """Waits until it ends."""
+        self.process.join(timeout)
+        assert self.process.exitcode is not None, f"still running: {self._text('stderr')}"
+        return Done(self.process.exitcode, self._text("stdout"), self._text("stderr"))
+
+    def _text(self, name: str) -> str:
+        return (self.out / name).read_text() if (self.out / name).exists() else ""
+
+
+def forkserver() -> ForkServerContext:
+    """The context whose server has everything imported and has computed nothing, so that forking it is safe."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+def start(*arguments: str, cwd: Path, out: Path, before: Callable[[], object] | None = None) -> Forked:
+    """Starts `bench` in a process of its own.
+
+    Args:
+        arguments: of the command.
+        cwd: the project.
+        out: folder for what it prints.
+        before: called in that process first, to put a fault in; a function of a module.
+    """
+    context = forkserver()
+    out.mkdir(parents=True, exist_ok=True)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_bench, args=(arguments, cwd, out, sender, before))
+    process.start()
+    sender.close()
+    return Forked(process, receiver, out)
+
+
+def bench(*arguments: str, cwd: Path, out: Path, before: Callable[[], object] | None = None) -> Done:
+    """Runs `bench` to its end; see `start`."""
+    return start(*arguments, cwd=cwd, out=out, before=before).end()
+
+
+def _bench(
+    arguments: Sequence[str], cwd: Path, out: Path, steps: Connection, before: Callable[[], object] | None
+) -> None:
+    import torch
+
+    from benchmark.cli import main
+    from benchmark.monitor import TrainingMonitor
+
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.chdir(cwd)
+    torch.set_num_threads(1)  # sums are the same bits only for the same number of threads
+    advance = TrainingMonitor.advance
+
+    def report(monitor: TrainingMonitor, step: int) -> None:
+        advance(monitor, step)
+        with suppress(OSError):  # nobody listens
+            steps.send(step)
+
+    TrainingMonitor.advance = report  # type: ignore[assignment, method-assign]
+    if before:
+        before()
+    sys.argv = ["bench", *arguments]
+    main(list(arguments), prog_name="bench")
