@@ -18,17 +18,19 @@ _AB_RANGE = 110  # Lab units: sRGB reaches from -108 to 99
 def contact_sheet(prepared: Prepared, path: Path) -> Path:
     """Writes a PNG with photographs of every split, evenly spaced over it, under the split's name and size."""
     step = _THUMBNAIL + _MARGIN
-    width = _MARGIN + _SHEET_COLUMNS * step
-    block = _TITLE + _SHEET_ROWS * step
-    sheet = Image.new("RGB", (width, len(SPLITS) * block + _MARGIN), "white")
-    draw = ImageDraw.Draw(sheet)
-    for row, split in enumerate(SPLITS):
+    shown = {split: _evenly(len(prepared.ids(split)), _SHEET_COLUMNS * _SHEET_ROWS) for split in SPLITS}
+    height = sum(_TITLE + -(-len(places) // _SHEET_COLUMNS) * step for places in shown.values()) + _MARGIN
+    sheet = Image.new("RGB", (_MARGIN + _SHEET_COLUMNS * step, height), "white")
+    draw, top = ImageDraw.Draw(sheet), 0
+    for split, places in shown.items():
         images = prepared.images(split)
-        draw.text((_MARGIN, row * block + _MARGIN), f"{split}: {len(images):,} images", fill="black", font_size=14)
-        for place, index in enumerate(_evenly(len(images), _SHEET_COLUMNS * _SHEET_ROWS)):
-            thumbnail = Image.fromarray(images[index]).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BICUBIC)
-            down, across = divmod(place, _SHEET_COLUMNS)
-            sheet.paste(thumbnail, (_MARGIN + across * step, row * block + _TITLE + down * step))
+        draw.text((_MARGIN, top + _MARGIN), f"{split}: {len(images):,} images", fill="black", font_size=14)
+        top += _TITLE
+        for start in range(0, len(places), _SHEET_COLUMNS):
+            for column, index in enumerate(places[start : start + _SHEET_COLUMNS]):
+                thumbnail = Image.fromarray(images[index]).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BICUBIC)
+                sheet.paste(thumbnail, (_MARGIN + column * step, top))
+            top += step
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
     return path

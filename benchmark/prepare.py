@@ -127,7 +127,7 @@ class _Job:
         self._check_items()
         self._check_room()
         settings = {"protocol": PROTOCOL, "rule": RULE, "image_size": self.size, "adapter": self.dataset.name}
-        journal = Journal(self.part / JOURNAL_FILE, settings)
+        journal = Journal(self.part / JOURNAL_FILE, {**settings, "decoder": decoder_versions()})
         if not journal.resumes:
             shutil.rmtree(self.part, ignore_errors=True)
         self.part.mkdir(parents=True, exist_ok=True)

@@ -253,7 +253,9 @@ def test_ctrl_c_says_how_to_go_on_and_changed_files_are_made_again(
     assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
 
 
-@pytest.mark.parametrize("damage", ["half a line in the journal", "a short array", "other settings", "no journal"])
+@pytest.mark.parametrize(
+    "damage", ["half a line in the journal", "a short array", "other settings", "another decoder", "no journal"]
+)
 def test_a_damaged_part_is_never_trusted(
     damage: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +271,8 @@ def test_a_damaged_part_is_never_trusted(
         os.truncate(part / "train.npy", 5000)
     elif damage == "other settings":
         journal.write_text(journal.read_text().replace('"protocol": 1', '"protocol": 0'))
+    elif damage == "another decoder":
+        journal.write_text(journal.read_text().replace('"pillow": "', '"pillow": "0.'))
     else:
         journal.unlink()
     monkeypatch.setattr("benchmark.archives.decode", decode)
