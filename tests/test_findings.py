@@ -65,9 +65,8 @@ def test_gray_stands_beside_what_reports_print(project: Path, page: str) -> None
 
 def test_methods_below_gray_are_named_with_both_numbers(page: str) -> None:
     failures = section(page, "What does not work")
-    assert re.search(
-        r"- `eccv16`: psnr 22\.\d\d \[.*\] against 23\.\d\d; ssim .*; auc .*\. Rebalancing weighs", failures
-    )
+    assert re.search(r"- `eccv16` \(psnr 22\.\d\d, ssim 0\.\d{4}, auc 8\d\.\d\d\)\. Rebalancing weighs", failures)
+    assert re.search(r"`gray` scores psnr 23\.\d\d, ssim 0\.\d{4}, auc 8\d\.\d\d on cifar10/quick", failures)
     assert failures.count("\n- ") == 1
     assert "3 of 4 learned methods are shown to beat a picture" in page
 

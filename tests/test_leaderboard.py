@@ -187,6 +187,7 @@ def test_rows_of_other_machines_say_so_and_are_repeated_as_they_ran(tmp_path: Pa
     assert "bench run --method cgan --data cifar10 --preset quick --seed 2 --threads 1\n" in text
     assert "--method l2 --data cifar10 --preset quick --seed 0 --device cuda  # and --seed 1, --seed 2\n" in text
     assert "with changes not committed then: `l2`." in text
+    assert "1 threads" not in text
 
 
 def test_what_the_prepared_data_says_of_itself_stands_above_the_table(tmp_path: Path) -> None:

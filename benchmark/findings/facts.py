@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.claims import Decided, Decision, Finding, Verdict, verdict_text
 from benchmark.leaderboard.published import Published
-from benchmark.leaderboard.render import NOTHING, TEXT, cell_text, interval_text, markdown_grid, number
+from benchmark.leaderboard.render import NOTHING, TEXT, cell_text, markdown_grid, number
 from benchmark.leaderboard.table import GRAY, GRAY_TEST, Row, Table
 from benchmark.metrics import METRICS
 
@@ -83,11 +83,19 @@ def gray_span(facts: Facts, metric: str = "psnr") -> tuple[float, float] | None:
     return (min(means), max(means)) if len(means) > 1 else None
 
 
-def beaten(table: Table) -> dict[str, str]:
-    """Method that is not shown to beat `gray` → its figures and gray's, in the columns where it is not."""
-    gray = table.row(GRAY)
-    found = {row.name: row.not_above_gray for row in table.rows if row.not_above_gray} if gray else {}
-    return {name: "; ".join(_against(table, name, metric) for metric in metrics) for name, metrics in found.items()}
+def beaten(table: Table) -> dict[str, dict[str, str]]:
+    """Adapter → its methods that are not shown to beat `gray` → their figures in the columns where they are not."""
+    found: dict[str, dict[str, str]] = {}
+    for row in table.rows:
+        if row.not_above_gray:
+            figures = ", ".join(_value(table, row.name, metric) for metric in row.not_above_gray)
+            found.setdefault(row.run.adapter, {})[row.name] = figures
+    return found
+
+
+def gray_figures(table: Table) -> str:
+    """`psnr 23.97, ssim 0.9313, auc 90.06`: what `gray` scores."""
+    return ", ".join(_value(table, GRAY, name) for name in GRAY_TEST)
 
 
 def winners(table: Table) -> str:
@@ -198,13 +206,6 @@ def _gray_means(facts: Facts) -> dict[str, list[float]]:
     means = {name: [gray.cells[name].mean for _, gray in _grays(facts)] for name in GRAY_TEST}
     known = {name: [mean for mean in found if mean is not None] for name, found in means.items()}
     return {name: found for name, found in known.items() if found}
-
-
-def _against(table: Table, method: str, metric: str) -> str:
-    """`psnr 22.57 [22.49, 22.64] against 23.97`."""
-    row = table.row(method)
-    interval = interval_text(row.cells[metric], METRICS[metric].digits) if row else ""
-    return f"{_value(table, method, metric)} {interval} against {_value(table, GRAY, metric).partition(' ')[2]}"
 
 
 def _ranks(row: Row, metrics: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ LEADERS_SHOWN = 3
 ACROSS = ("mean_rank", "psnr", "ssim", "auc", "auc_rebal")  # shown for all tables side by side
 ROLES = ("method", "baseline", "ceiling")
 COST_HEADS = ("parameters", "multiply-adds", "training", "training images/s", "inference images/s", "peak memory")
+INTERVAL = re.compile(r"\[(-?[\d.]+), (-?[\d.]+)\]")
 LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
     "\\": r"\textbackslash{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$\dagger$", "‡": r"$\ddagger$",
     "Δ": r"$\Delta$", "–": "--", "×": r"$\times$", "≤": r"$\leq$", "−": "$-$",
@@ -181,7 +182,10 @@ def cost_grid(table: Table, style: Style) -> tuple[list[str], list[list[str]]]:
     heads = ["method", *COST_HEADS, "device"]
 
     def line(row: Row) -> list[str]:
-        return [row_name(row, style), *map(style.plain, cost_texts(row.cost)), style.plain(row.cost.device or NOTHING)]
+        return [
+            row_name(row, style),
+            *map(style.plain, [*cost_texts(row.cost), device_text(row.cost.device or NOTHING)]),
+        ]
 
     return heads, grid(table, heads, line, style)
 
@@ -214,12 +218,13 @@ def _machines(table: Table) -> str:
     """The machine of all rows, or which rows ran on which: then their times do not compare."""
     devices = table.origin.devices
     if len(devices) < 2:
-        return next(map(_device, devices), "not recorded")
-    parts = "; ".join(f"{_device(device)}: {_names(rows)}" for device, rows in devices.items())
+        return next(map(device_text, devices), "not recorded")
+    parts = "; ".join(f"{device_text(device)}: {_names(rows)}" for device, rows in devices.items())
     return f"{parts}. Times of different machines or numbers of threads do not compare"
 
 
-def _device(name: str) -> str:
+def device_text(name: str) -> str:
+    """A device's name as it is recorded, in the singular for one thread."""
     return re.sub(r"\b1 threads$", "1 thread", name)
 
 
@@ -264,7 +269,9 @@ def seeds_of(table: Table) -> str:
 def _code(table: Table) -> str:
     commits, dirty = table.origin.commits, table.origin.dirty
     told = f"commit{'s' if len(commits) > 1 else ''} {_names(commits)}" if commits else "commit not recorded"
-    return told + (f", with changes not committed then: {_names(dirty)}" if dirty else "")
+    if not dirty:
+        return told
+    return f"{told}, with changes not committed then{'' if len(dirty) == len(table.all_rows) else f': {_names(dirty)}'}"
 
 
 def footnotes(table: Table) -> list[str]:
@@ -345,9 +352,12 @@ def markdown(table: Table) -> str:
 
 
 def markdown_grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A pipe table whose columns line up, so that it is read in an editor too. The first `left` columns are text."""
+    """A pipe table whose columns line up, so that it is read in an editor too. The first `left` columns are text.
+
+    Intervals do not break in the middle when a page is too narrow.
+    """
     align = ["left"] * left + ["right"] * (len(heads) - left)
-    lines = [[text.replace("|", "\\|") for text in line] for line in lines]
+    lines = [[INTERVAL.sub("[\\1,\u00a0\\2]", text).replace("|", "\\|") for text in line] for line in lines]
     return tabulate(lines, heads, tablefmt="pipe", colalign=align if lines else None, disable_numparse=True)
 
 
@@ -376,6 +386,7 @@ def html(table: Table) -> str:
         number=number,
         cost_heads=COST_HEADS,
         cost_texts=cost_texts,
+        device=device_text,
         caption=caption(table),
         footnotes=footnotes(table),
         origins=origins(table),

@@ -128,6 +128,7 @@ def _environment() -> Environment:
     environment = render.environment().overlay(loader=PackageLoader("benchmark.report"))
     ours = {
         "caption": render.caption,
+        "commands": render.commands,
         "cost_heads": render.COST_HEADS,
         "cost_texts": render.cost_texts,
         "costs": COSTS,
