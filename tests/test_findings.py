@@ -68,7 +68,8 @@ def test_methods_below_gray_are_named_with_both_numbers(page: str) -> None:
     assert re.search(r"- `eccv16` \(psnr 22\.\d\d, ssim 0\.\d{4}, auc 8\d\.\d\d\)\. Rebalancing weighs", failures)
     assert re.search(r"`gray` scores psnr 23\.\d\d, ssim 0\.\d{4}, auc 8\d\.\d\d on cifar10/quick", failures)
     assert failures.count("\n- ") == 1
-    assert "3 of 4 learned methods are shown to beat a picture" in page
+    assert "Of 4 trained entries, ablations included, 3 are shown to beat a picture" in page
+    assert re.search(r"that of `c\w+`, differs from that picture's by \+[12]\.\d\d \[[12]\.\d\d, [12]\.\d\d\] dB", page)
 
 
 def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:

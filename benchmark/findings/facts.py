@@ -12,6 +12,7 @@ from benchmark.leaderboard.published import Published
 from benchmark.leaderboard.render import NOTHING, TEXT, cell_text, markdown_grid, number
 from benchmark.leaderboard.table import GRAY, GRAY_TEST, Row, Table
 from benchmark.metrics import METRICS
+from benchmark.statistics import compare
 
 DATA = ("cifar10", "celeba", "coco")  # of the protocol, the one to look at first in front; `sample` only demonstrates
 COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # of the page's table, as far as measured
@@ -91,6 +92,18 @@ def beaten(table: Table) -> dict[str, dict[str, str]]:
             figures = ", ".join(_value(table, row.name, metric) for metric in row.not_above_gray)
             found.setdefault(row.run.adapter, {})[row.name] = figures
     return found
+
+
+def lead(table: Table, metric: str = "psnr") -> tuple[str, str] | None:
+    """The method with the highest mean, and how far it is above `gray`: `0.76 [0.70, 0.82]`."""
+    gray = table.row(GRAY)
+    floor = gray.cells[metric].estimate if gray else None
+    measured = [(estimate.mean, row.name, estimate) for row in table.rows if (estimate := row.cells[metric].estimate)]
+    if floor is None or not measured:
+        return None
+    _, name, estimate = max(measured, key=lambda one: one[:2])
+    effect, low, high, _ = compare(estimate, floor)
+    return name, f"{effect:+.2f} [{number(low, 2)}, {number(high, 2)}]"
 
 
 def gray_figures(table: Table) -> str:
