@@ -142,10 +142,10 @@ def test_every_page_is_readable_by_everyone(browser: Browser, page: Path, view: 
             look("block")
             browser.find("#continue").click()
         wait_for(lambda: browser.run(READY))
-        look(browser.find("#question").text)
+        look(f"{browser.find('#question').text} {len(browser.shown('#pictures canvas'))}")
         answer(browser)
     look("end")
-    assert len(seen) == 6  # intro, block, three questions (pair and pick ask the same), end
+    assert len(seen) == 7  # intro, block, a pair, one alone, several, a rating, end
 
 
 def test_pictures_of_a_pair_stand_side_by_side_on_a_phone(browser: Browser, page: Path) -> None:
