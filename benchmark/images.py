@@ -4,6 +4,7 @@ Numpy and Pillow only, for worker processes import it.
 """
 
 import io
+import re
 import warnings
 
 import numpy as np
@@ -77,8 +78,9 @@ def open_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
                 return to_rgb(upright(image))
         except BadImage:
             raise
-        except Image.DecompressionBombError:
-            raise BadImage(_too_large("more", max_pixels)) from None
+        except Image.DecompressionBombError as error:  # "Image size (2500000000 pixels) exceeds limit …"
+            pixels = re.search(r"\d+", str(error))
+            raise BadImage(_too_large(f"{int(pixels[0]):,}" if pixels else "too many", max_pixels)) from None
         except Image.UnidentifiedImageError:
             raise BadImage("not an image file of a known format") from None
         except (

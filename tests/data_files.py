@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, Pixels, Source
+from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, Pixels, Prepared, Source
+from benchmark.datasets.folder import Folder, FolderConfig
+from benchmark.images import decode
 from benchmark.registry import load_dataset
+
+SIZE = 16  # of prepared images
 
 
 def picture(seed: int = 0, width: int = 40, height: int = 32) -> NDArray[np.uint8]:
@@ -109,3 +114,37 @@ def data_set(name: str, root: Path | None, **settings: Any) -> Dataset:
     """An adapter by name, with these settings."""
     adapter = load_dataset(name)
     return adapter(adapter.Config(**settings), root)
+
+
+def folder_of(root: Path, size: int = SIZE) -> Dataset:
+    """The adapter of a folder of photographs."""
+    return Folder(FolderConfig(image_size=size), root)
+
+
+def arrays(prepared: Prepared) -> dict[str, bytes]:
+    """Every array's file, byte by byte."""
+    return {path.name: path.read_bytes() for path in sorted(prepared.folder.glob("*.npy"))}
+
+
+def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows with every file that this process decodes."""
+    decoded: list[int] = []
+
+    def counting(data: bytes, size: int) -> np.ndarray:
+        decoded.append(len(data))
+        return decode(data, size)
+
+    monkeypatch.setattr("benchmark.archives.decode", counting)
+    return decoded
+
+
+def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C when `count` more images are decoded."""
+    left = iter(range(count))
+
+    def decoding(data: bytes, size: int) -> np.ndarray:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return decode(data, size)
+
+    monkeypatch.setattr("benchmark.archives.decode", decoding)

@@ -2,40 +2,40 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from data_files import Few, encoded, gray_picture, photographs, picture, pixels, write_files, write_tar
+from data_files import (
+    SIZE,
+    Few,
+    arrays,
+    count_decoded,
+    encoded,
+    folder_of,
+    gray_picture,
+    interrupt_after,
+    photographs,
+    picture,
+    pixels,
+    write_files,
+    write_tar,
+)
 from scipy.spatial import cKDTree
 
 from benchmark.ab_bins import centers
 from benchmark.arrays import image_keys, in_several_splits
 from benchmark.chroma import ColorCount, grayscale
 from benchmark.color import rgb_to_lab
-from benchmark.dataset import SPLITS, Dataset, MissingDataError, Pixels, Prepared
-from benchmark.datasets.folder import Folder, FolderConfig
-from benchmark.errors import BenchError, InputError
+from benchmark.dataset import SPLITS, Pixels, Prepared
+from benchmark.errors import BenchError
 from benchmark.images import decode
 from benchmark.prepare import prepare, up_to_date, verify
-
-SIZE = 16
-
-
-def folder_of(root: Path, size: int = SIZE) -> Dataset:
-    return Folder(FolderConfig(image_size=size), root)
-
-
-def arrays(prepared: Prepared) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(prepared.folder.glob("*.npy"))}
 
 
 @pytest.fixture
@@ -214,29 +214,6 @@ def test_a_killed_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, mon
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers), "workers outlive a parent that was killed"
 
 
-def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    decoded: list[int] = []
-
-    def counting(data: bytes, size: int) -> np.ndarray:
-        decoded.append(len(data))
-        return decode(data, size)
-
-    monkeypatch.setattr("benchmark.archives.decode", counting)
-    return decoded
-
-
-def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C when `count` more images are decoded."""
-    left = iter(range(count))
-
-    def decoding(data: bytes, size: int) -> np.ndarray:
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return decode(data, size)
-
-    monkeypatch.setattr("benchmark.archives.decode", decoding)
-
-
 def test_ctrl_c_says_how_to_go_on_and_changed_files_are_made_again(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,141 +255,6 @@ def test_a_damaged_part_is_never_trusted(
     monkeypatch.setattr("benchmark.archives.decode", decode)
     resumed = prepare(folder_of(photos), out, workers=1, quiet=True)
     assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
-
-
-# bad input ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_corrupt_file_is_named_and_can_be_left_out(photos: Path, tmp_path: Path) -> None:
-    bad = photos / "000007.jpg"
-    bad.write_bytes(bad.read_bytes()[:300])
-    with pytest.raises(BenchError, match=r"000007\.jpg.*Truncated.*--skip-corrupt") as caught:
-        prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "out").exists()
-    prepared = prepare(folder_of(photos), tmp_path / "out", workers=1, skip_corrupt=True, quiet=True)
-    recorded = {key: reason for split in SPLITS for key, reason in prepared.meta.splits[split].left_out.corrupt.items()}
-    assert list(recorded) == ["000007"]
-    assert "Truncated" in recorded["000007"]
-    assert sum(prepared.meta.splits[split].images for split in SPLITS) == 39
-    assert "1 unreadable" in prepared.summary()
-    assert prepared.meta.note == "Unreadable files left out: 1."
-
-
-def test_a_corrupt_file_left_out_before_is_not_forgotten(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A run with --skip-corrupt that was interrupted does not hide the file from one without."""
-    monkeypatch.setattr("benchmark.prepare._CHUNK_IMAGES", 4)
-    (photos / f"{folder_of(photos).items('train')[0].id}.jpg").write_bytes(b"")
-    interrupt_after(20, monkeypatch)
-    with pytest.raises(BenchError, match="interrupted"):
-        prepare(folder_of(photos), tmp_path / "out", workers=1, skip_corrupt=True, quiet=True)
-    with pytest.raises(BenchError, match=r"the file is empty.*--skip-corrupt"):
-        prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
-
-
-@pytest.fixture
-def as_nobody(photos: Path, tmp_path: Path) -> Iterator[Path]:
-    """A folder that everyone may read, and the rights of an ordinary user for as long as the test runs.
-
-    One preparation goes before, so that all code is loaded: the project may lie where that user cannot read.
-    """
-    prepare(folder_of(photos), tmp_path / "before", workers=1, quiet=True)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        path.chmod(0o777)
-        if os.geteuid() != 0:
-            yield path
-            return
-        os.seteuid(65534)
-        try:
-            yield path
-        finally:
-            os.seteuid(0)
-
-
-def test_a_file_that_may_not_be_read_is_named(as_nobody: Path) -> None:
-    photos = write_files(as_nobody / "photos", photographs(5))
-    (photos / "000003.jpg").chmod(0)
-    with pytest.raises(BenchError, match=r"000003\.jpg.*Permission denied"):
-        prepare(folder_of(photos), as_nobody / "out", workers=1, quiet=True)
-
-
-def test_a_folder_that_may_not_be_read_or_written_is_named(as_nobody: Path) -> None:
-    photos = write_files(as_nobody / "photos", photographs(5))
-    (as_nobody / "readonly").mkdir(mode=0o555)
-    with pytest.raises(BenchError, match=r"cannot write.*readonly.*Permission denied"):
-        prepare(folder_of(photos), as_nobody / "readonly" / "out", quiet=True)
-    photos.chmod(0)
-    with pytest.raises(BenchError, match=r"cannot read the folder .*photos: Permission denied"):
-        prepare(folder_of(photos), as_nobody / "out", quiet=True)
-    photos.chmod(0o777)
-    archive = write_tar(as_nobody / "x.tar", photographs(3))
-    archive.chmod(0)
-    with pytest.raises(BenchError, match=r"cannot read .*x\.tar: Permission denied"):
-        prepare(folder_of(archive), as_nobody / "out", quiet=True)
-    (photos / "secret").mkdir(mode=0)
-    with pytest.raises(BenchError, match=r"cannot read the folder .*secret: Permission denied"):
-        prepare(folder_of(photos), as_nobody / "out", quiet=True)
-
-
-def test_a_disk_that_fills_up_loses_nothing(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.prepare._CHUNK_IMAGES", 4)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20 * SIZE**2 * 3, hard))  # the kernel refuses to write beyond
-    try:
-        with pytest.raises(BenchError, match=r"no room to prepare .*goes on where it stopped"):
-            prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not (tmp_path / "out").exists()
-    decoded = count_decoded(monkeypatch)
-    resumed = prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
-    assert 0 < len(decoded) < 40
-    assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
-
-
-def test_a_disk_that_is_too_small_is_known_before_the_first_image(tmp_path: Path) -> None:
-    photos = write_files(tmp_path / "photos", photographs(4))
-    huge = folder_of(photos)
-    huge.config = huge.config.model_copy(update={"image_size": 2_000_000})  # 48 TB
-    with pytest.raises(BenchError, match=r"no room to prepare.*bytes are needed"):
-        prepare(huge, tmp_path / "out", quiet=True)
-
-
-def test_duplicate_ids_are_named(photos: Path, tmp_path: Path) -> None:
-    (photos / "000007.png").write_bytes(encoded(picture(7), "PNG"))
-    with pytest.raises(BenchError, match=r"id '000007': .*000007\.(jpg|png) and .*000007\.(jpg|png)"):
-        prepare(folder_of(photos), tmp_path / "out", quiet=True)
-
-
-def test_names_that_are_no_utf8_are_prepared(photos: Path, tmp_path: Path) -> None:
-    (photos / os.fsdecode(b"caf\xe9.jpg")).write_bytes(encoded(picture(50)))
-    prepared = prepare(folder_of(photos), tmp_path / "out", quiet=True)
-    assert "caf%E9" in {key for split in SPLITS for key in prepared.ids(split)}
-
-
-def test_a_text_file_with_an_image_name_is_named(photos: Path, tmp_path: Path) -> None:
-    (photos / "readme.jpg").write_text("not a picture")
-    with pytest.raises(BenchError, match=r"readme\.jpg.*not an image file"):
-        prepare(folder_of(photos), tmp_path / "out", quiet=True)
-
-
-def test_no_image_left_for_a_split(tmp_path: Path) -> None:
-    gray = Pixels(gray_picture(1, SIZE, SIZE))
-    with pytest.raises(BenchError, match=r"no image is left for test \(2 grayscale, 0 unreadable, 2 found"):
-        prepare(Few({"train": pixels(2), "val": pixels(1, seed=5), "test": [gray, gray]}), tmp_path / "out", quiet=True)
-
-
-def test_no_workers(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--workers 0"):
-        prepare(folder_of(photos), tmp_path / "out", workers=0, quiet=True)
-
-
-def test_nothing_to_prepare(tmp_path: Path) -> None:
-    with pytest.raises(MissingDataError, match="no images"):
-        prepare(Few({}), tmp_path / "out", quiet=True)
 
 
 def test_two_at_once_do_the_work_once(photos: Path, tmp_path: Path) -> None:
