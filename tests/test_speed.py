@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from benchmark.color import rgb_to_lab
 from benchmark.config import Cell, read_params, resolve
 from benchmark.method import Batch, Method, Update
 from benchmark.registry import load_method
+from benchmark.speed import as_json, as_text
 from benchmark.speed.flops import peak_flops, peak_of, training_flops
 from benchmark.speed.loops import Clock, OurLoop, PlainLoop
-from benchmark.speed.measure import Plan, Speed, measure_loops, over_phases
+from benchmark.speed.measure import PhaseSpeed, Plan, Report, Speed, measure_loops, over_phases
 from benchmark.speed.originals import image_files, write_jpegs
 from benchmark.speed.plain import ImageFiles, PlainTraining
 from benchmark.stages import Context, prepare_data
@@ -100,57 +102,66 @@ def test_peak_is_known_of_some_gpus_and_of_none_else() -> None:
     assert peak_flops(CPU, "fp32") == "peak known of GPUs only"
 
 
+class FakeTime:
+    """What `time.perf_counter` says in a test: it moves when told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
 class Sleeper:
     """A loop whose batches and steps take a known time."""
 
-    def __init__(self, data: float, step: float) -> None:
+    def __init__(self, fake: FakeTime, data: float, step: float) -> None:
         self.clock = Clock(CPU)
-        self.seconds = data, step
+        self.make_batch = lambda: fake.pass_by(data)
+        self.step = lambda: fake.pass_by(step)
 
     @contextmanager
     def running(self) -> Iterator[None]:
         yield
-
-    def make_batch(self) -> None:
-        time.sleep(self.seconds[0])
-
-    def step(self) -> None:
-        time.sleep(self.seconds[1])
 
     def train(self) -> None:
         self.clock.measure(self.make_batch)
         self.step()
 
 
-def test_rates_and_waiting_of_a_slow_source() -> None:
-    slow, quick = measure_loops([Sleeper(0.03, 0.01), Sleeper(0.0, 0.01)], 8, CPU, Plan(rounds=2, steps=6))
-    assert slow.waiting == pytest.approx(0.75, abs=0.05)
-    assert quick.waiting < 0.1
-    assert slow.data == pytest.approx(8 / 0.03, rel=0.2)
-    assert slow.step == pytest.approx(8 / 0.01, rel=0.3)
-    assert slow.training == pytest.approx(8 / 0.04, rel=0.2)
+def nearly(data: float, step: float, training: float, waiting: float) -> Any:
+    return pytest.approx((data, step, training, waiting))
 
 
-def test_our_loop_waits_for_a_slow_source(project: Path) -> None:
+def test_rates_and_waiting_of_a_slow_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTime(monkeypatch)
+    loops = [Sleeper(fake, 0.03, 0.01), Sleeper(fake, 0.01, 0.03)]
+    slow, quick = measure_loops(loops, 8, CPU, Plan(rounds=2, steps=6))
+    assert astuple(slow) == nearly(8 / 0.03, 8 / 0.01, 8 / 0.04, 0.75)
+    assert astuple(quick) == nearly(8 / 0.01, 8 / 0.03, 8 / 0.04, 0.25)
+
+
+def test_our_loop_waits_for_a_slow_source(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cell, context = cell_of(project, "l2")
     prepared = prepare_data(cell, context)
-    loop = OurLoop(cell, prepared, context, Batches(prepared.images("train"), BATCH, 0, CPU), "train")
-    loop.batches = Slow(loop.batches, 0.03)
-    [speed] = measure_loops([loop], BATCH, CPU, Plan(rounds=1, steps=10))
-    assert speed.waiting == pytest.approx(0.03 * speed.training / BATCH, rel=0.2)
-    assert speed.step > 2 * speed.training  # the same steps, without the waiting
+    batches = Batches(prepared.images("train"), BATCH, 0, CPU)
+    loop = OurLoop(cell, prepared, context, batches, "train")
+    fake, train_step = FakeTime(monkeypatch), loop.trainer.train_step
+
+    def late_batches(step: int) -> Batch:
+        fake.pass_by(0.03)
+        return batches(step)
+
+    def timed_step() -> None:
+        train_step()
+        fake.pass_by(0.01)
+
+    monkeypatch.setattr(loop, "batches", late_batches)
+    monkeypatch.setattr(loop.trainer, "train_step", timed_step)
+    [speed] = measure_loops([loop], BATCH, CPU, Plan(rounds=1, seconds=0.3, steps=10))
+    assert astuple(speed) == nearly(BATCH / 0.03, BATCH / 0.01, BATCH / 0.04, 0.75)
     assert loop.trainer.history  # losses are read, as in a real training
-
-
-class Slow(Batches):
-    """Batches that come late."""
-
-    def __init__(self, batches: Batches, delay: float) -> None:
-        self.inner, self.delay = batches, delay
-
-    def __call__(self, step: int) -> Batch:
-        time.sleep(self.delay)
-        return self.inner(step)
 
 
 def test_phases_follow_one_another() -> None:
@@ -234,7 +245,52 @@ def test_settings_of_our_loop_do_not_outlast_it(project: Path) -> None:
     assert not hasattr(plain, "iterator")  # and with it its workers
 
 
-# The command. ---------------------------------------------------------------------------------------------------------
+# What is printed. -----------------------------------------------------------------------------------------------------
+
+
+def report_of(**changes: Any) -> Report:
+    """A report with round figures."""
+    ours, plain = Speed(9000.0, 500.0, 480.0, 0.01), Speed(300.0, 250.0, 160.0, 0.2)
+    whole = Report(
+        cell="cgan on sample",
+        image_size=256,
+        batch_size=16,
+        precision="bf16",
+        compiled=True,
+        deterministic=False,
+        device="a GPU",
+        files="40 files",
+        phases=(PhaseSpeed("train", 1.0, ours, plain, 1e12),),
+        ours=ours,
+        plain=plain,
+        evaluation=75.25,
+        flops=1e12,
+        peak_flops=960e12,
+        peak_note=None,
+        memory=12_345_678_901,
+        plain_memory=20_000_000_000,
+    )
+    return replace(whole, **changes)
+
+
+def test_text_of_a_report() -> None:
+    lines = as_text(report_of()).splitlines()
+    assert lines[1] == "256×256, batch 16, bf16, compiled; a GPU"
+    assert [line.split() for line in lines if line.startswith("training")] == [
+        ["training", "(images/s)", "480", "160", "3.00×"]
+    ]
+    assert [line.split()[-4:] for line in lines if line.startswith("waiting")] == [["1.0", "%", "20.0", "%"]]
+    assert [line.split()[-4:] for line in lines if line.startswith("peak memory")] == [["12.35", "GB", "20.00", "GB"]]
+    assert lines[-1] == "model FLOP utilization of the training: 50.0 % of 960 TFLOP/s"
+    unknown = as_text(report_of(peak_flops=None, peak_note="peak of a GPU not known"))
+    assert unknown.splitlines()[-1] == "model FLOP utilization: n/a, peak of a GPU not known"
+
+
+def test_json_of_a_report() -> None:
+    content = json.loads(json.dumps(as_json(report_of())))
+    assert content["ratios"] == {"data": 30.0, "step": 2.0, "training": 3.0}
+    assert (content["utilization"], content["flops_per_second"]) == (0.5, 5e14)
+    assert as_json(report_of(plain=None, files=None))["ratios"] is None
 
 
 def run(project: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
@@ -248,7 +304,7 @@ def test_command_prints_a_table(project: Path, monkeypatch: pytest.MonkeyPatch) 
     assert done.exit_code == 0, done.output
     for label in ("data alone (images/s)", "step alone (images/s)", "training (images/s)", "evaluation (images/s)"):
         assert label in done.output
-    for label in ("waiting for data", "GFLOP/s", "peak memory", "pretrain (50 % of the steps)", "the data set's own"):
+    for label in ("waiting for data", "TFLOP/s", "peak memory", "pretrain (50 % of the steps)", "the data set's own"):
         assert label in done.output
 
 

@@ -60,8 +60,15 @@ def open_square(path: Path, size: int) -> Image.Image:
 
 def make_loader(paths: Sequence[Path], size: int, batch_size: int, flip: bool) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches of L (B, 1, S, S) and ab (B, 2, S, S), in a random order, from two worker processes that stay."""
-    files = ImageFiles(paths, size, flip)
-    return DataLoader(files, batch_size, shuffle=True, num_workers=WORKERS, persistent_workers=True, drop_last=True)
+    return DataLoader(
+        ImageFiles(paths, size, flip),
+        batch_size,
+        shuffle=True,
+        num_workers=WORKERS,
+        persistent_workers=True,
+        pin_memory=torch.cuda.is_available(),
+        drop_last=True,
+    )
 
 
 def endless(loader: DataLoader[tuple[Tensor, Tensor]], device: torch.device) -> Iterator[Batch]:

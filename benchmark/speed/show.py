@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmark.speed.measure import Report
+from benchmark.speed.plain import WORKERS
 
 Row = tuple[str, str, str, str]
 
@@ -32,10 +33,10 @@ def as_text(report: Report) -> str:
     rows += [
         ("evaluation (images/s)", _number(report.evaluation), "", ""),
         ("waiting for data", _share(report.ours.waiting), _share(plain.waiting) if plain else "", ""),
-        _arithmetic_row(report),
+        ("arithmetic of steps alone", f"{report.flops_per_second / 1e12:.3g} TFLOP/s", "", ""),
         ("peak memory", _bytes(report.memory), _bytes(report.plain_memory) if report.plain_memory else "n/a", ""),
     ]
-    return "\n".join([*_head(report), "", *_aligned(rows), *_phase_lines(report)])
+    return "\n".join([*_head(report), "", *_aligned(rows), "", _utilization_line(report), *_phase_lines(report)])
 
 
 def _head(report: Report) -> list[str]:
@@ -45,8 +46,9 @@ def _head(report: Report) -> list[str]:
     lines = [report.cell, f"{', '.join(settings)}; {report.device}"]
     if report.files:
         lines.append(
-            f"plain: Pillow, scikit-image and a DataLoader with 2 workers on {report.files}; fp32, torch's defaults"
+            f"plain: fp32 and torch's defaults; Pillow, scikit-image and a DataLoader with {WORKERS} workers on"
         )
+        lines.append(f"       {report.files}")
     return lines
 
 
@@ -59,18 +61,19 @@ def _rate_row(report: Report, name: str, label: str) -> Row:
     return label, _number(ours), _number(plain), f"{ours / plain:.2f}×"
 
 
-def _arithmetic_row(report: Report) -> Row:
+def _utilization_line(report: Report) -> str:
     if report.utilization is None:
-        return f"arithmetic ({report.peak_note})", f"{report.flops_per_second / 1e9:,.0f} GFLOP/s", "", ""
+        return f"model FLOP utilization: n/a, {report.peak_note}"
     assert report.peak_flops
-    return f"utilization of {report.peak_flops / 1e12:,.0f} TFLOP/s", _share(report.utilization), "", ""
+    peak = f"{report.peak_flops / 1e12:,.0f} TFLOP/s"
+    return f"model FLOP utilization of the training: {_share(report.utilization)} of {peak}"
 
 
 def _phase_lines(report: Report) -> list[str]:
     """Where a method has several phases: each one's training."""
     if len(report.phases) == 1:
         return []
-    lines = ["", "training by phase (images/s):"]
+    lines = ["training by phase (images/s):"]
     for phase in report.phases:
         beside = f", plain {_number(phase.plain.training)}" if phase.plain else ""
         ratio = f", {phase.ours.training / phase.plain.training:.2f}×" if phase.plain else ""
