@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli import cells, data, methods, photographs, results, speed, study, sweep, weights
+from benchmark.cli import cells, completion, data, methods, photographs, results, speed, study, sweep, weights
 from benchmark.errors import BenchError
 
 
@@ -47,5 +47,7 @@ for command in (
     *results.COMMANDS,
     *photographs.COMMANDS,
     *study.COMMANDS,
+    *completion.COMMANDS,
 ):
     main.add_command(command)
+completion.offer_names(main)
