@@ -66,13 +66,13 @@ def in_several_splits(
 
     Args:
         keys: split → `image_keys` of all its images.
-        images: split → (N, S, S, 3) uint8, of which only images with equal keys are read.
+        images: split → (N, S, S, 3) uint8, of which only images with a key of another split's are read.
         ids: split → the images' ids.
 
     Returns:
         Each such photograph as the `split/id`s that show it, in order.
     """
-    values, counts = np.unique(np.concatenate(list(keys.values())), return_counts=True)
+    values, counts = np.unique(np.concatenate([np.unique(of_split) for of_split in keys.values()]), return_counts=True)
     shared: dict[bytes, list[tuple[str, str]]] = {}
     for split, of_split in keys.items():
         for row in np.flatnonzero(np.isin(of_split, values[counts > 1])).tolist():
@@ -87,11 +87,17 @@ def rows_in(path: Path, size: int) -> int:
     return max(0, path.stat().st_size - _HEADER) // (size**2 * 3) if path.exists() else 0
 
 
-def blocks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """The images (N, S, S, 3) of a memory map in runs that fit memory."""
-    step = max(1, BLOCK_BYTES // images[:1].nbytes) if len(images) else 1
-    for start in range(0, len(images), step):
-        yield np.ascontiguousarray(images[start : start + step])
+def blocks(path: Path, size: int, rows: int) -> Iterator[NDArray[np.uint8]]:
+    """The first `rows` images (n, S, S, 3) of an array's file in runs of a few.
+
+    They are read, not mapped: pages of a map that were looked at would count as this process's memory.
+    """
+    step = max(1, BLOCK_BYTES // (size**2 * 3))
+    with path.open("rb") as file:
+        file.seek(_HEADER)
+        for start in range(0, rows, step):
+            count = min(step, rows - start)
+            yield np.fromfile(file, np.uint8, count * size**2 * 3).reshape(count, size, size, 3)
 
 
 class ArrayFile:
@@ -113,9 +119,8 @@ class ArrayFile:
         self._write_header()
         self._file.truncate(_HEADER + self.rows * self.size**2 * 3)
         self._file.flush()
-        if self.rows:
-            for block in blocks(np.load(self.path, mmap_mode="r")):
-                self.content.add(block)
+        for block in blocks(self.path, self.size, self.rows):
+            self.content.add(block)
         self._file.seek(0, os.SEEK_END)
         return self
 

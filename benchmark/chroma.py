@@ -61,7 +61,7 @@ class ColorCount:
         self._carried: NDArray[np.int64] | int = 0  # counted before the table could have overflowed
 
     def add(self, images: NDArray[np.uint8]) -> None:
-        """Counts the pixels of images (N, S, S, 3)."""
+        """Counts the pixels of images (…, 3)."""
         packed = _packed(images)
         if self._pixels + len(packed) > _TABLE_PIXELS:
             self._carried, self._pixels = self._carried + self._table.astype(np.int64), 0

@@ -1,5 +1,6 @@
 """Pictures of a prepared data set: photographs of every split on one sheet, and the colors of its training split."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -41,18 +42,18 @@ def _evenly(count: int, wanted: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
 
 
-def chroma_density(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+def chroma_density(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """How often each color occurs.
 
     Args:
-        images: (N, S, S, 3) uint8.
+        images: one after the other, (S, S, 3) uint8 each.
 
     Returns:
         (2R, 2R) float64 with R = 110: the share of pixels per square Lab unit, row = b + R, column = a + R. Sums to 1.
     """
     count = ColorCount()
-    for start in range(0, len(images), 64):
-        count.add(images[start : start + 64])
+    for image in images:
+        count.add(image)
     colors, counts = count.colors()
     a, b = ab_of(colors)[0, :, 0].numpy()
     edges = np.arange(-_AB_RANGE, _AB_RANGE + 1)
@@ -71,7 +72,7 @@ def chroma_histogram(prepared: Prepared, path: Path) -> Path:
     from benchmark.color import lab_to_rgb
 
     images = prepared.images("train")
-    density = chroma_density(images[_evenly(len(images), _HISTOGRAM_IMAGES)])
+    density = chroma_density(images[place] for place in _evenly(len(images), _HISTOGRAM_IMAGES))
     axis = torch.arange(-_AB_RANGE, _AB_RANGE, dtype=torch.float32) + 0.5
     ab = torch.stack(torch.meshgrid(axis, axis, indexing="xy"))[None]  # (1, 2, 2R, 2R)
     hues = lab_to_rgb(torch.full_like(ab[:, :1], 65.0), ab)[0][0].numpy() / 255

@@ -225,13 +225,16 @@ def test_a_folder_that_may_not_be_read_or_written_is_named(as_nobody: Path) -> N
         prepare(folder_of(photos), as_nobody / "out", quiet=True)
 
 
-def test_a_disk_that_fills_up_loses_nothing(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_that_fills_up_loses_nothing(
+    workers: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("benchmark.prepare._CHUNK_IMAGES", 4)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20 * SIZE**2 * 3, hard))  # the kernel refuses to write beyond
+    resource.setrlimit(resource.RLIMIT_FSIZE, (25 * SIZE**2 * 3, hard))  # the kernel refuses to write beyond
     try:
         with pytest.raises(BenchError, match=r"no room to prepare .*goes on where it stopped"):
-            prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
+            prepare(folder_of(photos), tmp_path / "out", workers=workers, quiet=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not (tmp_path / "out").exists()
@@ -239,6 +242,18 @@ def test_a_disk_that_fills_up_loses_nothing(photos: Path, tmp_path: Path, monkey
     resumed = prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
     assert 0 < len(decoded) < 40
     assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
+
+
+def test_a_disk_without_room_for_the_workers_is_named(photos: Path, tmp_path: Path) -> None:
+    """What workers map is taken beforehand: a full disk would kill them instead."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        with pytest.raises(BenchError, match=r"no room to prepare"):
+            prepare(folder_of(photos), tmp_path / "out", workers=2, quiet=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
 
 
 def test_a_disk_that_is_too_small_is_known_before_the_first_image(tmp_path: Path) -> None:

@@ -168,10 +168,10 @@ def test_a_contact_sheet_shows_photographs_of_every_split(tmp_path: Path) -> Non
 
 
 def test_a_chroma_histogram_counts_every_pixel(tmp_path: Path) -> None:
-    density = chroma_density(np.stack([picture(n, 16, 16) for n in range(3)]))
+    density = chroma_density(picture(n, 16, 16) for n in range(3))
     assert density.shape == (220, 220)
     assert density.sum() == pytest.approx(1)
-    red = chroma_density(np.full((1, 4, 4, 3), (255, 0, 0), dtype=np.uint8))
+    red = chroma_density([np.full((4, 4, 3), (255, 0, 0), dtype=np.uint8)])
     assert red[110 + 67, 110 + 80] == 1  # pure red: a 80.1, b 67.2
     prepared = prepare(Few({"train": pixels(3), "val": pixels(1), "test": pixels(1)}), tmp_path / "out", quiet=True)
     assert Image.open(chroma_histogram(prepared, tmp_path / "x" / "histogram.png")).size == (600, 600)

@@ -270,6 +270,43 @@ def test_two_at_once_do_the_work_once(photos: Path, tmp_path: Path) -> None:
     assert (first.returncode, second.returncode) == (0, 0)
 
 
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from typing import NamedTuple
+import numpy as np
+from data_files import Few
+from benchmark.prepare import prepare, verify
+
+class Made(NamedTuple):
+    number: int
+    where, signature = "made up", "1"
+    def load(self, size):
+        image = np.full((size, size, 3), self.number % 251, np.uint8)
+        image[..., 0] = 255
+        return image
+
+def peak(count, out):
+    splits = {"train": [Made(n) for n in range(count)], "val": [Made(1)], "test": [Made(2)]}
+    verify(prepare(Few(splits, size=256), Path(out), workers=2, quiet=True))
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * 1024
+
+if __name__ == "__main__":
+    print(*(peak(count, f"{sys.argv[1]}/{count}") for count in (50, 1000)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
+    """1,000 images of 256² are 188 MiB; neither making nor verifying them takes more memory than 50 do."""
+    (tmp_path / "memory.py").write_text(MEMORY)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, str(tmp_path / "memory.py"), str(tmp_path)]
+    small, large = map(int, subprocess.run(command, env=environment, check=True, capture_output=True).stdout.split())
+    assert large - small < 64 << 20
+    assert large < 1.5 * (1 << 30)
+
+
 # what is read again ---------------------------------------------------------------------------------------------------
 
 
