@@ -1,8 +1,12 @@
-"""Two processes at half the batch train as one at the whole; started by torchrun, they land in the same table."""
+"""Two processes at half the batch train as one at the whole, land in the same table, and end together."""
 
+import copy
 import json
-import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,14 +16,19 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from benchmark import distributed
 from benchmark.batches import Batches
+from benchmark.checkpoint import load_checkpoint
 from benchmark.distributed import ALONE, Ranks
+from benchmark.errors import BenchError
+from benchmark.interruption import REQUEUE
 from benchmark.method import Batch, Method, Update
 from benchmark.registry import load_method
 from benchmark.settings import Training
 from benchmark.testing import build, tiny_images
 from benchmark.trainer import SilentMonitor, Trainer
-from projects import bench, make_project
+from forked import Done, bench, forkserver, start
+from projects import TINY, make_project, one_thread
 
 STEPS, BATCH = 20, 8
 
@@ -65,7 +74,7 @@ def one_rank(rank: int, folder: Path, steps: int, of: int, out: Path) -> None:
 
 def in_two_processes(folder: Path, steps: int, of: int) -> dict[str, Tensor]:
     out = folder / f"weights-{steps}.pt"
-    context = multiprocessing.get_context("spawn")
+    context = forkserver()
     processes = [context.Process(target=one_rank, args=(rank, folder, steps, of, out)) for rank in range(2)]
     for process in processes:
         process.start()
@@ -94,11 +103,20 @@ def test_a_run_resumes_in_another_number_of_processes(tmp_path: Path, alone: dic
     assert largest_difference(train(tmp_path, ALONE, STEPS, STEPS), alone) < 1e-5
 
 
-def test_a_run_on_two_devices_stands_in_the_same_table(tmp_path: Path) -> None:
+@pytest.mark.pipeline
+def test_a_run_under_torchrun_stands_in_the_same_table(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
-    gray = bench("run", "--method", "gray", "--data", "sample", cwd=project)
+    gray = bench("run", "--method", "gray", "--data", "sample", cwd=project, out=tmp_path / "gray")
     assert gray.returncode == 0, gray.stderr
-    done = bench("run", "--method", "cgan", "--data", "sample", "--devices", "2", "--device", "cpu", cwd=project)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "benchmark"]
+    done = subprocess.run(
+        [sys.executable, *torchrun, "run", "--method", "cgan", "--data", "sample", "--device", "cpu"],
+        cwd=project,
+        env=one_thread(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("> cgan") == 1
     record = json.loads((project / "models/sample/tiny/cgan/seed0/training.json").read_text())
@@ -106,12 +124,139 @@ def test_a_run_on_two_devices_stands_in_the_same_table(tmp_path: Path) -> None:
     assert "cgan" in (project / "results/sample/tiny/leaderboard.csv").read_text()
 
 
-def test_a_rank_that_fails_ends_all_with_its_own_error(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    options = ("--devices", "2", "--device", "cpu", "--set", "batch_size=3")
-    done = bench("run", "--method", "l2", "--data", "sample", *options, cwd=project, timeout=120)
-    assert done.returncode != 0
-    assert "batch_size 3 cannot be shared equally by 2 processes" in done.stderr
+# How several processes end --------------------------------------------------------------------------------------------
+
+IN_EVERY_PROCESS = """
+import os
+from pathlib import Path
+
+if rank := os.environ.get("RANK"):
+    Path(os.environ["PIDS"], rank).write_text(str(os.getpid()))
+    if rank == os.environ.get("FAILING"):
+        from benchmark.errors import BenchError
+        from benchmark.trainer import Trainer
+
+        step = Trainer.train_step
+
+        def train_step(self):
+            if self.step == 25:
+                raise BenchError("this rank has had enough")
+            step(self)
+
+        Trainer.train_step = train_step
+"""
+
+
+class Ranked:
+    """A training of two processes that goes on for ever.
+
+    Args:
+        folder: for the project.
+        failing: the rank that fails in its 26th step.
+    """
+
+    def __init__(self, folder: Path, failing: str = "") -> None:
+        (folder / "pids").mkdir(parents=True)
+        (folder / "sitecustomize.py").write_text(IN_EVERY_PROCESS)
+        params = copy.deepcopy(TINY)
+        params["presets"]["tiny"]["training"]["default"] |= {"steps": 10**6, "checkpoint_seconds": 0}
+        self.folder, self.project = folder, make_project(folder / "project", params)
+        options = ("--method", "cgan", "--data", "sample", "--devices", "2", "--device", "cpu")
+        environment = Environment(PIDS=str(folder / "pids"), PYTHONPATH=str(folder), FAILING=failing)
+        self.launcher = start("run", *options, cwd=self.project, out=folder / "out", before=environment)
+
+    def wait_for_a_checkpoint(self) -> None:
+        """Returns when something is saved."""
+        while not list(self.project.glob("runs/*/checkpoint.pt")):
+            assert self.launcher.process.is_alive()
+            time.sleep(0.05)
+
+    def pid(self, rank: int) -> int:
+        """The process of a rank."""
+        return int((self.folder / "pids" / str(rank)).read_text())
+
+    def end(self) -> Done:
+        """Waits at most a minute until the launcher has ended and with it every rank."""
+        began = time.monotonic()
+        done = self.launcher.end(timeout=60)
+        while any(lives(self.pid(rank)) for rank in (0, 1)):
+            assert time.monotonic() - began < 60
+            time.sleep(0.05)
+        return done
+
+
+class Environment:
+    """Sets environment variables in the process in which it is called."""
+
+    def __init__(self, **variables: str) -> None:
+        self.variables = variables
+
+    def __call__(self) -> None:
+        os.environ.update(self.variables)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process is there and is not just waiting for its parent to notice that it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.pipeline
+def test_a_rank_that_fails_ends_all_and_its_own_error_is_the_only_one(tmp_path: Path) -> None:
+    ranked = Ranked(tmp_path, failing="1")
+    ranked.wait_for_a_checkpoint()
+    done = ranked.end()
+    assert done.returncode == 1
+    assert done.errors == ["bench: error: this rank has had enough"], done.stderr
+
+
+@pytest.mark.pipeline
+def test_a_killed_rank_ends_all_and_is_named(tmp_path: Path) -> None:
+    ranked = Ranked(tmp_path)
+    ranked.wait_for_a_checkpoint()
+    os.kill(ranked.pid(1), signal.SIGKILL)
+    done = ranked.end()
+    assert done.returncode == 1
+    assert len(done.errors) == 1, done.stderr
+    assert done.errors[0].startswith("bench: error: rank 1 of 2 was killed by SIGKILL")
+
+
+@pytest.mark.pipeline
+def test_sigterm_to_the_launcher_saves_and_means_requeue(tmp_path: Path) -> None:
+    ranked = Ranked(tmp_path)
+    ranked.wait_for_a_checkpoint()
+    os.kill(ranked.launcher.pid, signal.SIGTERM)
+    done = ranked.end()
+    assert done.returncode == REQUEUE
+    assert len(done.errors) == 1, done.stderr
+    state = load_checkpoint(next(ranked.project.glob("runs/*/lock")).parent, pytest.fail)
+    assert state is not None
+    assert f"stopped after step {state['step']} of" in done.errors[0]
+
+
+@pytest.mark.pipeline
+def test_no_rank_outlives_a_killed_launcher(tmp_path: Path) -> None:
+    ranked = Ranked(tmp_path)
+    ranked.wait_for_a_checkpoint()
+    ranked.launcher.process.kill()
+    assert ranked.end().returncode == -signal.SIGKILL
+
+
+def test_of_several_ends_the_cause_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "attempt_0" / "2" / "stderr.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("Traceback: of rank 2\n")
+    lost, told = distributed.LOST, -signal.SIGTERM
+    assert distributed._explain({1: lost, 2: 3, 0: told}, 3, tmp_path) == 3
+    assert capsys.readouterr().err == "Traceback: of rank 2\n"
+    assert distributed._explain({2: 3, 1: lost, 0: 2}, 3, tmp_path) == 2  # rank 0's line stands there already
+    assert capsys.readouterr().err == ""
+    with pytest.raises(BenchError, match="rank 0 of 2 was killed by SIGSEGV"):
+        distributed._explain({1: lost, 0: -signal.SIGSEGV}, 2, tmp_path)
+    with pytest.raises(BenchError, match="ended from outside"):
+        distributed._explain({1: told, 0: lost}, 2, tmp_path)
 
 
 class Unused(Method):

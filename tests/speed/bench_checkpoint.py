@@ -1,0 +1,83 @@
+"""What checkpoints cost a training at default settings: `python tests/speed/bench_checkpoint.py`.
+
+Methods at their papers' widths are trained with and without a checkpoint being written, in turns. What a checkpoint
+takes from the training is the time from `save` until the file is on the disk, less what the steps done meanwhile take
+otherwise. Its share is that over the time that the trainer leaves between two checkpoints. Exits with 1 if a share is
+more than 1 %.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from benchmark import checkpoint
+from benchmark.registry import load_method
+from benchmark.settings import Training
+from benchmark.testing import build, make_trainer, tiny_images
+from benchmark.trainer import CHECKPOINT_SHARE, Trainer
+
+WANTED = 0.01
+METHODS = ("l2", "cgan")  # 16.7 and 19.5 million parameters
+SIZE, REPEATS, PLAIN_SECONDS = 64, 3, 2.0
+
+
+def seconds_per_step(trainer: Trainer) -> float:
+    """The median over at least `PLAIN_SECONDS` and three steps, while nothing is written."""
+    steps: list[float] = []
+    while sum(steps) < PLAIN_SECONDS or len(steps) < 3:
+        began = time.perf_counter()
+        trainer.train_step()
+        steps.append(time.perf_counter() - began)
+    return median(steps)
+
+
+def lost_to_a_checkpoint(trainer: Trainer) -> tuple[float, float]:
+    """Seconds that training stood still, and that it lost until the file was written."""
+    step, before = seconds_per_step(trainer), trainer.writer.cost
+    began, steps = time.perf_counter(), 0
+    trainer.save()
+    stood = time.perf_counter() - began
+    while trainer.writer.cost == before:
+        trainer.train_step()
+        steps += 1
+    return stood, time.perf_counter() - began - steps * step
+
+
+def share_of(name: str, folder: Path) -> float:
+    """Prints what the checkpoints of a method cost; returns their share of the time."""
+    adapter = load_method(name)
+    method = build(adapter, adapter.Config())
+    trainer = make_trainer(method, 10**6, folder, images=tiny_images(image_size=SIZE), validate_every=10**6)
+    lost_to_a_checkpoint(trainer)  # the first allocates
+    pairs, costs = [], []
+    for _ in range(REPEATS):
+        pairs.append(lost_to_a_checkpoint(trainer))
+        costs.append(trainer.writer.cost)
+    trainer.writer.close()
+    stood, lost = (median(column) for column in zip(*pairs, strict=True))
+    every = max(Training().checkpoint_seconds, median(costs) / CHECKPOINT_SHARE)
+    share = max(lost, stood) / every
+    size = (folder / checkpoint.GENERATIONS[1]).stat().st_size / 1e6
+    print(
+        f"  {name:15} {size:6.0f} MB  written in {median(costs):5.2f} s  training stood still {stood:5.2f} s, "
+        f"lost {lost:5.2f} s  one every {every:4.0f} s: {share:.2%}"
+    )
+    return share
+
+
+def main() -> int:
+    print(f"checkpoints of {SIZE}×{SIZE} trainings, {torch.get_num_threads()} threads")
+    shares = []
+    for name in METHODS:
+        with tempfile.TemporaryDirectory() as folder:
+            shares.append(share_of(name, Path(folder)))
+    print(f"  largest share of the time: {max(shares):.2%} (wanted at most {WANTED:.0%})")
+    return int(max(shares) > WANTED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
