@@ -3,6 +3,7 @@ and the model at the end is the uninterrupted run's, bit for bit."""
 
 import copy
 import ctypes
+import errno
 import json
 import os
 import random
@@ -356,6 +357,23 @@ def test_a_full_disk_ends_the_run(size: str, project: Path, uninterrupted: Path)
     goes_on_to_the_same_model(project, uninterrupted)
 
 
+def no_room_for_pictures() -> None:
+    """Pictures meet a full disk; nothing else does, least of all git, which is asked for the commit."""
+    from PIL import Image
+
+    def save(image: Image.Image, path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    Image.Image.save = save  # type: ignore[assignment, method-assign]
+
+
+def test_an_evaluation_without_room_ends_with_one_line(uninterrupted: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(uninterrupted, tmp_path / "project")
+    done = bench("evaluate", *CELL[1:], cwd=project, out=tmp_path / "out", before=no_room_for_pictures)
+    failed_with_one_line(done, "examples.png: No space left on device")
+    assert bench("evaluate", *CELL[1:], cwd=project, out=tmp_path / "out").returncode == 0
+
+
 def obey_rights() -> None:
     """Makes root an owner like any other, who cannot write where the rights say so (Linux's capabilities 1 and 2)."""
     if os.geteuid() != 0:
@@ -438,6 +456,19 @@ def test_a_fault_of_training_keeps_the_last_good_state(
     failed_with_one_line(train(project, fault), *texts, f"checkpoint is kept in {run_folder(project)}")
     assert saved_step(project) == 6
     goes_on_to_the_same_model(project, uninterrupted)
+
+
+def no_memory_at_all() -> None:
+    from benchmark.stages import training
+
+    def build_method(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    training.build_method = build_method  # type: ignore[assignment]
+
+
+def test_full_memory_outside_of_the_loop_is_one_line_too(project: Path) -> None:
+    failed_with_one_line(train(project, no_memory_at_all), "CUDA out of memory. Tried to allocate 20.00 MiB. What was")
 
 
 def wait_after_each_step() -> None:

@@ -11,10 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
-from benchmark import checkpoint
+from benchmark.checkpoint import GENERATIONS
 from benchmark.registry import load_method
 from benchmark.settings import Training
 from benchmark.testing import build, make_trainer, tiny_images
@@ -35,16 +36,26 @@ def seconds_per_step(trainer: Trainer) -> float:
     return median(steps)
 
 
-def lost_to_a_checkpoint(trainer: Trainer) -> tuple[float, float]:
-    """Seconds that training stood still, and that it lost until the file was written."""
-    step, before = seconds_per_step(trainer), trainer.writer.cost
+class Cost(NamedTuple):
+    """What one checkpoint took from the training, in seconds."""
+
+    stood: float  # no step was under way
+    lost: float  # until the file was written
+    written: float  # from the first copy to the disk
+
+
+def cost_of_a_checkpoint(trainer: Trainer) -> Cost:
+    """Saves once while training goes on; steps before and after say how long those meanwhile would have taken."""
+    before, earlier = seconds_per_step(trainer), trainer.writer.cost
     began, steps = time.perf_counter(), 0
     trainer.save()
     stood = time.perf_counter() - began
-    while trainer.writer.cost == before:
+    while trainer.writer.cost == earlier:
         trainer.train_step()
         steps += 1
-    return stood, time.perf_counter() - began - steps * step
+    seconds = time.perf_counter() - began
+    step = (before + seconds_per_step(trainer)) / 2
+    return Cost(stood, max(stood, seconds - steps * step), trainer.writer.cost)
 
 
 def share_of(name: str, folder: Path) -> float:
@@ -52,19 +63,16 @@ def share_of(name: str, folder: Path) -> float:
     adapter = load_method(name)
     method = build(adapter, adapter.Config())
     trainer = make_trainer(method, 10**6, folder, images=tiny_images(image_size=SIZE), validate_every=10**6)
-    lost_to_a_checkpoint(trainer)  # the first allocates
-    pairs, costs = [], []
-    for _ in range(REPEATS):
-        pairs.append(lost_to_a_checkpoint(trainer))
-        costs.append(trainer.writer.cost)
+    cost_of_a_checkpoint(trainer)  # the first allocates
+    measured = zip(*(cost_of_a_checkpoint(trainer) for _ in range(REPEATS)), strict=True)
+    cost = Cost(*(median(column) for column in measured))
     trainer.writer.close()
-    stood, lost = (median(column) for column in zip(*pairs, strict=True))
-    every = max(Training().checkpoint_seconds, median(costs) / CHECKPOINT_SHARE)
-    share = max(lost, stood) / every
-    size = (folder / checkpoint.GENERATIONS[1]).stat().st_size / 1e6
+    every = max(Training().checkpoint_seconds, cost.written / CHECKPOINT_SHARE)
+    share = cost.lost / every
+    size = (folder / GENERATIONS[1]).stat().st_size / 1e6
     print(
-        f"  {name:15} {size:6.0f} MB  written in {median(costs):5.2f} s  training stood still {stood:5.2f} s, "
-        f"lost {lost:5.2f} s  one every {every:4.0f} s: {share:.2%}"
+        f"  {name:5} {size:4.0f} MB, written in {cost.written:.2f} s; training stood {cost.stood:.2f} s, lost "
+        f"{cost.lost:.2f} s; one every {every:.0f} s: {share:.2%}"
     )
     return share
 
