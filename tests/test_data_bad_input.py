@@ -7,6 +7,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from data_files import (
     write_files,
     write_tar,
 )
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.dataset import SPLITS, MissingDataError, Pixels
@@ -143,6 +145,24 @@ def test_one_corrupt_file_among_thousands(tmp_path: Path) -> None:
     lost = [prepared.meta.splits[split].left_out.corrupt for split in SPLITS]
     assert [name for of_split in lost for name in of_split] == ["1234"]
     assert sum(len(prepared.ids(split)) for split in SPLITS) == 2999
+
+
+class Killer(NamedTuple):
+    """An image that takes the process with it, as a lack of memory does."""
+
+    where: str = "nowhere"
+    signature: str = "1"
+
+    def load(self, size: int) -> NDArray[np.uint8]:
+        """Never returns."""
+        os._exit(9)
+
+
+def test_a_worker_that_is_killed_is_told(tmp_path: Path) -> None:
+    splits = {"train": [*pixels(3), Killer()], "val": pixels(1, seed=5), "test": pixels(1, seed=6)}
+    with pytest.raises(BenchError, match="a worker process was killed, perhaps for want of memory"):
+        prepare(Few(splits), tmp_path / "out", workers=2, quiet=True)
+    assert not list(tmp_path.glob("*/*.slots"))
 
 
 def test_a_loop_of_links_is_prepared_once(photos: Path, tmp_path: Path) -> None:
