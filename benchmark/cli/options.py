@@ -1,5 +1,6 @@
 """Options that several commands share, and what they mean."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,7 @@ def make_context(
     from benchmark.interruption import requeue_on_sigterm
 
     requeue_on_sigterm()
+    os.environ.setdefault("GIT_OPTIONAL_LOCKS", "0")  # results name the commit; asking for it locks nobody out
     import torch
     from rich.console import Console
 
