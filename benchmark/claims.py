@@ -23,6 +23,7 @@ from benchmark.leaderboard.collect import tables_in
 from benchmark.leaderboard.render import environment, number
 from benchmark.leaderboard.table import SEEDS_WANTED
 from benchmark.metrics import METRICS
+from benchmark.progress import tracked
 from benchmark.results import Record, Run
 from benchmark.statistics import LEVEL, Difference, Estimate, compare, holm
 
@@ -159,7 +160,8 @@ def build_claims(results_root: Path, preset: str = "quick", check: bool = False)
         check: write nothing, only say whether the page is out of date.
     """
     wanted = {data for claim in load_claims() for data in claim.data}
-    tables = [build_table(folder) for data in sorted(wanted) for folder in tables_in(results_root, data)]
+    folders = [folder for data in sorted(wanted) for folder in tables_in(results_root, data)]
+    tables = [build_table(folder) for folder in tracked(folders, "tables of the claims")]
     decided = decide_all(tables, preset)
     page = environment().get_template("claims.md.j2").render(claims=decided, verdict=verdict_text, line=_line)
     return BuiltClaims(decided, page, update_files({results_root / PAGE: page}, check))

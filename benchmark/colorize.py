@@ -30,7 +30,8 @@ from benchmark.errors import InputError, unknown
 from benchmark.files import write_atomically
 from benchmark.images import SUFFIXES, BadImage, open_rgb
 from benchmark.method import DataInfo, Method
-from benchmark.monitor import gray_of, progress_bar
+from benchmark.monitor import gray_of
+from benchmark.progress import progress_bar
 from benchmark.record import MODEL_FILE
 from benchmark.stages import choose_device
 

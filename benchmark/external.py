@@ -17,7 +17,7 @@ from benchmark.files import file_sha256
 from benchmark.fingerprint import code_hash, engine_files
 from benchmark.images import BadImage, open_rgb, to_rgb
 from benchmark.metrics.scorer import Scorer
-from benchmark.monitor import progress_bar
+from benchmark.progress import progress_bar
 from benchmark.results import Cost, Result, Run, provenance, write_result
 from benchmark.stages import Context
 

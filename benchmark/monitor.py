@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
 from benchmark import weights
@@ -22,6 +21,7 @@ from benchmark.method import Method
 from benchmark.metrics.inception import Inception
 from benchmark.metrics.scorer import Scorer
 from benchmark.metrics.sets import InceptionMetrics, Reference
+from benchmark.progress import progress_bar
 from benchmark.trainer import Row
 
 VALIDATION_METRICS = ("psnr", "ssim", "auc")  # and FID and KID where Inception's weights are
@@ -34,21 +34,6 @@ PLAIN_SECONDS = 15.0  # between lines where there is no terminal to draw a bar o
 def evenly(count: int, wanted: int) -> np.ndarray:
     """`wanted` indices spread evenly over `range(count)` (all of them if there are fewer)."""
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))
-
-
-def progress_bar(console: Console) -> Progress:
-    """The bar that every long task shows; nothing where standard error is not a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-        console=console,
-        disable=not console.is_terminal,
-    )
 
 
 class SmallInception(Inception):

@@ -13,6 +13,7 @@ from benchmark.leaderboard.collect import tables_in
 from benchmark.leaderboard.embed import embed
 from benchmark.leaderboard.render import as_json, print_table
 from benchmark.leaderboard.table import Table, build_table
+from benchmark.progress import tracked
 
 __all__ = ["Built", "Table", "as_json", "build", "build_table", "print_table", "update_files"]
 
@@ -47,7 +48,7 @@ def build(results_root: Path, data: str | None = None, preset: str | None = None
     tables: list[Table] = []
     messages: list[str] = []
     contents: dict[Path, str] = {}
-    for folder in folders:
+    for folder in tracked(folders, "tables"):
         table = build_table(folder)
         tables.append(table)
         messages += [*table.left_out, *_missing(table)]

@@ -17,7 +17,8 @@ from benchmark.fingerprint import evaluation_code
 from benchmark.method import Method
 from benchmark.metrics import METRICS
 from benchmark.metrics.scorer import Scorer
-from benchmark.monitor import evenly, gray_of, progress_bar
+from benchmark.monitor import evenly, gray_of
+from benchmark.progress import progress_bar
 from benchmark.record import MODEL_FILE, read_record
 from benchmark.results import Result, ResultError, Run, provenance, read_result, result_path, write_result
 from benchmark.stages.context import Context

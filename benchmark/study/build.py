@@ -24,7 +24,7 @@ from benchmark.dataset import Prepared
 from benchmark.errors import InputError
 from benchmark.evaluate import batches, colorize
 from benchmark.files import file_sha256, write_atomically
-from benchmark.monitor import progress_bar
+from benchmark.progress import progress_bar
 from benchmark.stages import choose_device
 from benchmark.study.design import Design, Plan, make_plan
 from benchmark.study.schema import CHECK, KEY_FILE, PAGE_FILE, TRUTH, Key, write
