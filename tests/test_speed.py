@@ -245,6 +245,13 @@ def test_settings_of_our_loop_do_not_outlast_it(project: Path) -> None:
     assert not hasattr(plain, "iterator")  # and with it its workers
 
 
+def test_plain_batches_are_whole_where_files_are_few(project: Path) -> None:
+    cell, context = cell_of(project, "l2")
+    paths = sorted((project.parent / "photographs").iterdir())[:3]
+    plain = PlainLoop(cell, prepare_data(cell, context), context, paths, "train")
+    assert len(plain.fixed.L) == BATCH
+
+
 # What is printed. -----------------------------------------------------------------------------------------------------
 
 
@@ -304,7 +311,7 @@ def test_command_prints_a_table(project: Path, monkeypatch: pytest.MonkeyPatch) 
     assert done.exit_code == 0, done.output
     for label in ("data alone (images/s)", "step alone (images/s)", "training (images/s)", "evaluation (images/s)"):
         assert label in done.output
-    for label in ("waiting for data", "TFLOP/s", "peak memory", "pretrain (50 % of the steps)", "the data set's own"):
+    for label in ("waiting for data", "GFLOP/s", "peak memory", "pretrain (50 % of the steps)", "the data set's own"):
         assert label in done.output
 
 

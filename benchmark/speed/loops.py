@@ -144,8 +144,9 @@ class PlainLoop:
         self.device = context.device
         self.clock = Clock(self.device)
         self.training = PlainTraining(method, phase)
-        size, batch_size = prepared.meta.image_size, min(cell.training.batch_size, len(paths))
-        self.open = lambda: endless(make_loader(paths, size, batch_size, cell.training.flip), self.device)
+        size, batch_size = prepared.meta.image_size, cell.training.batch_size
+        enough = paths * -(-batch_size // len(paths))  # at least one whole batch
+        self.open = lambda: endless(make_loader(enough, size, batch_size, cell.training.flip), self.device)
         self.iterator = self.open()
         self.fixed = next(self.iterator)
         del self.iterator

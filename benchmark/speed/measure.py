@@ -16,7 +16,7 @@ from benchmark.dataset import Prepared
 from benchmark.errors import InputError
 from benchmark.evaluate import batches as evaluation_batches
 from benchmark.evaluate import colorize, device_name
-from benchmark.method import Method
+from benchmark.method import Method, Phase
 from benchmark.metrics.scorer import Scorer
 from benchmark.speed.flops import peak_flops, training_flops
 from benchmark.speed.loops import Loop, OurLoop, PlainLoop
@@ -106,12 +106,13 @@ def measure(cell: Cell, context: Context, plan: Plan, *, plain: bool = True) -> 
     if reason := cell.method_class.skip(cell.method_config, prepared.info()):
         raise InputError(f"{cell.name} cannot run here: {reason}")
     method = build_method(cell, prepared, context.device)
-    names = [phase for phase in method.phases if phase.share and method.optimizers(phase.name)]
-    if not names:
+    phases = [phase for phase in method.phases if phase.share and method.optimizers(phase.name)]
+    if not phases:
         raise InputError(f"{cell.method} is not trained, so there is no step to measure; choose another method")
     with tempfile.TemporaryDirectory() as scratch:
         bench = _Bench(cell, prepared, context, plan, Path(scratch), plain)
-        phases = tuple(bench.measure_phase(phase.name, phase.share) for phase in names)
+        loops = [bench.start(phase.name) for phase in phases]
+        measured = tuple(bench.measure_phase(*each) for each in zip(phases, loops, strict=True))
     peak = peak_flops(context.device, bench.precision)
     return Report(
         cell=cell.name,
@@ -122,11 +123,11 @@ def measure(cell: Cell, context: Context, plan: Plan, *, plain: bool = True) -> 
         deterministic=cell.training.deterministic,
         device=device_name(context.device),
         files=bench.files,
-        phases=phases,
-        ours=over_phases([(phase.share, phase.ours) for phase in phases]),
-        plain=over_phases([(phase.share, phase.plain) for phase in phases if phase.plain]) if plain else None,
+        phases=measured,
+        ours=over_phases([(phase.share, phase.ours) for phase in measured]),
+        plain=over_phases([(phase.share, phase.plain) for phase in measured if phase.plain]) if plain else None,
         evaluation=evaluation_speed(method, prepared, context.device, plan.seconds),
-        flops=sum(phase.share * phase.flops for phase in phases) / sum(phase.share for phase in phases),
+        flops=sum(phase.share * phase.flops for phase in measured) / sum(phase.share for phase in measured),
         peak_flops=None if isinstance(peak, str) else peak,
         peak_note=peak if isinstance(peak, str) else None,
         memory=bench.memory,
@@ -160,25 +161,33 @@ class _Bench:
         self.memory = 0
         self.plain_memory: int | None = None
 
-    def measure_phase(self, name: str, share: float) -> PhaseSpeed:
-        """Both loops in one phase. Ours comes first, so that its memory is measured while it is alone."""
-        cell, prepared, context = self.cell, self.prepared, self.context
-        flops = training_flops(build_method(cell, prepared, context.device), self.batches(0), name)
-        ours = OurLoop(cell, prepared, context, self.batches, name)
+    def start(self, phase: str) -> OurLoop:
+        """Our loop in a phase, after a few steps. No plain loop is there yet: its memory would be counted as ours."""
+        ours = OurLoop(self.cell, self.prepared, self.context, self.batches, phase)
         self.precision = ours.precision
         with ours.running():
-            self.memory = max(self.memory, _peak_of(lambda: _repeat(ours.train, _WARM_UP), context.device))
+            self.memory = max(self.memory, _peak_of(lambda: _repeat(ours.train, _WARM_UP), self.context.device))
+        return ours
+
+    def measure_phase(self, phase: Phase, ours: OurLoop) -> PhaseSpeed:
+        """Both loops in one phase."""
+        cell, prepared, context = self.cell, self.prepared, self.context
+        flops = training_flops(build_method(cell, prepared, context.device), self.batches(0), phase.name)
         loops: list[Loop] = [ours]
         if self.paths:
-            held = _held(context.device)
-            plain = PlainLoop(cell, prepared, context, self.paths, name)
-            if context.device.type == "cuda":
-                with plain.running():
-                    peak = _peak_of(lambda: _repeat(plain.train, _WARM_UP), context.device)
-                self.plain_memory = max(self.plain_memory or 0, peak - held)
-            loops.append(plain)
+            loops.append(self._start_plain(phase.name))
         speeds = measure_loops(loops, cell.training.batch_size, context.device, self.plan)
-        return PhaseSpeed(name, share, speeds[0], speeds[1] if self.paths else None, flops)
+        return PhaseSpeed(phase.name, phase.share, speeds[0], speeds[1] if self.paths else None, flops)
+
+    def _start_plain(self, phase: str) -> PlainLoop:
+        device = self.context.device
+        held = _held(device)
+        plain = PlainLoop(self.cell, self.prepared, self.context, self.paths, phase)
+        if device.type == "cuda":
+            with plain.running():
+                peak = _peak_of(lambda: _repeat(plain.train, _WARM_UP), device)
+            self.plain_memory = max(self.plain_memory or 0, peak - held)
+        return plain
 
 
 def measure_loops(loops: Sequence[Loop], batch_size: int, device: torch.device, plan: Plan) -> list[Speed]:

@@ -33,7 +33,7 @@ def as_text(report: Report) -> str:
     rows += [
         ("evaluation (images/s)", _number(report.evaluation), "", ""),
         ("waiting for data", _share(report.ours.waiting), _share(plain.waiting) if plain else "", ""),
-        ("arithmetic of steps alone", f"{report.flops_per_second / 1e12:.3g} TFLOP/s", "", ""),
+        ("arithmetic of steps alone", _flops(report.flops_per_second), "", ""),
         ("peak memory", _bytes(report.memory), _bytes(report.plain_memory) if report.plain_memory else "n/a", ""),
     ]
     return "\n".join([*_head(report), "", *_aligned(rows), "", _utilization_line(report), *_phase_lines(report)])
@@ -65,8 +65,7 @@ def _utilization_line(report: Report) -> str:
     if report.utilization is None:
         return f"model FLOP utilization: n/a, {report.peak_note}"
     assert report.peak_flops
-    peak = f"{report.peak_flops / 1e12:,.0f} TFLOP/s"
-    return f"model FLOP utilization of the training: {_share(report.utilization)} of {peak}"
+    return f"model FLOP utilization of the training: {_share(report.utilization)} of {_flops(report.peak_flops)}"
 
 
 def _phase_lines(report: Report) -> list[str]:
@@ -98,6 +97,10 @@ def _number(value: float) -> str:
 
 def _share(value: float, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f} %"
+
+
+def _flops(value: float) -> str:
+    return f"{value / 1e12:,.0f} TFLOP/s" if value >= 1e13 else f"{value / 1e9:,.0f} GFLOP/s"
 
 
 def _bytes(value: int) -> str:

@@ -48,7 +48,8 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.device = choose_device("auto")
         self.params = read_params(find_root(Path(__file__)))
-        self.context = Context(self.params, Workspace(folder), Console(stderr=True, quiet=True), self.device)
+        # One process prepares: others would import this file, and with it torch, anew.
+        self.context = Context(self.params, Workspace(folder), Console(quiet=True), self.device, workers=1)
         self.folders = {
             size: make_files(folder / f"files-{size}", count, *file_size)
             for size, (_, file_size, count) in SIZES.items()
