@@ -99,7 +99,8 @@ def make_context(
     """What the stages need; imports torch. With several devices the command starts again, once for each."""
     from benchmark.interruption import requeue_on_sigterm
 
-    requeue_on_sigterm()
+    if "TORCHELASTIC_RUN_ID" not in os.environ:  # of several processes the one that started them answers
+        requeue_on_sigterm()
     os.environ.setdefault("GIT_OPTIONAL_LOCKS", "0")  # results name the commit; asking for it locks nobody out
     import torch
     from rich.console import Console
