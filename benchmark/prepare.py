@@ -335,9 +335,12 @@ def verify(prepared: Prepared) -> Verification:
     contents = {split: Content() for split in SPLITS}
     images = {split: prepared.images(split) for split in SPLITS}
     ids = {split: prepared.ids(split) for split in SPLITS}
-    for split, content in contents.items():
-        for block in blocks(prepared.folder / f"{split}.npy", prepared.meta.image_size, len(ids[split])):
-            content.add(block)
+    with _progress(quiet=False) as progress:
+        for split, content in contents.items():
+            task = progress.add_task(f"{prepared.meta.name} {split}", total=len(ids[split]))
+            for block in blocks(prepared.folder / f"{split}.npy", prepared.meta.image_size, len(ids[split])):
+                content.add(block)
+                progress.advance(task, len(block))
     return Verification(
         {split: content.sha256 == prepared.sha256[split] for split, content in contents.items()},
         in_several_splits({split: content.keys for split, content in contents.items()}, images, ids),
