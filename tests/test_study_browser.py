@@ -142,7 +142,7 @@ def test_every_page_is_readable_by_everyone(browser: Browser, page: Path, view: 
             look("block")
             browser.find("#continue").click()
         wait_for(lambda: browser.run(READY))
-        look(f"{browser.find('#question').text} {len(browser.shown('#pictures canvas'))}")
+        look(f"{browser.find('#question').text} {len(browser.shown('#trial figure img'))}")
         answer(browser)
     look("end")
     assert len(seen) == 7  # intro, block, a pair, one alone, several, a rating, end

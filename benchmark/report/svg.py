@@ -128,7 +128,7 @@ class Scale:
         step = _round_step((self.high - self.low) / about)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        texts = _thousands if step >= 1000 else lambda value: f"{value:.{digits}f}"
+        texts = _thousands if step >= 1000 else _powers if digits > 4 else lambda value: f"{value:.{digits}f}"
         return [(k * step, texts(k * step)) for k in range(first, last + 1)]
 
     def _log_ticks(self, about: int) -> list[tuple[float, str]]:
@@ -163,6 +163,12 @@ def _round_step(step: float) -> float:
     """The least of 1, 2, 5 × 10ⁿ that is not below `step`."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
+
+
+def _powers(value: float) -> str:
+    """0.00015 → `1.5e-4`."""
+    mantissa, exponent = f"{value:.3e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}" if value else "0"
 
 
 def _thousands(value: float) -> str:
