@@ -1,7 +1,7 @@
 """Trainings against the plain loop, and what each default of the trainer is worth.
 
     python tests/speed/bench_training.py ratios     # 3 minutes on 2 cores
-    python tests/speed/bench_training.py choices    # 3 minutes, of which 1 is torch.compile
+    python tests/speed/bench_training.py choices    # 4 minutes, of which 1 is torch.compile
     python tests/speed/bench_training.py            # both
 
 Everything is measured in one process, in alternation, on JPEG files cut from scikit-image's photographs; medians.
@@ -29,6 +29,7 @@ from rich.console import Console
 from benchmark.batches import Batches
 from benchmark.config import Cell, find_root, read_params, resolve
 from benchmark.evaluate import device_name
+from benchmark.method import Batch
 from benchmark.speed import Plan, as_text, measure
 from benchmark.speed.loops import OurLoop
 from benchmark.speed.measure import Report, seconds_per_call
@@ -111,9 +112,22 @@ def unfused(loop: OurLoop) -> None:
             group["fused"] = None
 
 
+def all_gradients(loop: OurLoop) -> None:
+    """Each update's gradients go wherever they reach, as a bare `backward()` leaves them."""
+    trainer = loop.trainer
+    trainer.parameters = {name: list(trainer.method.parameters()) for name in trainer.parameters}
+
+
+def channels_last_inputs(loop: OurLoop) -> None:
+    """The batch, too, as (B, H, W, C) in memory."""
+    loop.fixed = Batch(*(part.contiguous(memory_format=torch.channels_last) for part in loop.fixed))
+
+
 CHOICES = (
     Choice("as by default"),
     Choice("contiguous, not channels_last", change=contiguous),
+    Choice("inputs in channels_last too", change=channels_last_inputs),
+    Choice("gradients of all weights", change=all_gradients),
     Choice("optimizers not fused", change=unfused),
     Choice("freed memory given back", during=use_usual_malloc),
     Choice("not deterministic", ("deterministic=false",)),
