@@ -345,3 +345,9 @@ def test_a_baseline_has_nothing_to_measure(project: Path, monkeypatch: pytest.Mo
     done = run(project, monkeypatch, "--method", "gray")
     assert done.exit_code == 2
     assert "gray is not trained" in done.output
+
+
+def test_several_devices_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(project, monkeypatch, "--devices", "2")
+    assert done.exit_code == 2
+    assert "bench speed measures one process" in done.output

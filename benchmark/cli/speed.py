@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from benchmark.cli.options import machine_options, make_context, take_cell
+from benchmark.errors import InputError
 
 
 @click.command()
@@ -30,6 +31,10 @@ def speed(rounds: int, seconds: float, steps: int | None, plain: bool, as_json: 
 
     Nothing is kept: no model, no checkpoint, no result. Data is prepared if need be.
     """
+    if options["devices"] > 1:
+        raise InputError(
+            "--devices: bench speed measures one process; the rate of several stands in a training's record"
+        )
     sizes = {name: options.pop(name.partition(".")[2]) for name in ("training.batch_size", "data.image_size")}
     options["assignments"] += tuple(f"{name}={value}" for name, value in sizes.items() if value)
     cell, params = take_cell(options)
