@@ -1,0 +1,26 @@
+"""What an installed wheel would lack, the tree never shows: every package must be named in pyproject.toml."""
+
+import tomllib
+
+from projects import REPOSITORY
+
+SETTINGS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    inits = (REPOSITORY / "benchmark").rglob("__init__.py")
+    found = {".".join(path.parent.relative_to(REPOSITORY).parts) for path in inits if not path.parent.is_symlink()}
+    assert found - {"benchmark.methods", "benchmark.datasets"} == set(SETTINGS["packages"]) - {
+        "benchmark.methods",
+        "benchmark.datasets",
+    }
+
+
+def test_every_data_file_is_in_the_wheel() -> None:
+    for package in SETTINGS["packages"]:
+        folder = REPOSITORY / SETTINGS["package-dir"].get(package, package.replace(".", "/"))
+        patterns = SETTINGS["package-data"].get(package, [])
+        named = {path for pattern in patterns for path in folder.glob(pattern)}
+        subfolders = [folder, *(path for path in folder.glob("*") if path.name == "templates")]
+        files = {path for place in subfolders for path in place.glob("*") if path.is_file() and path.suffix != ".py"}
+        assert files <= named, package
