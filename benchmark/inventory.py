@@ -1,6 +1,7 @@
 """What there is and what is ready on this machine: `bench list`. Imports no adapter and no torch."""
 
 import ast
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from benchmark import registry
 from benchmark.config import Params, find_root, read_params
 from benchmark.metrics import METRICS
 from benchmark.weights import WEIGHTS, state_of
+
+PIPED_WIDTH = 250  # columns where no terminal says how many it has: a line per row, for grep
 
 
 def first_line(kind: registry.Kind, adapter: str) -> str:
@@ -67,7 +70,7 @@ def _data_set(name: str, folder: Any) -> dict[str, Any]:
 
 def print_inventory(found: dict[str, list[dict[str, Any]]], console: Console | None = None) -> None:
     """The inventory as tables for people."""
-    console = console or Console()
+    console = console or Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     rows = {
         "methods": [(row["name"], _departures(row), row["about"]) for row in found["methods"]],
         "data": [(row["name"], ", ".join(row["prepared"]) or "not prepared", row["about"]) for row in found["data"]],
