@@ -22,15 +22,15 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmark import registry
-from benchmark.archives import FileSource, list_folder
 from benchmark.checkpoint import load_model
 from benchmark.color import lab_to_rgb, rgb_to_lab
 from benchmark.config import find_root, read_params, validate
 from benchmark.errors import InputError, unknown
 from benchmark.files import write_atomically
-from benchmark.images import SUFFIXES, BadImage, open_rgb
 from benchmark.method import DataInfo, Method
 from benchmark.monitor import gray_of
+from benchmark.preparation.archives import FileSource, list_folder
+from benchmark.preparation.images import SUFFIXES, BadImage, open_rgb
 from benchmark.progress import progress_bar
 from benchmark.record import MODEL_FILE
 from benchmark.stages import choose_device
@@ -423,6 +423,6 @@ def _panel(image: Image.Image) -> Image.Image:
 
 def has_color(photograph: Image.Image) -> bool:
     """Whether a photograph is no grayscale one by the protocol's rule, judged at a reduced size."""
-    from benchmark.prepare import grayscale
+    from benchmark.preparation.prepare import grayscale
 
     return not grayscale(np.asarray(_panel(photograph))[None])[0]

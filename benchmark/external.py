@@ -15,8 +15,8 @@ from benchmark.errors import BenchError, InputError
 from benchmark.evaluate import batch_size_for, device_name
 from benchmark.files import file_sha256
 from benchmark.fingerprint import code_hash, engine_files
-from benchmark.images import BadImage, open_rgb, to_rgb
 from benchmark.metrics.scorer import Scorer
+from benchmark.preparation.images import BadImage, open_rgb, to_rgb
 from benchmark.progress import progress_bar
 from benchmark.results import Cost, Result, Run, provenance, write_result
 from benchmark.stages import Context

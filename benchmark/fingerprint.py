@@ -131,7 +131,7 @@ def evaluation_code(adapter: str) -> str:
 
 def data_code(adapter: str) -> str:
     """Hash of the code that prepares this data set."""
-    return code_hash([*engine_files("prepare"), *_adapter("dataset", adapter)])
+    return code_hash([*engine_files("preparation.prepare"), *_adapter("dataset", adapter)])
 
 
 def write_fingerprints(params: Params, folder: Path) -> list[Path]:

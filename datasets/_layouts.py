@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from benchmark.archives import Found, list_archive, list_folder, printable
 from benchmark.dataset import SPLITS, DatasetConfig, Item, by_hash, subset
-from benchmark.images import SUFFIXES
+from benchmark.preparation.archives import Found, list_archive, list_folder, printable
+from benchmark.preparation.images import SUFFIXES
 
 ARCHIVES = (".zip", ".tar")
 

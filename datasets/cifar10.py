@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmark.archives import Found, list_folder, places, printable
 from benchmark.dataset import Dataset, DatasetConfig, Item, Listing, MissingDataError, Pixels, by_hash
 from benchmark.download import Remote, file_digest
 from benchmark.errors import BenchError
-from benchmark.images import SUFFIXES
+from benchmark.preparation.archives import Found, list_folder, places, printable
+from benchmark.preparation.images import SUFFIXES
 
 from ._layouts import limited
 

@@ -13,9 +13,9 @@ from pathlib import PurePosixPath
 
 from pydantic import Field
 
-from benchmark.archives import Found, printable
 from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
 from benchmark.errors import InputError
+from benchmark.preparation.archives import Found, printable
 
 from ._layouts import hold_out, images_of, limited, split_by_hash
 

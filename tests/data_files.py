@@ -15,7 +15,7 @@ from pydantic import Field
 
 from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, Pixels, Prepared, Source
 from benchmark.datasets.folder import Folder, FolderConfig
-from benchmark.images import decode
+from benchmark.preparation.images import decode
 from benchmark.registry import load_dataset
 
 SIZE = 16  # of prepared images
@@ -134,7 +134,7 @@ def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         decoded.append(len(data))
         return decode(data, size)
 
-    monkeypatch.setattr("benchmark.archives.decode", counting)
+    monkeypatch.setattr("benchmark.preparation.archives.decode", counting)
     return decoded
 
 
@@ -147,4 +147,4 @@ def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         return decode(data, size)
 
-    monkeypatch.setattr("benchmark.archives.decode", decoding)
+    monkeypatch.setattr("benchmark.preparation.archives.decode", decoding)

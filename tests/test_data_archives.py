@@ -9,9 +9,17 @@ from pathlib import Path
 import pytest
 from data_files import encoded, photographs, picture, write_files, write_tar, write_zip
 
-from benchmark.archives import FileSource, ZipSource, list_archive, list_folder, own_places, places, printable
 from benchmark.errors import BenchError, InputError
-from benchmark.images import SUFFIXES, BadImage
+from benchmark.preparation.archives import (
+    FileSource,
+    ZipSource,
+    list_archive,
+    list_folder,
+    own_places,
+    places,
+    printable,
+)
+from benchmark.preparation.images import SUFFIXES, BadImage
 
 FILES = {
     **{f"b/{name}": data for name, data in photographs(3).items()},

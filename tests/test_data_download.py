@@ -17,7 +17,7 @@ from benchmark import registry
 from benchmark.dataset import SPLITS
 from benchmark.download import Remote, choose, download
 from benchmark.errors import BenchError, InputError
-from benchmark.prepare import prepare
+from benchmark.preparation.prepare import prepare
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -253,7 +253,7 @@ def serve(host: Host, monkeypatch: pytest.MonkeyPatch, name: str, archives: dict
 
 
 def fetch_and_prepare(host: Host, name: str, folder: Path, **settings: int) -> dict[str, int]:
-    from benchmark.show import fetch_data_set, verify_data_set
+    from benchmark.preparation.show import fetch_data_set, verify_data_set
 
     paths = fetch_data_set(registry.load_dataset(name), folder / name, host.url, ())
     assert all(path.is_file() for path in paths)
@@ -293,7 +293,7 @@ def test_coco_from_its_host(host: Host, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_data_set_without_downloads_says_so(tmp_path: Path) -> None:
-    from benchmark.show import fetch_data_set
+    from benchmark.preparation.show import fetch_data_set
 
     with pytest.raises(BenchError, match="sample has nothing to download"):
         fetch_data_set(registry.load_dataset("sample"), tmp_path, None, ())

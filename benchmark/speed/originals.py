@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.archives import FileSource
 from benchmark.dataset import Dataset, Prepared
+from benchmark.preparation.archives import FileSource
 
 QUALITY = 95  # of JPEG files written here
 _PIXELS = 1 << 27  # of all files written: 2,048 images of 256², all of CIFAR-10

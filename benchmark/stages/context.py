@@ -11,7 +11,7 @@ from benchmark.config import Cell, Params
 from benchmark.dataset import Prepared
 from benchmark.distributed import ALONE, Ranks
 from benchmark.errors import BenchError
-from benchmark.prepare import prepare
+from benchmark.preparation.prepare import prepare
 from benchmark.workspace import Workspace
 
 

@@ -77,7 +77,7 @@ def took(work: Callable[[], object]) -> Took:
 
 def preparation(photos: Path, scratch: Path) -> bool:
     """Prints times per image and their ratios; returns whether the targets are met."""
-    from benchmark.prepare import prepare
+    from benchmark.preparation.prepare import prepare
     from benchmark.registry import load_dataset
 
     paths = sorted(photos.iterdir())
@@ -118,7 +118,7 @@ def batches(folder: Path, size: int, scratch: Path) -> bool:
     import torch
 
     from benchmark.batches import Batches
-    from benchmark.prepare import prepare
+    from benchmark.preparation.prepare import prepare
     from benchmark.registry import load_dataset
 
     batch_size = BATCH_SIZE[size]

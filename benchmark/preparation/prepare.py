@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchmark import PROTOCOL
-from benchmark.arrays import BLOCK_BYTES, ArrayFile, Content, blocks, in_several_splits, rows_in
-from benchmark.chroma import ColorCount, grayscale
 from benchmark.dataset import (
     META_FILE,
     PRIOR_FILE,
@@ -32,10 +30,12 @@ from benchmark.dataset import (
     Prepared,
     SplitMeta,
 )
-from benchmark.decoding import Decoded, Decoder
 from benchmark.errors import BenchError
-from benchmark.images import RULE, decoder_versions
-from benchmark.journal import Entry, Journal
+from benchmark.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, blocks, in_several_splits, rows_in
+from benchmark.preparation.chroma import ColorCount, grayscale
+from benchmark.preparation.decoding import Decoded, Decoder
+from benchmark.preparation.images import RULE, decoder_versions
+from benchmark.preparation.journal import Entry, Journal
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from benchmark.chroma import ColorCount, ab_of
 from benchmark.dataset import SPLITS, Prepared
+from benchmark.preparation.chroma import ColorCount, ab_of
 
 _SHEET_COLUMNS, _SHEET_ROWS = 12, 3  # per split
 _THUMBNAIL, _MARGIN, _TITLE = 96, 4, 24  # pixels

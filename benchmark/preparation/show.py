@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark import registry
-from benchmark.archives import download_folder, places
 from benchmark.config import find_root
-from benchmark.data_pictures import chroma_histogram, contact_sheet
 from benchmark.dataset import META_FILE, SPLITS, Dataset, MissingDataError, Prepared
 from benchmark.download import choose, is_intact
 from benchmark.errors import BenchError, InputError
-from benchmark.prepare import verify
+from benchmark.preparation.archives import download_folder, places
+from benchmark.preparation.pictures import chroma_histogram, contact_sheet
+from benchmark.preparation.prepare import verify
 
 CONTACT_SHEET, HISTOGRAM = "contact_sheet.png", "chroma_histogram.png"
 _LISTED = 20  # photographs or classes that are named in text; JSON names all
