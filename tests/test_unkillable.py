@@ -4,13 +4,13 @@ and the model at the end is the uninterrupted run's, bit for bit."""
 import copy
 import ctypes
 import errno
-import json
 import os
 import random
 import resource
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,12 @@ def project(uninterrupted: Path, tmp_path: Path) -> Path:
     return make_project(tmp_path, params())
 
 
-def begin(project: Path, before: Callable[[], object] | None = None, *more: str) -> Forked:
-    return start(*CELL, *more, cwd=project, out=project / "out", before=before)
+def begin(project: Path, before: Callable[[], object] | None = None) -> Forked:
+    return start(*CELL, cwd=project, out=project / "out", before=before)
 
 
-def train(project: Path, before: Callable[[], object] | None = None, *more: str) -> Done:
-    return begin(project, before, *more).end()
+def train(project: Path, before: Callable[[], object] | None = None) -> Done:
+    return begin(project, before).end()
 
 
 def failed_with_one_line(done: Done, *texts: str) -> None:
@@ -112,33 +112,25 @@ def test_killed_25_times_ends_with_the_same_model(project: Path, uninterrupted: 
     goes_on_to_the_same_model(project, uninterrupted)
 
 
-def kill_before_renaming_to(name: str, times: int) -> None:
-    """Kills this process just before a file of this name would be in its place for the `times`th time."""
-    left = times
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal left
-        if event == "os.rename" and Path(os.fsdecode(arguments[1])).name == name:
-            left -= 1
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
-
-
 class KillBeforeRenaming:
-    """`kill_before_renaming_to` as something that can be sent to a process."""
+    """Kills the process in which it is called before a file of this name is in its place for the `times`th time."""
 
-    def __init__(self, name: str, times: int = 1) -> None:
-        self.name, self.times = name, times
+    def __init__(self, name: str, times: int) -> None:
+        self.name, self.left = name, times
 
     def __call__(self) -> None:
-        kill_before_renaming_to(self.name, self.times)
+        sys.addaudithook(self.hook)
+
+    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Sees what Python asks the system for, before it is done."""
+        if event == "os.rename" and Path(os.fsdecode(arguments[1])).name == self.name:
+            self.left -= 1
+            if not self.left:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_killed_between_any_two_files_ends_with_the_same_model(project: Path, uninterrupted: Path) -> None:
-    names = [*GENERATIONS, "model.safetensors", "history.csv", "training.json"]
-    for name in names:
+    for name in (*GENERATIONS, "model.safetensors", "history.csv", "training.json"):
         done = train(project, KillBeforeRenaming(name, 3 if name in GENERATIONS else 1))
         assert done.returncode == -signal.SIGKILL, name
     assert goes_on_to_the_same_model(project, uninterrupted).stderr.count("going on after step")
@@ -265,9 +257,9 @@ def test_without_a_whole_checkpoint_training_begins_again_and_says_so(tmp_path: 
     assert "there is no whole one before it" in said[0]
 
 
-def stop_after(project: Path, step: int, *more: str) -> None:
+def stop_after(project: Path, step: int) -> None:
     """Trains up to some step beyond `step` and is killed; never between two renames, so that the names are known."""
-    command = begin(project, None, *more)
+    command = begin(project)
     assert command.wait_for(step)
     command.process.kill()
     command.process.join()
@@ -476,8 +468,6 @@ def test_full_memory_outside_of_the_loop_is_one_line_too(project: Path) -> None:
 
 def wait_after_each_step() -> None:
     """Makes training take its time, so that something else can happen meanwhile."""
-    import time
-
     from benchmark.methods.cgan import CGAN
 
     step = CGAN.training_step
@@ -538,8 +528,6 @@ def test_a_signal_saves_and_ends(number: int, code: int, times: int, project: Pa
 
 def sleep_before_data_are_opened() -> None:
     """Stands for anything long outside of the training loop."""
-    import time
-
     from benchmark.dataset import Prepared
 
     def open_(folder: Path) -> Prepared:
@@ -559,8 +547,3 @@ def test_sigterm_outside_of_training_means_requeue_too(project: Path, uninterrup
     assert done.returncode == REQUEUE
     assert done.errors == ["bench: stopped by SIGTERM; what was finished is kept, and the same command goes on"]
     goes_on_to_the_same_model(project, uninterrupted)
-
-
-def test_the_record_names_the_model_it_belongs_to(uninterrupted: Path) -> None:
-    record = json.loads((uninterrupted / MODEL).with_name("training.json").read_text())
-    assert record["steps"] == STEPS
