@@ -386,7 +386,8 @@ def test_a_folder_that_cannot_be_written_ends_the_run(name: str, project: Path, 
     folder = project / name
     folder.mkdir()
     folder.chmod(0o555)
-    failed_with_one_line(train(project, obey_rights), f"cannot write {'in ' if name == 'runs' else ''}{folder}")
+    failed_with_one_line(train(project, obey_rights), f"cannot write in {folder}")
+    assert not list(project.glob("runs/*/tensorboard"))  # found before the first step
     folder.chmod(0o755)
     goes_on_to_the_same_model(project, uninterrupted)
 

@@ -4,6 +4,7 @@ import resource
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -48,8 +49,11 @@ def train_cell(cell: Cell, context: Context) -> Path:
         context.say(f"{cell.name}: trained already, {folder / MODEL_FILE}")
         return folder
     run_folder = context.workspace.run(cell, key)
+    if context.ranks.first:
+        _require_room(folder)
     with exclusive(run_folder, "trained") if context.ranks.first else nullcontext():
-        _train(cell, prepared, key, parents, context)
+        if not context.ranks.from_first(lambda: _is_trained(folder, key)):  # by whoever held the folder until now
+            _train(cell, prepared, key, parents, context)
     context.ranks.wait()
     return folder
 
@@ -65,6 +69,16 @@ def training_key(cell: Cell, prepared: Prepared, parents: dict[str, Path]) -> st
             "torch": torch.__version__,
         }
     )
+
+
+def _require_room(folder: Path) -> None:
+    """Fails before a long training, not after it, if its model could not be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BenchError(f"cannot write in {folder}: {error.strerror}") from None
 
 
 def _is_trained(folder: Path, key: str) -> bool:
