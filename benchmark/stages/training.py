@@ -45,10 +45,12 @@ def train_cell(cell: Cell, context: Context) -> Path:
         return folder
     parents = {name: _parent_model(cell, name, context) for name in cell.method_class.parents(cell.method_config)}
     key = training_key(cell, prepared, parents)
+    run_folder = context.workspace.run(cell, key)
     if context.ranks.from_first(lambda: _is_trained(folder, key)):
+        if context.ranks.first:
+            remove_checkpoints(run_folder)  # of a run killed after its last act but this
         context.say(f"{cell.name}: trained already, {folder / MODEL_FILE}")
         return folder
-    run_folder = context.workspace.run(cell, key)
     if context.ranks.first:
         _require_room(folder)
     with exclusive(run_folder, "trained") if context.ranks.first else nullcontext():
