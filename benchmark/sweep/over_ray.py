@@ -147,6 +147,7 @@ def _import_ray(local: bool) -> Any:
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if local:
+        os.environ.setdefault("RAY_worker_niceness", "0")  # 15 otherwise: whatever else runs here would slow the cells
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     try:

@@ -1,0 +1,246 @@
+"""`bench cells` and `bench sweep`: what is missing, in which order it runs, and what becomes of it."""
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.interruption import REQUEUE
+from benchmark.results import read_result
+from benchmark.sweep.plan import Job
+from benchmark.sweep.schedule import Sweep, duration
+from benchmark.sweep.worker import Attempt, error_line
+from projects import TINY, bench, make_project, one_thread
+
+FAMILY: dict[str, Any] = copy.deepcopy(TINY)
+FAMILY["entries"] |= {"gan-l1": {"adapter": "gan-perceptual", "perceptual_weight": 0.0}, "eccv16": {}}
+FAMILY["presets"]["tiny"]["methods"] |= {
+    "eccv16": {"width": 0.125},
+    "gan-perceptual": {"width": 0.125, "discriminator_channels": 4},
+}
+LONG: dict[str, Any] = copy.deepcopy(TINY)
+LONG["presets"]["tiny"]["training"]["default"] |= {"steps": 400, "validate_every": 400, "checkpoint_seconds": 0}
+
+
+def commands(project: Path, *options: str) -> list[str]:
+    done = bench("cells", *options, cwd=project)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+# cells ----------------------------------------------------------------------------------------------------------------
+
+
+def test_cells_are_the_commands_of_the_suite(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    assert commands(project) == [
+        f"bench run --method {name} --data sample --preset tiny --seed 0" for name in ("gray", "l2", "cgan")
+    ]
+    chosen = commands(project, "--method", "l2,gray", "--seed", "0,1")
+    assert [line.split()[3] + line[-1] for line in chosen] == ["l20", "l21", "gray0", "gray1"]
+    assert "not a whole number" in bench("cells", "--seed", "x", cwd=project).stderr
+    assert "unknown method 'l3'" in bench("cells", "--method", "l3", cwd=project).stderr
+
+
+def test_a_cell_comes_after_the_one_whose_model_it_starts_from(tmp_path: Path) -> None:
+    project = make_project(tmp_path, FAMILY)
+    choice = ("--method", "gan-l1,eccv16", "--json")
+    found = json.loads(bench("cells", *choice, cwd=project).stdout)
+    assert [one["method"] for one in found] == ["eccv16", "gan-l1"]
+    assert found[1]["after"] == [found[0]["command"]]
+    ready = json.loads(bench("cells", "--ready", *choice, cwd=project).stdout)
+    assert [one["method"] for one in ready] == ["eccv16"]
+    brought = commands(project, "--missing", "--method", "gan-l1")  # its parent has no model here
+    assert [line.split()[3] for line in brought] == ["eccv16", "gan-l1"]
+
+
+def test_a_cell_is_missing_until_its_result_is_of_these_settings(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    assert bench("run", "--method", "l2", "--data", "sample", cwd=project).returncode == 0
+    assert [line.split()[3] for line in commands(project, "--missing")] == ["gray", "cgan"]
+    changed = copy.deepcopy(TINY)
+    changed["presets"]["tiny"]["training"]["default"]["steps"] = 7
+    make_project(project, changed)
+    found = json.loads(bench("cells", "--missing", "--method", "l2", "--json", cwd=project).stdout)
+    assert found[0]["missing"] == "of other settings: training.steps"
+
+
+def test_a_list_needs_no_torch(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    commands(project, "--missing")  # asks the adapters once
+    code = """
+import sys
+from benchmark.cli import main
+main(["cells"], standalone_mode=False)
+assert "torch" not in sys.modules
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=project, check=False, capture_output=True).returncode == 0
+
+
+# the schedule, without Ray --------------------------------------------------------------------------------------------
+
+
+class Played:
+    """An engine whose jobs end as told: job name → exit codes of its attempts."""
+
+    slots = 1
+
+    def __init__(self, codes: dict[str, list[int]]) -> None:
+        self.codes = codes
+        self.order: list[str] = []
+        self.queue: list[Job] = []
+
+    def submit(self, job: Job) -> None:
+        self.order.append(job.name)
+        self.queue.append(job)
+
+    def finished(self, seconds: float) -> list[tuple[Job, Attempt]]:
+        if not self.queue:
+            return []
+        job = self.queue.pop(0)
+        code = self.codes.get(job.name, [0]).pop(0) if self.codes.get(job.name) else 0
+        return [(job, Attempt(code, 1.0, "broken" if code else ""))]
+
+    def stop(self) -> None:
+        for job in self.queue:
+            self.codes[job.name] = [REQUEUE]
+
+
+def jobs(*names: str, **after: str) -> list[Job]:
+    return [
+        Job(name, ("run",), f"{name}.log", "kind", tuple(filter(None, after.get(name, "").split(","))))
+        for name in names
+    ]
+
+
+def play(found: Sequence[Job], codes: dict[str, list[int]], retries: int = 1) -> tuple[Sweep, Played, list[str]]:
+    engine, said = Played(codes), list[str]()
+    sweep = Sweep(found, engine, retries, said.append)
+    sweep.run()
+    return sweep, engine, said
+
+
+def test_a_failure_is_tried_once_more_and_then_reported_while_others_go_on() -> None:
+    sweep, engine, said = play(jobs("a", "b", "c"), {"a": [1, 1, 0], "b": [1, 0]})
+    assert [job.name for job, _ in sweep.report.failed] == ["a"]
+    assert {job.name for job in sweep.report.done} == {"b", "c"}
+    assert engine.order.count("a") == engine.order.count("b") == 2
+    assert "FAILED: a: broken" in "\n".join(said)
+
+
+def test_what_needs_a_failed_one_is_not_run() -> None:
+    sweep, engine, _ = play(jobs("a", "b", "c", "d", b="a", c="b"), {"a": [1, 1]})
+    assert [(job.name, missed) for job, missed in sweep.report.blocked] == [("b", "a"), ("c", "b")]
+    assert engine.order == ["a", "d", "a"]
+
+
+def test_a_saved_cell_goes_on_without_counting_as_failed() -> None:
+    sweep, engine, _ = play(jobs("a"), {"a": [REQUEUE, REQUEUE, REQUEUE, 0]})
+    assert not sweep.report.failed
+    assert engine.order == ["a"] * 4
+
+
+def test_a_signal_ends_the_sweep_and_nothing_new_begins() -> None:
+    class Signalled(Played):
+        def submit(self, job: Job) -> None:
+            super().submit(job)
+            signal.raise_signal(signal.SIGTERM)
+
+    engine = Signalled({})
+    sweep = Sweep(jobs("a", "b", b="a"), engine, 1, lambda text: None)
+    assert sweep.run().stopped_by == signal.SIGTERM
+    assert engine.order == ["a"]
+
+
+def test_durations_and_error_lines_read_well(tmp_path: Path) -> None:
+    assert [duration(seconds) for seconds in (42, 200, 4800)] == ["42 s", "3 min", "1 h 20 min"]
+    log = tmp_path / "log"
+    log.write_text("old\nbench: error: bad value\nmore\n")
+    assert error_line(log, 4, 1) == "bad value"
+    assert error_line(log, 4, -9) == "killed by SIGKILL"
+    assert "not a word" in error_line(log, log.stat().st_size, 1)
+
+
+# Ray ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ray_is_here() -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'colorbench[sweep]'")
+
+
+def start_sweep(project: Path, *options: str) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-m", "benchmark", "sweep", "--cpus", "2", *options]
+    return subprocess.Popen(arguments, cwd=project, env=one_thread(), stdout=subprocess.PIPE, text=True)
+
+
+def cell_processes(project: Path) -> Iterator[tuple[int, int]]:
+    """The processes that run cells of a project, and their Ray workers."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"benchmark.sweep.guard" in words and b"run" in words and (folder / "cwd").resolve() == project:
+                yield int(folder.name), int(words[words.index(b"benchmark.sweep.guard") + 1])
+        except OSError:  # it has ended meanwhile
+            continue
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 90) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def trains(project: Path) -> bool:
+    return any(project.glob("runs/sample-*/checkpoint*.pt"))
+
+
+@pytest.mark.pipeline
+@pytest.mark.usefixtures("ray_is_here")
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+def test_six_cells_with_a_worker_killed_in_the_middle_give_six_results(tmp_path: Path) -> None:
+    project = make_project(tmp_path, LONG)
+    sweep = start_sweep(project, "--method", "l2,cgan", "--seed", "0,1,2")
+    wait_for(lambda: trains(project))
+    child, worker = next(cell_processes(project))
+    assert os.getpriority(os.PRIO_PROCESS, child) == os.getpriority(os.PRIO_PROCESS, sweep.pid)
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{child}").exists(), 10)  # no cell outlives its worker
+    said, _ = sweep.communicate(timeout=200)
+    assert sweep.returncode == 0, said
+    assert said.count("failed, to be tried again") == 1
+    assert "6 cells done, 0 failed" in said
+    results = sorted(project.glob("results/sample/tiny/*/seed?.json"))
+    assert len(results) == 6
+    assert {read_result(path).status for path in results} == {"ok"}
+    assert all("--threads 1" in read_result(path).provenance.command for path in results)
+    assert commands(project, "--missing", "--method", "l2,cgan", "--seed", "0,1,2") == []
+    assert "nothing is missing" in bench("sweep", "--method", "l2", cwd=project).stdout
+
+
+@pytest.mark.pipeline
+@pytest.mark.usefixtures("ray_is_here")
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+def test_a_sweep_asked_to_stop_has_its_cells_save_and_goes_on_later(tmp_path: Path) -> None:
+    endless = copy.deepcopy(LONG)
+    endless["presets"]["tiny"]["training"]["default"] |= {"steps": 100_000, "checkpoint_seconds": 1e9}
+    project = make_project(tmp_path, endless)
+    sweep = start_sweep(project, "--method", "l2,cgan")
+    wait_for(lambda: len(list(project.glob("runs/sample-*/tensorboard/*"))) == 2)
+    sweep.terminate()
+    said, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == REQUEUE, said
+    assert not list(cell_processes(project))
+    assert len(list(project.glob("runs/sample-*/checkpoint.pt"))) == 2, said
+    assert said.count("] stopped: ") == 2
