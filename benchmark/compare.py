@@ -13,7 +13,7 @@ from benchmark.evaluate import colorize
 from benchmark.monitor import evenly, gray_of
 from benchmark.stages import Context, load_trained
 
-LABEL_WIDTH, GAP = 128, 4
+LABEL_WIDTH, MARGIN, GAP = 128, 4, 4  # pixels; the labels take more if a name is long
 
 
 def compare(cells: Sequence[Cell], context: Context, path: Path, images: int, size: int) -> None:
@@ -41,12 +41,14 @@ def draw(rows: dict[str, np.ndarray], size: int) -> Image.Image:
     """Rows of images (B, H, W, 3) uint8 with their names at the left."""
     count = len(next(iter(rows.values())))
     step = size + GAP
-    canvas = Image.new("RGB", (LABEL_WIDTH + count * step, len(rows) * step), "white")
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(15)
+    font = ImageFont.load_default(15)
+    left = max(LABEL_WIDTH, round(max(font.getlength(name) for name in rows)) + 2 * MARGIN)
+    canvas = Image.new("RGB", (left + count * step, len(rows) * step), "white")
+    pen = ImageDraw.Draw(canvas)
     for number, (name, images) in enumerate(rows.items()):
-        pen.text((4, number * step + size / 2), name, fill="black", font=font, anchor="lm")
+        pen.text((MARGIN, number * step + size / 2), name, fill="black", font=font, anchor="lm")
         for column, pixels in enumerate(images):
             image = Image.fromarray(pixels)
             method = Image.Resampling.NEAREST if size > image.width else Image.Resampling.LANCZOS
-            canvas.paste(image.resize((size, size), method), (LABEL_WIDTH + column * step, number * step))
+            canvas.paste(image.resize((size, size), method), (left + column * step, number * step))
     return canvas
