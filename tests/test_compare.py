@@ -1,0 +1,34 @@
+"""The picture of `bench compare`: rows of images with their names."""
+
+import numpy as np
+from PIL import Image
+
+from benchmark.compare import GAP, LABEL_WIDTH, draw
+
+SIZE = 32
+
+
+def rows(*names: str) -> dict[str, np.ndarray]:
+    return {name: np.full((3, 16, 16, 3), 40 * number + 40, np.uint8) for number, name in enumerate(names)}
+
+
+def test_a_row_per_name_and_a_column_per_image() -> None:
+    picture = draw(rows("gray", "l2"), SIZE)
+    assert picture.size == (LABEL_WIDTH + 3 * (SIZE + GAP), 2 * (SIZE + GAP))
+    assert [picture.getpixel((LABEL_WIDTH + 5, y)) for y in (5, SIZE + GAP + 5)] == [(40,) * 3, (80,) * 3]
+
+
+def test_a_long_name_is_not_cut_off() -> None:
+    picture = draw(rows("gan-perceptual-own-lambda-100"), SIZE)
+    left = picture.width - 3 * (SIZE + GAP)
+    assert left > LABEL_WIDTH
+    label = np.asarray(picture.crop((0, 0, left, SIZE)).convert("L"))
+    assert label[:, -2:].min() == 255, "the name reaches into the images"
+    assert label.min() < 128
+
+
+def test_small_images_are_enlarged_by_whole_pixels() -> None:
+    checks = {"x": np.indices((16, 16)).sum(0)[None, ..., None].repeat(3, -1).astype(np.uint8) % 2 * 255}
+    pixels = np.asarray(draw(checks, SIZE).crop((LABEL_WIDTH, 0, LABEL_WIDTH + SIZE, SIZE)))
+    assert set(np.unique(pixels)) == {0, 255}
+    assert Image.fromarray(pixels).getpixel((0, 0)) == Image.fromarray(pixels).getpixel((1, 1))
