@@ -33,11 +33,13 @@ def print_summary(cell: Cell, result_file: Path, model_folder: Path, context: Co
     console = Console()
     result = read_result(result_file)
     if result.status == "skipped":
-        console.print(f"{cell.name}: skipped: {result.reason}", highlight=False, markup=False)
+        console.print(f"{cell.name}: skipped: {result.reason}", highlight=False, markup=False, soft_wrap=True)
     if not cell.overrides:
         print_table_of(cell, context)
     elif result.status == "ok":
-        console.print(f"{cell.name}, with {dict(cell.overrides)}: in no table", highlight=False, markup=False)
+        console.print(
+            f"{cell.name}, with {dict(cell.overrides)}: in no table", highlight=False, markup=False, soft_wrap=True
+        )
         for name, value in result.metrics.items():
             if value is not None:
                 console.print(f"  {METRICS[name].label:12} {value:.{METRICS[name].digits}f}", highlight=False)
