@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.color import rgb_to_lab
-from benchmark.method import Method, MethodConfig
+from benchmark.method import Method
 from benchmark.registry import load_method
 from benchmark.results import read_result
 from benchmark.testing import build, make_trainer
@@ -18,8 +18,7 @@ from projects import bench, make_project
 
 def l2() -> Method:
     adapter = load_method("l2")
-    config: MethodConfig = adapter.Config(base_channels=4)
-    return build(adapter, config)
+    return build(adapter, adapter.Config(**{"base_channels": 4}))
 
 
 def trained(folder: Path, **settings: Any) -> tuple[dict[str, Tensor], list[float]]:
