@@ -12,9 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmark.errors import BenchError, InputError
-from benchmark.interruption import REQUEUE
 from benchmark.sweep.plan import Job
-from benchmark.sweep.worker import Attempt, attempt
+from benchmark.sweep.worker import STOP, Attempt, attempt
 
 OBJECT_STORE_BYTES = 80 << 20  # near Ray's minimum: nothing but exit codes passes through it
 
@@ -80,16 +79,14 @@ class RayEngine:
         return [(self._jobs.pop(task), self._outcome(task)) for task in ended]
 
     def stop(self) -> None:
-        """Cancels all: what runs saves its state first."""
-        for task in self._jobs:
-            self._ray.cancel(task)
+        """Asks every worker, by a file that they look for, to have its cell save and end, and to begin no other."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        (self.logs / STOP).touch()
 
     def _outcome(self, task: Any) -> Attempt:
         errors = self._ray.exceptions
         try:
             return self._ray.get(task)
-        except errors.TaskCancelledError:
-            return Attempt(REQUEUE)
         except errors.RayError as error:
             return Attempt(1, error=f"its Ray worker died ({type(error).__name__})")
 

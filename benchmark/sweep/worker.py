@@ -14,6 +14,7 @@ from benchmark.interruption import REQUEUE
 
 POLL_SECONDS = 0.2
 ERROR = "bench: error: "  # how the command line begins its one line
+STOP = "stop"  # a file of this name beside the log asks for an end; Ray's own cancelling does not always arrive
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,14 @@ def attempt(arguments: Sequence[str], folder: Path, log: Path, variables: Mappin
         log: everything that the process prints is appended here.
         variables: of the environment, beside those of this process.
 
-    Raises:
-        KeyboardInterrupt: Ray's way of cancelling. The process was asked to stop, and has ended.
+    Returns:
+        How it ended. Once a file `STOP` lies beside the log, the process is asked to save and end, or not begun at all.
     """
     began = time.monotonic()
     log.parent.mkdir(parents=True, exist_ok=True)
+    stop = log.with_name(STOP)
+    if stop.exists():
+        return Attempt(REQUEUE, host=platform.node())
     with log.open("ab") as file:
         file.write(f"$ bench {' '.join(arguments)}  # on {platform.node()}\n".encode())
         file.flush()
@@ -63,13 +67,11 @@ def attempt(arguments: Sequence[str], folder: Path, log: Path, variables: Mappin
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C at a terminal reaches the sweep alone, which then asks its cells to stop
         )
-        try:
-            while (code := process.poll()) is None:
-                time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
+        while (code := process.poll()) is None and not stop.exists():
+            time.sleep(POLL_SECONDS)
+        if code is None:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-            raise
+            code = process.wait()
     error = error_line(log, start, code) if code else ""
     return Attempt(code, time.monotonic() - began, error, platform.node())
 
