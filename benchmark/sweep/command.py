@@ -86,5 +86,5 @@ def summary(report: Report, logs: Path) -> list[str]:
         f"{cells(report.done)} cells done, {cells(failed)} failed, {cells(blocked)} not run for want of others",
         *(f"failed: {job.name}: {attempt.error} ({logs / job.log})" for job, attempt in report.failed),
         *(f"not run: {job.name}: needs {other}" for job, other in report.blocked),
-        "next: bench leaderboard (the tables); bench fingerprint && dvc commit (DVC takes note)",
+        "next: bench leaderboard (the tables); bench fingerprint && dvc commit --force (DVC takes note)",
     ]
