@@ -34,6 +34,7 @@ MANTISSA_BITS = 13
 """Kept of each per-image value: a relative error of at most 2⁻¹⁴, four significant digits. Half the size on disk, while
 the mean over a test set moves by less than a hundredth of its interval."""
 
+WRITTEN = ("results", "README.md", "docs")  # by runs: their results, and the tables in pages
 REPORTED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "pillow", "lpips", "pytorch-fid")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -316,7 +317,7 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 
 
 def _git_state(root: Path) -> tuple[str | None, bool | None]:
-    """Commit and whether the code differs from it; results and tables, which runs themselves write, do not count."""
+    """Commit and whether the code differs from it; what runs themselves write does not count."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
@@ -327,6 +328,7 @@ def _git_state(root: Path) -> tuple[str | None, bool | None]:
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
             return None, None  # installed into an environment that happens to lie inside some other repository
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", ".", ":(exclude)results"))
+        exclude = [f":(exclude){path}" for path in WRITTEN]
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", ".", *exclude))
     except (OSError, subprocess.SubprocessError):
         return None, None
