@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 
+from benchmark import weights
+from benchmark.config import read_params
 from benchmark.interruption import REQUEUE
 from benchmark.results import read_result
-from benchmark.sweep.plan import Job
+from benchmark.sweep.cells import Choice
+from benchmark.sweep.plan import Job, Planner
 from benchmark.sweep.schedule import Sweep, duration
 from benchmark.sweep.worker import Attempt, error_line
+from benchmark.workspace import Workspace
 from projects import TINY, bench, make_project, one_thread
 
 FAMILY: dict[str, Any] = copy.deepcopy(TINY)
@@ -34,6 +38,12 @@ def commands(project: Path, *options: str) -> list[str]:
     done = bench("cells", *options, cwd=project)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
+
+
+def why(project: Path, method: str = "l2") -> str | None:
+    """Why a cell is missing; None if it is not."""
+    planner = Planner(read_params(project), Workspace(project))
+    return planner.all(Choice(methods=[method]))[0].why
 
 
 # cells ----------------------------------------------------------------------------------------------------------------
@@ -66,11 +76,42 @@ def test_a_cell_is_missing_until_its_result_is_of_these_settings(tmp_path: Path)
     project = make_project(tmp_path)
     assert bench("run", "--method", "l2", "--data", "sample", cwd=project).returncode == 0
     assert [line.split()[3] for line in commands(project, "--missing")] == ["gray", "cgan"]
+    path = project / "results/sample/tiny/l2/seed0.json"
+    whole = path.read_text()
+    assert why(project) is None
+    for key, value, words in (
+        ("code_hash", "0" * 64, "of other code"),
+        ("data_sha256", {"test": "0" * 64}, "of other data than is prepared here"),
+    ):
+        content = json.loads(whole)
+        content["provenance"][key] = value
+        path.write_text(json.dumps(content))
+        assert why(project) == words
+    path.write_text(json.dumps({**json.loads(whole), "protocol": 0}))
+    assert why(project) == "of protocol 0"
+    path.write_text(whole[:-20])
+    assert "truncated perhaps" in str(why(project))
+    path.write_text(whole)
+    arrays = path.with_suffix(".npz").rename(project / "elsewhere")
+    assert why(project) == "seed0.npz beside it is missing, or of another run"
+    arrays.rename(path.with_suffix(".npz"))
     changed = copy.deepcopy(TINY)
     changed["presets"]["tiny"]["training"]["default"]["steps"] = 7
     make_project(project, changed)
-    found = json.loads(bench("cells", "--missing", "--method", "l2", "--json", cwd=project).stdout)
-    assert found[0]["missing"] == "of other settings: training.steps"
+    assert why(project) == "of other settings: training.steps"
+
+
+def test_a_skipped_cell_is_missing_when_the_weights_it_lacked_arrive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = copy.deepcopy(TINY)
+    params["entries"]["eccv16-pretrained"] = {"adapter": "eccv16", "pretrained": True}
+    project, choice = make_project(tmp_path, params), ("--method", "eccv16-pretrained", "--data", "sample")
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "none"))
+    assert bench("run", *choice, cwd=project).returncode == 0
+    assert why(project, "eccv16-pretrained") is None
+    monkeypatch.setattr(weights, "path", lambda name: tmp_path if name == "eccv16" else None)
+    assert why(project, "eccv16-pretrained") == "skipped for want of eccv16, which is here now"
 
 
 def test_a_list_needs_no_torch(tmp_path: Path) -> None:
