@@ -27,7 +27,7 @@ demo: install ## train l2 and a conditional GAN on sample photographs and show t
 	bench run --method gray --data sample
 	bench run --method l2 --data sample
 	bench run --method cgan --data sample
-	bench report
+	bench report --data sample
 
 picture: install ## draw README's picture from the models that make demo trains
 	bench compare --data sample --methods l2,cgan --out docs/sample.png
