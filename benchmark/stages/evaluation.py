@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from PIL import Image
 
-from benchmark import PROTOCOL, weights
+from benchmark import PROTOCOL
 from benchmark.checkpoint import load_model
 from benchmark.config import Cell
 from benchmark.dataset import Prepared
 from benchmark.errors import BenchError
 from benchmark.evaluate import colorize, cost_of, device_name, evaluate, side_by_side
 from benchmark.fingerprint import evaluation_code
+from benchmark.inventory import can_be_had
 from benchmark.method import Method
-from benchmark.metrics import METRICS
 from benchmark.metrics.scorer import Scorer
 from benchmark.monitor import evenly, gray_of
 from benchmark.progress import progress_bar
@@ -115,14 +115,8 @@ def _is_current(path: Path, cell: Cell, prepared: Prepared, record: dict[str, An
         and origin.config.get("model_sha256") == record["model_sha256"]
         and origin.code_hash == evaluation_code(cell.adapter)
         and origin.data_sha256 == prepared.sha256
-        and not any(_can_be_had(name) for name, value in result.metrics.items() if value is None)
+        and not any(can_be_had(name) for name, value in result.metrics.items() if value is None)
     )
-
-
-def _can_be_had(metric: str) -> bool:
-    """Whether a metric that was n/a for want of pretrained weights is so no longer."""
-    needs = METRICS[metric].needs
-    return bool(needs) and all(weights.path(name) is not None for name in needs)
 
 
 def _write_unless_same(root: Path, path: Path, result: Result, per_image: dict[str, Any]) -> Path:

@@ -15,7 +15,7 @@ from benchmark.dataset import Prepared
 from benchmark.errors import BenchError
 from benchmark.files import file_sha256
 from benchmark.fingerprint import evaluation_code
-from benchmark.metrics import METRICS
+from benchmark.inventory import can_be_had
 from benchmark.record import MODEL_FILE
 from benchmark.results import Result, ResultError, Run, read_result, result_path
 from benchmark.sweep.facts import Facts
@@ -115,10 +115,5 @@ def _lacks_what_is_here(result: Result, *, has_model: bool) -> str | None:
     if result.status == "skipped":
         arrived = [name for name in weights.WEIGHTS if result.reason == weights.absent(name) and weights.path(name)]
         return f"skipped for want of {arrived[0]}, which is here now" if arrived else None
-    lacking = [name for name, value in result.metrics.items() if value is None and _can_be_had(name)]
+    lacking = [name for name, value in result.metrics.items() if value is None and can_be_had(name)]
     return f"lacks {', '.join(lacking)}, whose weights are here now" if lacking and has_model else None
-
-
-def _can_be_had(name: str) -> bool:
-    needs = METRICS[name].needs if name in METRICS else ()
-    return bool(needs) and all(weights.path(weight) is not None for weight in needs)

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
-from usual_loader import ground_truth, usual_loader
 
 if TYPE_CHECKING:
     from benchmark.batches import Batches
@@ -79,6 +78,7 @@ def preparation(photos: Path, scratch: Path) -> bool:
     """Prints times per image and their ratios; returns whether the targets are met."""
     from benchmark.preparation.prepare import prepare
     from benchmark.registry import load_dataset
+    from benchmark.speed.plain import open_square
 
     paths = sorted(photos.iterdir())
     adapter = load_dataset("folder")
@@ -90,7 +90,8 @@ def preparation(photos: Path, scratch: Path) -> bool:
 
     prepare(adapter(adapter.Config(image_size=32), photos), scratch / "warm", quiet=True)  # imports, tables, disk cache
     rounds = [
-        (took(lambda: [ground_truth(path, SIZE) for path in paths]), prepared_by(1), prepared_by(2)) for _ in range(3)
+        (took(lambda: [np.asarray(open_square(path, SIZE)) for path in paths]), prepared_by(1), prepared_by(2))
+        for _ in range(3)
     ]
     alone, one, two = (Took(*np.median(np.array(times), axis=0)) for times in zip(*rounds, strict=True))
     for label, each in (("Pillow alone", alone), ("prepare, 1 worker", one), ("prepare, 2 workers", two)):
@@ -120,11 +121,12 @@ def batches(folder: Path, size: int, scratch: Path) -> bool:
     from benchmark.batches import Batches
     from benchmark.preparation.prepare import prepare
     from benchmark.registry import load_dataset
+    from benchmark.speed.plain import make_loader
 
     batch_size = BATCH_SIZE[size]
-    loader = usual_loader(folder, size, batch_size)
+    loader = make_loader(sorted(folder.iterdir()), size, batch_size, flip=True)
     sum(1 for _ in loader)  # starts the workers
-    usual = len(list(folder.iterdir())) / seconds(lambda: sum(1 for _ in loader))
+    usual = len(loader) * batch_size / seconds(lambda: sum(1 for _ in loader))
     adapter = load_dataset("folder")
     prepared = prepare(adapter(adapter.Config(image_size=size), folder), scratch / f"size-{size}", quiet=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
