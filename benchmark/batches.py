@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.color import rgb_to_lab
-from benchmark.errors import InputError
-from benchmark.memory import free_memory
 from benchmark.method import Batch
+from benchmark.support.errors import InputError
+from benchmark.support.memory import free_memory
 
 _SHARE = 0.5  # of the device's free memory that a split may take; the rest is the network's
 _ASSUMED_FREE = 2 << 30  # bytes of main memory, where the system does not say

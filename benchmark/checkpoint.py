@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from benchmark.errors import BenchError
-from benchmark.files import write_atomically
+from benchmark.support.errors import BenchError
+from benchmark.support.files import write_atomically
 
 # Newest first. The first is there only while it is about to become the second, and after a kill at that moment.
 GENERATIONS = ("checkpoint-coming.pt", "checkpoint.pt", "checkpoint-before.pt")

@@ -25,15 +25,15 @@ from benchmark import registry
 from benchmark.checkpoint import load_model
 from benchmark.color import lab_to_rgb, rgb_to_lab
 from benchmark.config import find_root, read_params, validate
-from benchmark.errors import InputError, unknown
-from benchmark.files import write_atomically
 from benchmark.method import DataInfo, Method
 from benchmark.monitor import gray_of
 from benchmark.preparation.archives import FileSource, list_folder
 from benchmark.preparation.images import SUFFIXES, BadImage, open_rgb
-from benchmark.progress import progress_bar
 from benchmark.record import MODEL_FILE
 from benchmark.stages import choose_device
+from benchmark.support.errors import InputError, unknown
+from benchmark.support.files import write_atomically
+from benchmark.support.progress import progress_bar
 
 SEEN_PIXELS = 1 << 20  # by a network, at most: the short side alone would not bound the memory that a panorama takes
 STRIP_PIXELS = 1 << 20  # converted at a time at full size: some 60 MB

@@ -19,8 +19,8 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from benchmark import PROTOCOL, registry
-from benchmark.errors import InputError, unknown
 from benchmark.settings import Strict, Training
+from benchmark.support.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset, DatasetConfig

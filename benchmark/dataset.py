@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.errors import BenchError, InputError
+from benchmark.support.errors import BenchError, InputError
 
 if TYPE_CHECKING:
-    from benchmark.download import Remote
     from benchmark.method import DataInfo
+    from benchmark.support.download import Remote
 
 SPLITS = ("train", "val", "test")
 META_FILE, PRIOR_FILE = "meta.json", "ab_prior.npy"

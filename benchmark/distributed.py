@@ -23,8 +23,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from benchmark.errors import BenchError
-from benchmark.interruption import REQUEUE
+from benchmark.support.errors import BenchError
+from benchmark.support.interruption import REQUEUE
 
 Value = TypeVar("Value")
 Network = TypeVar("Network", bound=nn.Module)

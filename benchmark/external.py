@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from benchmark.config import Cell, digest
 from benchmark.dataset import Prepared
-from benchmark.errors import BenchError, InputError
 from benchmark.evaluate import batch_size_for, device_name
-from benchmark.files import file_sha256
 from benchmark.fingerprint import code_hash, engine_files
 from benchmark.metrics.scorer import Scorer
 from benchmark.preparation.images import BadImage, open_rgb, to_rgb
-from benchmark.progress import progress_bar
 from benchmark.results import Cost, Result, Run, provenance, write_result
 from benchmark.stages import Context
+from benchmark.support.errors import BenchError, InputError
+from benchmark.support.files import file_sha256
+from benchmark.support.progress import progress_bar
 
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")  # JPEG is scored as it is: it costs its maker
 NAMED = 5  # files of each kind of fault that the message names

@@ -7,10 +7,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmark import registry, weights
+from benchmark import registry
 from benchmark.config import Params, find_root, read_params
 from benchmark.metrics import METRICS
-from benchmark.weights import WEIGHTS, state_of
+from benchmark.support import weights
+from benchmark.support.weights import WEIGHTS, state_of
 
 PIPED_WIDTH = 250  # columns where no terminal says how many it has: a line per row, for grep
 

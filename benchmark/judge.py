@@ -23,10 +23,10 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.errors import BenchError
-from benchmark.files import write_atomically
 from benchmark.metrics.features import exact_arithmetic
 from benchmark.metrics.pixels import planes
+from benchmark.support.errors import BenchError
+from benchmark.support.files import write_atomically
 
 if TYPE_CHECKING:
     from benchmark.dataset import Prepared

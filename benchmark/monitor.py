@@ -14,14 +14,14 @@ from PIL import Image
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from benchmark import weights
 from benchmark.dataset import Prepared
 from benchmark.evaluate import batches, colorize, side_by_side
 from benchmark.method import Method
 from benchmark.metrics.inception import Inception
 from benchmark.metrics.scorer import Scorer
 from benchmark.metrics.sets import InceptionMetrics, Reference
-from benchmark.progress import progress_bar
+from benchmark.support import weights
+from benchmark.support.progress import progress_bar
 from benchmark.trainer import Row
 
 VALIDATION_METRICS = ("psnr", "ssim", "auc")  # and FID and KID where Inception's weights are

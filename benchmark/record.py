@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmark.files import write_atomically
+from benchmark.support.files import write_atomically
 
 MODEL_FILE, RECORD_FILE, HISTORY_FILE = "model.safetensors", "training.json", "history.csv"
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from benchmark.errors import BenchError, unknown
+from benchmark.support.errors import BenchError, unknown
 
 if TYPE_CHECKING:
     from benchmark.dataset import Dataset

@@ -24,8 +24,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark import PROTOCOL
-from benchmark.errors import BenchError
-from benchmark.files import write_atomically
+from benchmark.support.errors import BenchError
+from benchmark.support.files import write_atomically
 
 SCHEMA = 1
 """Version of the file's layout (what the numbers mean is PROTOCOL's business)."""

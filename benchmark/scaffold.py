@@ -5,8 +5,8 @@ from pathlib import Path
 
 from benchmark import registry
 from benchmark.config import PARAMS_FILE
-from benchmark.errors import BenchError, InputError
-from benchmark.files import write_atomically
+from benchmark.support.errors import BenchError, InputError
+from benchmark.support.files import write_atomically
 
 TEMPLATE = "l2"
 

@@ -21,10 +21,10 @@ from benchmark.batches import Batches
 from benchmark.checkpoint import load_model, save_model
 from benchmark.color import rgb_to_lab
 from benchmark.config import find_root, read_params, resolve
-from benchmark.errors import InputError
 from benchmark.evaluate import predict
 from benchmark.method import Batch, DataInfo, Method, MethodConfig
 from benchmark.settings import Training
+from benchmark.support.errors import InputError
 from benchmark.trainer import SilentMonitor, Trainer, phase_bounds
 
 SIZE, IMAGES, BATCH, STEPS = 32, 12, 4, 6

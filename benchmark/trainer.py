@@ -22,11 +22,11 @@ from torch.optim import Optimizer
 from benchmark.batches import Batches
 from benchmark.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
 from benchmark.distributed import ALONE, Ranks
-from benchmark.errors import BenchError
-from benchmark.files import write_atomically
-from benchmark.interruption import Interrupted, StopRequest, stop_request
 from benchmark.method import Method, Phase, Update
 from benchmark.settings import Training
+from benchmark.support.errors import BenchError
+from benchmark.support.files import write_atomically
+from benchmark.support.interruption import Interrupted, StopRequest, stop_request
 
 Row = dict[str, float | int | str]
 CHECKPOINT_SHARE = 0.01  # of the time at most goes into checkpoints, however large they are

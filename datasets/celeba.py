@@ -21,9 +21,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
-from benchmark.download import Remote
-from benchmark.errors import BenchError
 from benchmark.preparation.archives import Found, own_places, places
+from benchmark.support.download import Remote
+from benchmark.support.errors import BenchError
 
 from ._layouts import images_named, images_of, items_by_name, limited, split_by_hash
 

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmark.dataset import Dataset, DatasetConfig, Item, Listing, MissingDataError, Pixels, by_hash
-from benchmark.download import Remote, file_digest
-from benchmark.errors import BenchError
 from benchmark.preparation.archives import Found, list_folder, places, printable
 from benchmark.preparation.images import SUFFIXES
+from benchmark.support.download import Remote, file_digest
+from benchmark.support.errors import BenchError
 
 from ._layouts import limited
 

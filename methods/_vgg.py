@@ -14,7 +14,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.errors import BenchError
+from benchmark.support.errors import BenchError
 
 # Widths of the 3×3 convolutions; 0 where the resolution is halved.
 VGG19 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)

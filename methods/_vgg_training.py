@@ -20,8 +20,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import benchmark
 from benchmark.dataset import Prepared
-from benchmark.errors import BenchError
-from benchmark.files import write_atomically
+from benchmark.support.errors import BenchError
+from benchmark.support.files import write_atomically
 
 from ._vgg import OWN, VGG, Normalise
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
-from benchmark import weights
 from benchmark.method import Batch, DataInfo, Method, Update
+from benchmark.support import weights
 
 from ._classification import BinLoss, BinsConfig
 from ._eccv16 import Eccv16

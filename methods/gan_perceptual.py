@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
-from benchmark import weights
 from benchmark.color import lab_to_srgb
-from benchmark.errors import InputError
 from benchmark.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+from benchmark.support import weights
+from benchmark.support.errors import InputError
 
 from ._adversarial import binary_loss, judge
 from ._eccv16 import Eccv16

@@ -16,9 +16,9 @@ from PIL import Image
 
 from benchmark import app
 from benchmark.colorize import Colorizer, ModelCard
-from benchmark.errors import BenchError, InputError
 from benchmark.method import DataInfo, Method, MethodConfig
 from benchmark.registry import load_method
+from benchmark.support.errors import BenchError, InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")
 VIEWS = {"light": (DESKTOP, False), "dark": (DESKTOP, True), "phone": (PHONE, False)}

@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from benchmark import ab_bins
-from benchmark.errors import InputError
+from benchmark.support.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 from fake_results import write_method, write_skipped, write_suite
 
 from benchmark.claims import Decided, as_json, build_claims, load_claims, summary
-from benchmark.errors import BenchError
 from benchmark.leaderboard import build
 from benchmark.leaderboard.published import load_published
 from benchmark.statistics import Difference
+from benchmark.support.errors import BenchError
 
 
 def decided(root: Path, claim: str) -> Decided:

@@ -24,10 +24,10 @@ from benchmark.colorize import (
     load_colorizer,
     plan,
 )
-from benchmark.errors import BenchError, InputError
 from benchmark.evaluate import colorize
 from benchmark.method import DataInfo
 from benchmark.registry import load_method
+from benchmark.support.errors import BenchError, InputError
 from projects import make_project
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from benchmark.config import Cell, Params, find_root, read_params, resolve
-from benchmark.errors import InputError
+from benchmark.support.errors import InputError
 
 CONTENT: dict[str, Any] = {
     "suite": {"preset": "quick", "data": ["sample"], "methods": ["gray", "cgan"], "seeds": [0]},

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from data_files import encoded, photographs, picture, write_files, write_tar, write_zip
 
-from benchmark.errors import BenchError, InputError
 from benchmark.preparation.archives import (
     FileSource,
     ZipSource,
@@ -20,6 +19,7 @@ from benchmark.preparation.archives import (
     printable,
 )
 from benchmark.preparation.images import SUFFIXES, BadImage
+from benchmark.support.errors import BenchError, InputError
 
 FILES = {
     **{f"b/{name}": data for name, data in photographs(3).items()},

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.dataset import SPLITS, MissingDataError, Pixels
-from benchmark.errors import BenchError, InputError
 from benchmark.preparation.prepare import prepare
+from benchmark.support.errors import BenchError, InputError
 
 
 @pytest.fixture

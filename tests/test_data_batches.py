@@ -9,8 +9,8 @@ import torch
 
 from benchmark.batches import Batches
 from benchmark.color import lab_to_rgb, rgb_to_lab
-from benchmark.errors import InputError
-from benchmark.memory import free_memory
+from benchmark.support.errors import InputError
+from benchmark.support.memory import free_memory
 
 
 def numbered(count: int, size: int = 8) -> np.ndarray:

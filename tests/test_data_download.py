@@ -15,9 +15,9 @@ from test_data_sets import batch_files, cifar  # noqa: F401 - a fixture
 
 from benchmark import registry
 from benchmark.dataset import SPLITS
-from benchmark.download import Remote, choose, download
-from benchmark.errors import BenchError, InputError
 from benchmark.preparation.prepare import prepare
+from benchmark.support.download import Remote, choose, download
+from benchmark.support.errors import BenchError, InputError
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -84,8 +84,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    monkeypatch.setattr("benchmark.download._PAUSE", 0.001)
-    monkeypatch.setattr("benchmark.download.TIMEOUT", 5.0)
+    monkeypatch.setattr("benchmark.support.download._PAUSE", 0.001)
+    monkeypatch.setattr("benchmark.support.download.TIMEOUT", 5.0)
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     played = Host(files={"/x/file.bin": CONTENT})
@@ -126,7 +126,7 @@ def test_a_connection_cut_at_60_percent_is_taken_up_there(host: Host, tmp_path: 
 
 
 def test_a_later_command_goes_on(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.download.ATTEMPTS", 0)
+    monkeypatch.setattr("benchmark.support.download.ATTEMPTS", 0)
     host.cut_at, host.cuts = 0.6, 1
     with pytest.raises(BenchError, match="614,400 bytes are kept, the same command goes on from there"):
         get(host, tmp_path, sha256=SHA256)
@@ -152,7 +152,7 @@ def test_servers_that_can_do_less(fault: str, host: Host, tmp_path: Path) -> Non
 def test_a_file_that_changed_between_two_halves_is_fetched_anew(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.download.ATTEMPTS", 0)
+    monkeypatch.setattr("benchmark.support.download.ATTEMPTS", 0)
     host.cut_at, host.cuts = 0.6, 1
     with pytest.raises(BenchError, match="cut"):
         get(host, tmp_path)

@@ -31,11 +31,11 @@ from scipy.spatial import cKDTree
 from benchmark.ab_bins import centers
 from benchmark.color import rgb_to_lab
 from benchmark.dataset import SPLITS, Pixels, Prepared
-from benchmark.errors import BenchError
 from benchmark.preparation.arrays import image_keys, in_several_splits
 from benchmark.preparation.chroma import ColorCount, grayscale
 from benchmark.preparation.images import decode
 from benchmark.preparation.prepare import prepare, up_to_date, verify
+from benchmark.support.errors import BenchError
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from PIL import Image
 
 from benchmark import registry
 from benchmark.dataset import SPLITS, Dataset, Item, Listing, MissingDataError, Pixels, by_hash, parse_spec, subset
-from benchmark.errors import BenchError, InputError
 from benchmark.preparation.prepare import prepare
+from benchmark.support.errors import BenchError, InputError
 from benchmark.testing_data import CHECKS, check_dataset
 
 

@@ -20,11 +20,11 @@ from benchmark import distributed
 from benchmark.batches import Batches
 from benchmark.checkpoint import load_checkpoint
 from benchmark.distributed import ALONE, Ranks
-from benchmark.errors import BenchError
-from benchmark.interruption import REQUEUE
 from benchmark.method import Batch, Method, Update
 from benchmark.registry import load_method
 from benchmark.settings import Training
+from benchmark.support.errors import BenchError
+from benchmark.support.interruption import REQUEUE
 from benchmark.testing import build, tiny_images
 from benchmark.trainer import SilentMonitor, Trainer
 from forked import Done, bench, forkserver, start
@@ -133,7 +133,7 @@ from pathlib import Path
 if rank := os.environ.get("RANK"):
     Path(os.environ["PIDS"], rank).write_text(str(os.getpid()))
     if rank == os.environ.get("FAILING"):
-        from benchmark.errors import BenchError
+        from benchmark.support.errors import BenchError
         from benchmark.trainer import Trainer
 
         step = Trainer.train_step

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark import weights
 from benchmark.ab_bins import decode
 from benchmark.method import parameter_count
 from benchmark.methods._eccv16 import Eccv16
 from benchmark.registry import load_method
+from benchmark.support import weights
 from benchmark.testing import build, make_trainer, tiny_batch, tiny_images, tiny_info
 
 # Names and shapes of colorization_release_v2-9b330a0b.pth: convolutions (out, in), by block; N is a BatchNorm.

@@ -15,8 +15,8 @@ import pytest
 from fake_results import IMAGES, write_method, write_skipped, write_suite
 from rich.console import Console
 
-from benchmark.errors import InputError
 from benchmark.leaderboard import Table, as_json, build, build_table, print_table
+from benchmark.support.errors import InputError
 
 FORMS = ("md", "csv", "tex", "html")
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import benchmark.judge
-from benchmark.errors import BenchError
 from benchmark.judge import (
     JUDGES,
     JudgeNetwork,
@@ -22,6 +21,7 @@ from benchmark.judge import (
     train_judge,
     write_judge,
 )
+from benchmark.support.errors import BenchError
 
 CPU = torch.device("cpu")
 

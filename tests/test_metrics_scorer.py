@@ -14,10 +14,10 @@ from torch import Tensor
 
 from benchmark.ab_bins import centers
 from benchmark.color import lab_to_rgb, rgb_to_lab
-from benchmark.errors import InputError
 from benchmark.judge import Judge, JudgeNetwork
 from benchmark.metrics import METRICS
 from benchmark.metrics.scorer import Scorer, Scores
+from benchmark.support.errors import InputError
 
 CPU = torch.device("cpu")
 WITHOUT_NETWORKS = [name for name in METRICS if name not in ("lpips_alex", "fid", "kid", "top1", "fd_judge")]

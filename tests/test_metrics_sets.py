@@ -15,12 +15,12 @@ import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmark.errors import BenchError
 from benchmark.metrics.distances import Gaussian, frechet_distance, kernel_distance
 from benchmark.metrics.features import FeatureStream, exact_arithmetic
 from benchmark.metrics.inception import Inception
 from benchmark.metrics.perceptual import Lpips
 from benchmark.metrics.sets import InceptionMetrics, Reference
+from benchmark.support.errors import BenchError
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.errors import BenchError
 from benchmark.scaffold import add_entry, rename
+from benchmark.support.errors import BenchError
 from projects import REPOSITORY, TINY, bench, copy_code, make_project
 
 OUTSIDE = Path(__file__).parent / "outside_package"

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmark import registry
-from benchmark.errors import BenchError, InputError
+from benchmark.support.errors import BenchError, InputError
 
 
 def test_every_file_is_a_name_and_every_name_loads_its_class() -> None:

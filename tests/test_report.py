@@ -22,7 +22,6 @@ from benchmark import claims
 from benchmark.cli import main
 from benchmark.config import resolve
 from benchmark.dataset import Prepared
-from benchmark.errors import BenchError, InputError
 from benchmark.evaluate import colorize
 from benchmark.leaderboard import as_json, build_table
 from benchmark.leaderboard.collect import collect
@@ -35,6 +34,7 @@ from benchmark.report.svg import Drawing, Scale, spread
 from benchmark.report.trained import POINTS, find_trained, read_history
 from benchmark.results import write_result
 from benchmark.stages import load_trained
+from benchmark.support.errors import BenchError, InputError
 
 METHODS = ("l2", "cgan", "classification-rebalance")
 SVG = "{http://www.w3.org/2000/svg}"

@@ -25,7 +25,6 @@ from study_data import METHODS, SMALL, make_key, make_pictures, take_part
 
 from benchmark.cli import main
 from benchmark.config import read_params
-from benchmark.errors import BenchError, InputError
 from benchmark.leaderboard import build
 from benchmark.report import build_report
 from benchmark.results import read_result
@@ -50,6 +49,7 @@ from benchmark.study.schema import (
 from benchmark.study.score import publish, read_answers, report, score
 from benchmark.study.serve import StudyServer, open_server
 from benchmark.study.store import AnswerStore, read_store
+from benchmark.support.errors import BenchError, InputError
 from benchmark.workspace import Workspace
 from projects import bench, make_project
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from benchmark import weights
 from benchmark.config import read_params
-from benchmark.interruption import REQUEUE
 from benchmark.results import read_result
+from benchmark.support import weights
+from benchmark.support.interruption import REQUEUE
 from benchmark.sweep.cells import Choice
 from benchmark.sweep.plan import Job, Planner
 from benchmark.sweep.schedule import Sweep, duration

@@ -21,8 +21,8 @@ import yaml
 from torch import Tensor
 
 from benchmark.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint
-from benchmark.interruption import REQUEUE
 from benchmark.method import Batch, Update
+from benchmark.support.interruption import REQUEUE
 from forked import Done, Forked, bench, start
 from projects import TINY, make_project
 

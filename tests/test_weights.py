@@ -13,9 +13,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmark import weights
 from benchmark.cli import main
-from benchmark.errors import BenchError, InputError
+from benchmark.support import weights
+from benchmark.support.errors import BenchError, InputError
 
 CONTENT = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(256)) * 64  # 524,288 bytes
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -52,7 +52,7 @@ class Server(BaseHTTPRequestHandler):
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr("benchmark.download._PAUSE", 0.0)
+    monkeypatch.setattr("benchmark.support.download._PAUSE", 0.0)
     Server.ranges.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = Thread(target=partial(server.serve_forever, poll_interval=0.01), daemon=True)

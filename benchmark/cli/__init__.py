@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from benchmark.cli import cells, completion, data, methods, photographs, results, speed, study, sweep, weights
-from benchmark.errors import BenchError
+from benchmark.support.errors import BenchError
 
 # The disk, its quota or a limit is full; a file system or folder may not be written.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)

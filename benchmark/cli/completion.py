@@ -28,7 +28,7 @@ def _presets() -> Iterable[str]:
 
 
 def _weights() -> Iterable[str]:
-    from benchmark.weights import WEIGHTS
+    from benchmark.support.weights import WEIGHTS
 
     return WEIGHTS
 
@@ -64,7 +64,7 @@ class Name(click.ParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The names that begin with what is typed; none where they cannot be found out, as outside a project."""
-        from benchmark.errors import BenchError
+        from benchmark.support.errors import BenchError
 
         before, comma, begun = incomplete.rpartition(",") if self.listed else ("", "", incomplete)
         try:

@@ -97,7 +97,7 @@ def make_context(
     threads: int | None = None,
 ) -> "Context":
     """What the stages need; imports torch. With several devices the command starts again, once for each."""
-    from benchmark.interruption import requeue_on_sigterm
+    from benchmark.support.interruption import requeue_on_sigterm
 
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # of several processes the one that started them answers
         requeue_on_sigterm()

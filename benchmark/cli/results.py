@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from benchmark.cli.options import machine_options, make_context, resolve_cell
-from benchmark.errors import BenchError
+from benchmark.support.errors import BenchError
 
 
 @click.command()

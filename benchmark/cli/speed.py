@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from benchmark.cli.options import machine_options, make_context, take_cell
-from benchmark.errors import InputError
+from benchmark.support.errors import InputError
 
 
 @click.command()

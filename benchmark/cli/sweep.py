@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.errors import InputError
+from benchmark.support.errors import InputError
 
 if TYPE_CHECKING:
     from benchmark.sweep.cells import Choice

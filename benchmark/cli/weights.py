@@ -18,7 +18,7 @@ def weights_group() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def weights_list(as_json: bool) -> None:
     """What pretrained files there are, what needs them, and which are here."""
-    from benchmark import weights
+    from benchmark.support import weights
 
     rows = weights.table()
     if as_json:
@@ -34,7 +34,7 @@ def weights_list(as_json: bool) -> None:
 @click.option("--mirror", metavar="URL", help="Takes the place of the official host.")
 def weights_fetch(names: tuple[str, ...], mirror: str | None) -> None:
     """Download the files NAMES (default: all), or go on with a download that was cut."""
-    from benchmark import weights
+    from benchmark.support import weights
 
     for name in names or weights.WEIGHTS:
         click.echo(weights.fetch(name, mirror))
@@ -44,7 +44,7 @@ def weights_fetch(names: tuple[str, ...], mirror: str | None) -> None:
 @click.argument("names", nargs=-1)
 def weights_verify(names: tuple[str, ...]) -> None:
     """Read the files NAMES (default: all that are here) again and compare their SHA-256. Exit code 1 if any differs."""
-    from benchmark import weights
+    from benchmark.support import weights
 
     rows = weights.table(names, again=True)
     for row in rows:
@@ -56,7 +56,7 @@ def weights_verify(names: tuple[str, ...]) -> None:
 @click.argument("name")
 def weights_path(name: str) -> None:
     """Where a file lies or would have to be put; exit code 1 if the right file is not there."""
-    from benchmark import weights
+    from benchmark.support import weights
 
     click.echo(weights.place(name))
     weights.require(name)

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.errors import InputError, unknown
-from benchmark.files import write_atomically
 from benchmark.leaderboard import published, render
 from benchmark.leaderboard.collect import tables_in
 from benchmark.leaderboard.embed import embed
 from benchmark.leaderboard.render import as_json, print_table
 from benchmark.leaderboard.table import Table, build_table
-from benchmark.progress import tracked
+from benchmark.support.errors import InputError, unknown
+from benchmark.support.files import write_atomically
+from benchmark.support.progress import tracked
 
 __all__ = ["Built", "Table", "as_json", "build", "build_table", "print_table", "update_files"]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import PROTOCOL
-from benchmark.errors import BenchError
 from benchmark.leaderboard.collect import Measured
 from benchmark.metrics import METRICS, Metric
 from benchmark.statistics import LEVEL, Estimate
 from benchmark.study.analysis import Column, Opinion, analyse
 from benchmark.study.schema import RESULT_FILE, STUDY_METRICS, TRUTH, StudyResult, read
+from benchmark.support.errors import BenchError
 
 COLUMNS: dict[str, Metric] = METRICS | STUDY_METRICS
 """Every column that a table may have, in order."""

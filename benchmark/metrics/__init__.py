@@ -20,7 +20,7 @@ class Metric:
     digits: int  # decimals in tables
     description: str
     columns: tuple[str, ...] = ()  # the per-image columns that its value follows from, see `pooled`; () for set metrics
-    needs: tuple[str, ...] = ()  # pretrained files, by their names in `benchmark.weights`
+    needs: tuple[str, ...] = ()  # pretrained files, by their names in `benchmark.support.weights`
 
     @property
     def per_image(self) -> bool:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.errors import BenchError
-from benchmark.files import write_atomically
+from benchmark.support.errors import BenchError
+from benchmark.support.files import write_atomically
 
 
 class FeatureNetwork(Protocol):

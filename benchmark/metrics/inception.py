@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmark.files import file_sha256
 from benchmark.metrics.pixels import planes
+from benchmark.support.files import file_sha256
 
 
 class Inception:

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from benchmark.ab_bins import class_weights, nearest_bin
 from benchmark.color import rgb_to_lab
-from benchmark.errors import unknown
 from benchmark.judge import load_judge
 from benchmark.metrics import METRICS, pixels
 from benchmark.metrics.inception import Inception
 from benchmark.metrics.perceptual import Lpips
 from benchmark.metrics.pooled import pooled
 from benchmark.metrics.sets import InceptionMetrics, JudgeMetrics, Reference
-from benchmark.weights import path as weights_path
+from benchmark.support.errors import unknown
+from benchmark.support.weights import path as weights_path
 
 if TYPE_CHECKING:
     from benchmark.dataset import Prepared

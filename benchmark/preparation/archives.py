@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import BenchError, InputError
 from benchmark.preparation.images import MAX_FILE_BYTES, BadImage, decode
+from benchmark.support.errors import BenchError, InputError
 
 _TAR_BLOCK = 512
 _ZIP_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # APPNOTE 4.3.7

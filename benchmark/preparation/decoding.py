@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import InputError
 from benchmark.preparation.archives import Encoded
 from benchmark.preparation.images import BadImage
+from benchmark.support.errors import InputError
 
 if TYPE_CHECKING:
     from benchmark.dataset import Item, Source

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.dataset import Item, signature_of
-from benchmark.files import write_atomically
+from benchmark.support.files import write_atomically
 
 
 class Entry(NamedTuple):

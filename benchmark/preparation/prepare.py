@@ -30,12 +30,12 @@ from benchmark.dataset import (
     Prepared,
     SplitMeta,
 )
-from benchmark.errors import BenchError
 from benchmark.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, blocks, in_several_splits, rows_in
 from benchmark.preparation.chroma import ColorCount, grayscale
 from benchmark.preparation.decoding import Decoded, Decoder
 from benchmark.preparation.images import RULE, decoder_versions
 from benchmark.preparation.journal import Entry, Journal
+from benchmark.support.errors import BenchError
 
 if TYPE_CHECKING:
     from rich.progress import Progress

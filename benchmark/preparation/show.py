@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from benchmark import registry
 from benchmark.config import find_root
 from benchmark.dataset import META_FILE, SPLITS, Dataset, MissingDataError, Prepared
-from benchmark.download import choose, is_intact
-from benchmark.errors import BenchError, InputError
 from benchmark.preparation.archives import download_folder, places
 from benchmark.preparation.pictures import chroma_histogram, contact_sheet
 from benchmark.preparation.prepare import verify
+from benchmark.support.download import choose, is_intact
+from benchmark.support.errors import BenchError, InputError
 
 CONTACT_SHEET, HISTOGRAM = "contact_sheet.png", "chroma_histogram.png"
 _LISTED = 20  # photographs or classes that are named in text; JSON names all
@@ -75,7 +75,7 @@ def fetch_data_set(dataset: type[Dataset], root: Path | None, mirror: str | None
     Args:
         dataset: whose files.
         root: the folder to put them in; None: the downloads.
-        mirror: see `benchmark.download.download`.
+        mirror: see `benchmark.support.download.download`.
         files: names of the files; none: all.
 
     Raises:

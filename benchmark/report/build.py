@@ -17,7 +17,6 @@ from markupsafe import Markup
 
 from benchmark import PROTOCOL, claims, leaderboard
 from benchmark.config import Params
-from benchmark.errors import BenchError, InputError
 from benchmark.leaderboard import Table, render
 from benchmark.leaderboard.collect import Measured, collect
 from benchmark.leaderboard.people import COLUMNS
@@ -27,6 +26,7 @@ from benchmark.report import charts
 from benchmark.report.chapter import COSTS, Chapter, make_chapter
 from benchmark.report.gallery import HARM, draw_gallery
 from benchmark.report.trained import find_trained
+from benchmark.support.errors import BenchError, InputError
 from benchmark.workspace import Workspace
 
 if TYPE_CHECKING:

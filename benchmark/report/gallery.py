@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.dataset import Prepared
-from benchmark.errors import BenchError
 from benchmark.leaderboard.render import number
 from benchmark.leaderboard.table import GRAY
 from benchmark.metrics import METRICS
 from benchmark.report.trained import Found, Trained
+from benchmark.support.errors import BenchError
 
 if TYPE_CHECKING:
     from benchmark.stages import Context
@@ -208,8 +208,8 @@ def _colored(
     """Column by column: its name, the stem of its files, the images (n, S, S, 3) in the order of `target`."""
     from benchmark.evaluate import batches, colorize
     from benchmark.monitor import gray_of
-    from benchmark.progress import progress_bar
     from benchmark.stages import load_trained
+    from benchmark.support.progress import progress_bar
 
     yield INPUT, "_gray", gray_of(target)
     with progress_bar(context.console) as bar:

@@ -13,7 +13,6 @@ import torch
 from benchmark.batches import Batches
 from benchmark.config import Cell
 from benchmark.dataset import Prepared
-from benchmark.errors import InputError
 from benchmark.evaluate import batches as evaluation_batches
 from benchmark.evaluate import colorize, device_name
 from benchmark.method import Method, Phase
@@ -23,6 +22,7 @@ from benchmark.speed.loops import Loop, OurLoop, PlainLoop
 from benchmark.speed.originals import image_files
 from benchmark.stages import Context, build_method, prepare_data
 from benchmark.stages.training import peak_memory
+from benchmark.support.errors import InputError
 
 _WARM_UP = 2  # steps before the clock starts: memory is taken, workers fill their queue, networks are compiled
 

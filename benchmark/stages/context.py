@@ -10,8 +10,8 @@ from rich.console import Console
 from benchmark.config import Cell, Params
 from benchmark.dataset import Prepared
 from benchmark.distributed import ALONE, Ranks
-from benchmark.errors import BenchError
 from benchmark.preparation.prepare import prepare
+from benchmark.support.errors import BenchError
 from benchmark.workspace import Workspace
 
 

@@ -14,15 +14,15 @@ from benchmark.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.config import Cell, digest, resolve
 from benchmark.dataset import Prepared
 from benchmark.distributed import synchronize_batch_norm
-from benchmark.errors import BenchError
 from benchmark.evaluate import device_name
-from benchmark.files import file_sha256
 from benchmark.fingerprint import method_code
-from benchmark.interruption import exclusive
 from benchmark.method import Method
 from benchmark.monitor import TrainingMonitor
 from benchmark.record import HISTORY_FILE, MODEL_FILE, read_record, write_record
 from benchmark.stages.context import Context
+from benchmark.support.errors import BenchError
+from benchmark.support.files import file_sha256
+from benchmark.support.interruption import exclusive
 from benchmark.trainer import Monitor, Outcome, SilentMonitor, Trainer, make_deterministic, write_history
 
 

@@ -21,13 +21,13 @@ from benchmark.color import lab_to_rgb, rgb_to_lab
 from benchmark.colorize import Colorizer, Rgb, choose_models, load_colorizer
 from benchmark.config import find_root, read_params
 from benchmark.dataset import Prepared
-from benchmark.errors import InputError
 from benchmark.evaluate import batches, colorize
-from benchmark.files import file_sha256, write_atomically
-from benchmark.progress import progress_bar
 from benchmark.stages import choose_device
 from benchmark.study.design import Design, Plan, make_plan
 from benchmark.study.schema import CHECK, KEY_FILE, PAGE_FILE, TRUTH, Key, write
+from benchmark.support.errors import InputError
+from benchmark.support.files import file_sha256, write_atomically
+from benchmark.support.progress import progress_bar
 
 MAX_PAGE_BYTES = 300 * 2**20  # what browsers still open without complaint
 CHECK_CHROMA, GOLDEN_ANGLE = 75.0, 2.39996  # Lab units; radians, so that hues of neighbors differ

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from benchmark.errors import InputError
 from benchmark.study.schema import CHECK, TASKS, TRUTH, Picture, Task, Trial
+from benchmark.support.errors import InputError
 
 T = TypeVar("T")
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from benchmark.errors import BenchError, InputError
-from benchmark.files import write_atomically
 from benchmark.metrics import Metric
 from benchmark.results import Count, Digest, Name, Number, Record
+from benchmark.support.errors import BenchError, InputError
+from benchmark.support.files import write_atomically
 
 TRUTH, CHECK = "truth", "check"  # where a picture that is no method's comes from
 PAGE_FILE, KEY_FILE = "study.html", "key.json"  # in the folder that `bench study build` writes

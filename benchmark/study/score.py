@@ -8,7 +8,6 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmark.config import find_root
-from benchmark.errors import InputError
 from benchmark.study.analysis import Column, Opinion, analyse
 from benchmark.study.schema import (
     KEY_FILE,
@@ -29,6 +28,7 @@ from benchmark.study.schema import (
     write,
 )
 from benchmark.study.store import is_store, read_store
+from benchmark.support.errors import InputError
 
 CHECKS_NEEDED = 0.75  # share of attention checks that a participant must pass to count
 REAL_AT_MOST = 3  # a garish picture whose colors get a better rating was not looked at

@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import Field
 
-from benchmark.errors import BenchError, InputError
 from benchmark.results import Record
 from benchmark.study.schema import KEY_FILE, PAGE_FILE, Answer, Key, StudyError, Token, parse, read
 from benchmark.study.store import AnswerStore, DuplicateError, StorageError
+from benchmark.support.errors import BenchError, InputError
 
 ANSWERS_FILE = "answers.sqlite"
 MAX_BODY_BYTES = 4096

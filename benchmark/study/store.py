@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
-from benchmark.errors import BenchError
 from benchmark.study.schema import Answer, Key, Participant, StudyError, fault, parse
+from benchmark.support.errors import BenchError
 
 MAGIC = b"SQLite format 3\0"
 MAX_PARTICIPANTS = 10_000  # a room is smaller; a program that runs wild is stopped

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.interruption import Interrupted
+from benchmark.support.interruption import Interrupted
 from benchmark.sweep.cells import command
 from benchmark.sweep.over_ray import RayEngine, Resources
 from benchmark.sweep.plan import Job, Listed, jobs_of

@@ -13,9 +13,9 @@ from typing import Any
 
 from benchmark import registry
 from benchmark.config import Cell, digest
-from benchmark.errors import BenchError
-from benchmark.files import write_atomically
 from benchmark.fingerprint import method_code
+from benchmark.support.errors import BenchError
+from benchmark.support.files import write_atomically
 
 _code_of = cache(method_code)  # the files are read once per process
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmark.errors import BenchError, InputError
+from benchmark.support.errors import BenchError, InputError
 from benchmark.sweep.plan import Job
 from benchmark.sweep.worker import STOP, Attempt, attempt
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Protocol
 
-from benchmark.interruption import stop_request
+from benchmark.support.interruption import stop_request
 from benchmark.sweep.plan import Job
 from benchmark.sweep.worker import Attempt
 

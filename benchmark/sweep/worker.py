@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.interruption import REQUEUE
+from benchmark.support.interruption import REQUEUE
 
 POLL_SECONDS = 0.2
 ERROR = "bench: error: "  # how the command line begins its one line

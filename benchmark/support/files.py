@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from benchmark.errors import BenchError
+from benchmark.support.errors import BenchError
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmark.errors import BenchError
+from benchmark.support.errors import BenchError
 
 REQUEUE = 75  # EX_TEMPFAIL: what a scheduler is told after SIGTERM, so that it starts the same command again
 SAME_REQUEST = 2.0  # seconds: schedulers signal a launcher and its processes, and the launcher signals them again

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.download import download
-from benchmark.errors import BenchError, unknown
-from benchmark.files import file_sha256, write_atomically
+from benchmark.support.download import download
+from benchmark.support.errors import BenchError, unknown
+from benchmark.support.files import file_sha256, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor

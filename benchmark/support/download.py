@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from benchmark.errors import BenchError, InputError, unknown
+from benchmark.support.errors import BenchError, InputError, unknown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
