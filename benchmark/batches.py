@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.color import rgb_to_lab
-from benchmark.method import Batch
+from benchmark.contracts.method import Batch
 from benchmark.support.errors import InputError
 from benchmark.support.memory import free_memory
 

@@ -21,11 +21,11 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 from rich.console import Console
 from torch import Tensor
 
-from benchmark import registry
 from benchmark.checkpoint import load_model
 from benchmark.color import lab_to_rgb, rgb_to_lab
-from benchmark.config import find_root, read_params, validate
-from benchmark.method import DataInfo, Method
+from benchmark.contracts import registry
+from benchmark.contracts.config import find_root, read_params, validate
+from benchmark.contracts.method import DataInfo, Method
 from benchmark.monitor import gray_of
 from benchmark.preparation.archives import FileSource, list_folder
 from benchmark.preparation.images import SUFFIXES, BadImage, open_rgb

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark.config import Cell
-from benchmark.dataset import Prepared
+from benchmark.contracts.config import Cell
+from benchmark.contracts.dataset import Prepared
 from benchmark.evaluate import colorize
 from benchmark.monitor import evenly, gray_of
 from benchmark.stages import Context, load_trained

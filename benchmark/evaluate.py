@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.color import join, rgb_to_lab
-from benchmark.dataset import Prepared
-from benchmark.method import Method, OracleMethod, parameter_count
+from benchmark.contracts.dataset import Prepared
+from benchmark.contracts.method import Method, OracleMethod, parameter_count
+from benchmark.contracts.result import Cost
 from benchmark.metrics.scorer import Scorer, Scores
-from benchmark.results import Cost
 
 PIXELS_PER_BATCH = 1 << 18  # 4 images of 256², 256 of 32²: bounds the memory, and is fixed so that scores repeat
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from benchmark import registry
-from benchmark.config import Cell, Params, digest, resolve
+from benchmark.contracts import registry
+from benchmark.contracts.config import Cell, Params, digest, resolve
 
 ENGINE = Path(__file__).resolve().parent
 TRAINING_CODE = ("trainer",)  # and, by their imports, method, dataset, color, …

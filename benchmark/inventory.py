@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmark import registry
-from benchmark.config import Params, find_root, read_params
+from benchmark.contracts import registry
+from benchmark.contracts.config import Params, find_root, read_params
 from benchmark.metrics import METRICS
 from benchmark.support import weights
 from benchmark.support.weights import WEIGHTS, state_of

@@ -14,9 +14,9 @@ from PIL import Image
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from benchmark.dataset import Prepared
+from benchmark.contracts.dataset import Prepared
+from benchmark.contracts.method import Method
 from benchmark.evaluate import batches, colorize, side_by_side
-from benchmark.method import Method
 from benchmark.metrics.inception import Inception
 from benchmark.metrics.scorer import Scorer
 from benchmark.metrics.sets import InceptionMetrics, Reference

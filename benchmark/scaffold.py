@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from benchmark import registry
-from benchmark.config import PARAMS_FILE
+from benchmark.contracts import registry
+from benchmark.contracts.config import PARAMS_FILE
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import write_atomically
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.config import Cell
+from benchmark.contracts.config import Cell
+from benchmark.contracts.result import read_result
 from benchmark.leaderboard import build, print_table
 from benchmark.metrics import METRICS
 from benchmark.record import MODEL_FILE
-from benchmark.results import read_result
 from benchmark.stages import Context, picture_path
 
 

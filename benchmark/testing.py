@@ -20,10 +20,10 @@ from torch import Tensor
 from benchmark.batches import Batches
 from benchmark.checkpoint import load_model, save_model
 from benchmark.color import rgb_to_lab
-from benchmark.config import find_root, read_params, resolve
+from benchmark.contracts.config import find_root, read_params, resolve
+from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig
+from benchmark.contracts.settings import Training
 from benchmark.evaluate import predict
-from benchmark.method import Batch, DataInfo, Method, MethodConfig
-from benchmark.settings import Training
 from benchmark.support.errors import InputError
 from benchmark.trainer import SilentMonitor, Trainer, phase_bounds
 
@@ -112,7 +112,9 @@ def check_declaration(method_class: type[Method], config: MethodConfig) -> str:
     """Name, Config, role and phases are as the contract wants them."""
     name = method_class.name
     require(name == name.lower() and "_" not in name, f"name {name!r}: lower case, with hyphens for underscores")
-    require(issubclass(method_class.Config, MethodConfig), "Config must derive from benchmark.method.MethodConfig")
+    require(
+        issubclass(method_class.Config, MethodConfig), "Config must derive from benchmark.contracts.method.MethodConfig"
+    )
     require(method_class.role in ("method", "baseline", "ceiling"), f"role {method_class.role!r} is none of ours")
     method = build(method_class, config)
     bounds = phase_bounds(method.phases, 100)
@@ -300,7 +302,7 @@ def _import_class(reference: str) -> type[Method]:
     except (ImportError, AttributeError) as error:
         raise InputError(f"cannot import {reference!r}: {error}") from None
     if not (isinstance(found, type) and issubclass(found, Method)):
-        raise InputError(f"{reference!r} is no subclass of benchmark.method.Method")
+        raise InputError(f"{reference!r} is no subclass of benchmark.contracts.method.Method")
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from benchmark.dataset import SPLITS, Dataset
+from benchmark.contracts.dataset import SPLITS, Dataset
 from benchmark.testing import Verdict, Violation, require
 
 DECODED = 24  # images of each split that are decoded

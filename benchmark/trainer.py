@@ -21,9 +21,9 @@ from torch.optim import Optimizer
 
 from benchmark.batches import Batches
 from benchmark.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
+from benchmark.contracts.method import Method, Phase, Update
+from benchmark.contracts.settings import Training
 from benchmark.distributed import ALONE, Ranks
-from benchmark.method import Method, Phase, Update
-from benchmark.settings import Training
 from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically
 from benchmark.support.interruption import Interrupted, StopRequest, stop_request

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from benchmark.dataset import SPLITS, DatasetConfig, Item, by_hash, subset
+from benchmark.contracts.dataset import SPLITS, DatasetConfig, Item, by_hash, subset
 from benchmark.preparation.archives import Found, list_archive, list_folder, printable
 from benchmark.preparation.images import SUFFIXES
 

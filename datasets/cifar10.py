@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmark.dataset import Dataset, DatasetConfig, Item, Listing, MissingDataError, Pixels, by_hash
+from benchmark.contracts.dataset import Dataset, DatasetConfig, Item, Listing, MissingDataError, Pixels, by_hash
 from benchmark.preparation.archives import Found, list_folder, places, printable
 from benchmark.preparation.images import SUFFIXES
 from benchmark.support.download import Remote, file_digest

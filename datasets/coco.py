@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from benchmark.dataset import Dataset, DatasetConfig, Listing, MissingDataError
+from benchmark.contracts.dataset import Dataset, DatasetConfig, Listing, MissingDataError
 from benchmark.preparation.archives import Found, own_places, places
 from benchmark.support.download import Remote
 

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from pydantic import Field
 
-from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
+from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
 from benchmark.preparation.archives import Found, printable
 from benchmark.support.errors import InputError
 

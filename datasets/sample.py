@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
+from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
 from benchmark.preparation.images import square, to_rgb
 
 from ._layouts import limited

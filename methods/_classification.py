@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark import ab_bins
-from benchmark.method import DataInfo, MethodConfig
+from benchmark.contracts.method import DataInfo, MethodConfig
 
 
 class BinsConfig(MethodConfig):

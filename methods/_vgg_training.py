@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import benchmark
-from benchmark.dataset import Prepared
+from benchmark.contracts.dataset import Prepared
 from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from benchmark.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
 from benchmark.support import weights
 
 from ._adversarial import binary_loss, judge

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from benchmark.ab_bins import BINS, decode
-from benchmark.method import Batch, DataInfo, Method, Update
+from benchmark.contracts.method import Batch, DataInfo, Method, Update
 
 from ._classification import BinLoss, BinsConfig
 from ._scale import scale_L

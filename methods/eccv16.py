@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
-from benchmark.method import Batch, DataInfo, Method, Update
+from benchmark.contracts.method import Batch, DataInfo, Method, Update
 from benchmark.support import weights
 
 from ._classification import BinLoss, BinsConfig

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
 from benchmark.color import lab_to_srgb
-from benchmark.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
 from benchmark.support import weights
 from benchmark.support.errors import InputError
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from benchmark.method import DataInfo, Method, MethodConfig
+from benchmark.contracts.method import DataInfo, Method, MethodConfig
 
 
 class Gray(Method):

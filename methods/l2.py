@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from benchmark.method import Batch, DataInfo, Method, MethodConfig, Update
+from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Update
 
 from ._scale import scale_ab, scale_L, unscale_ab
 from ._unet import UNet

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from benchmark.method import DataInfo, Method, MethodConfig
+from benchmark.contracts.method import DataInfo, Method, MethodConfig
 
 
 class Constant(nn.Module):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from benchmark.ab_bins import centers, nearest_bin
-from benchmark.method import DataInfo, MethodConfig, OracleMethod
+from benchmark.contracts.method import DataInfo, MethodConfig, OracleMethod
 
 
 class OracleBins(OracleMethod):

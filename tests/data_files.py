@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from benchmark.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, Pixels, Prepared, Source
+from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, Pixels, Prepared, Source
+from benchmark.contracts.registry import load_dataset
 from benchmark.datasets.folder import Folder, FolderConfig
 from benchmark.preparation.images import decode
-from benchmark.registry import load_dataset
 
 SIZE = 16  # of prepared images
 

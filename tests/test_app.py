@@ -16,8 +16,8 @@ from PIL import Image
 
 from benchmark import app
 from benchmark.colorize import Colorizer, ModelCard
-from benchmark.method import DataInfo, Method, MethodConfig
-from benchmark.registry import load_method
+from benchmark.contracts.method import DataInfo, Method, MethodConfig
+from benchmark.contracts.registry import load_method
 from benchmark.support.errors import BenchError, InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")

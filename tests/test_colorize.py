@@ -24,9 +24,9 @@ from benchmark.colorize import (
     load_colorizer,
     plan,
 )
+from benchmark.contracts.method import DataInfo
+from benchmark.contracts.registry import load_method
 from benchmark.evaluate import colorize
-from benchmark.method import DataInfo
-from benchmark.registry import load_method
 from benchmark.support.errors import BenchError, InputError
 from projects import make_project
 

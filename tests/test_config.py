@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmark.config import Cell, Params, find_root, read_params, resolve
+from benchmark.contracts.config import Cell, Params, find_root, read_params, resolve
 from benchmark.support.errors import InputError
 
 CONTENT: dict[str, Any] = {

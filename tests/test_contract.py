@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark import registry
-from benchmark.config import find_root, read_params, resolve
-from benchmark.method import Batch, Method, MethodConfig, Update
+from benchmark.contracts import registry
+from benchmark.contracts.config import find_root, read_params, resolve
+from benchmark.contracts.method import Batch, Method, MethodConfig, Update
 from benchmark.testing import CHECKS, Check, Violation, check_method, tiny_info
 
 PARAMS = read_params(find_root(Path(__file__).parent))

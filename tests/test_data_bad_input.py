@@ -29,7 +29,7 @@ from data_files import (
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.dataset import SPLITS, MissingDataError, Pixels
+from benchmark.contracts.dataset import SPLITS, MissingDataError, Pixels
 from benchmark.preparation.prepare import prepare
 from benchmark.support.errors import BenchError, InputError
 

@@ -10,7 +10,7 @@ from data_files import Few, encoded, gray_picture, photographs, picture, pixels,
 from PIL import Image
 
 from benchmark.cli import main
-from benchmark.dataset import SPLITS, Pixels
+from benchmark.contracts.dataset import SPLITS, Pixels
 from benchmark.preparation.pictures import chroma_density, chroma_histogram, contact_sheet
 from benchmark.preparation.prepare import prepare
 from projects import TINY, make_project

@@ -13,8 +13,8 @@ import pytest
 from data_files import data_set, encoded, photographs, picture, write_tar, write_zip
 from test_data_sets import batch_files, cifar  # noqa: F401 - a fixture
 
-from benchmark import registry
-from benchmark.dataset import SPLITS
+from benchmark.contracts import registry
+from benchmark.contracts.dataset import SPLITS
 from benchmark.preparation.prepare import prepare
 from benchmark.support.download import Remote, choose, download
 from benchmark.support.errors import BenchError, InputError

@@ -30,7 +30,7 @@ from scipy.spatial import cKDTree
 
 from benchmark.ab_bins import centers
 from benchmark.color import rgb_to_lab
-from benchmark.dataset import SPLITS, Pixels, Prepared
+from benchmark.contracts.dataset import SPLITS, Pixels, Prepared
 from benchmark.preparation.arrays import image_keys, in_several_splits
 from benchmark.preparation.chroma import ColorCount, grayscale
 from benchmark.preparation.images import decode

@@ -11,8 +11,18 @@ import pytest
 from data_files import Few, data_set, encoded, photographs, picture, pixels, write_files, write_tar, write_zip
 from PIL import Image
 
-from benchmark import registry
-from benchmark.dataset import SPLITS, Dataset, Item, Listing, MissingDataError, Pixels, by_hash, parse_spec, subset
+from benchmark.contracts import registry
+from benchmark.contracts.dataset import (
+    SPLITS,
+    Dataset,
+    Item,
+    Listing,
+    MissingDataError,
+    Pixels,
+    by_hash,
+    parse_spec,
+    subset,
+)
 from benchmark.preparation.prepare import prepare
 from benchmark.support.errors import BenchError, InputError
 from benchmark.testing_data import CHECKS, check_dataset

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from benchmark import distributed
 from benchmark.batches import Batches
 from benchmark.checkpoint import load_checkpoint
+from benchmark.contracts.method import Batch, Method, Update
+from benchmark.contracts.registry import load_method
+from benchmark.contracts.settings import Training
 from benchmark.distributed import ALONE, Ranks
-from benchmark.method import Batch, Method, Update
-from benchmark.registry import load_method
-from benchmark.settings import Training
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE
 from benchmark.testing import build, tiny_images

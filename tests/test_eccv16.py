@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.ab_bins import decode
-from benchmark.method import parameter_count
+from benchmark.contracts.method import parameter_count
+from benchmark.contracts.registry import load_method
 from benchmark.methods._eccv16 import Eccv16
-from benchmark.registry import load_method
 from benchmark.support import weights
 from benchmark.testing import build, make_trainer, tiny_batch, tiny_images, tiny_info
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.dataset import Prepared
+from benchmark.contracts.dataset import Prepared
 from benchmark.monitor import gray_of
 from projects import bench, make_project
 

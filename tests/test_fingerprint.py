@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import fingerprint, registry
+from benchmark import fingerprint
+from benchmark.contracts import registry
 from benchmark.fingerprint import _canonical, code_hash, data_code, evaluation_code, method_code
 
 

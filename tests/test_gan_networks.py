@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.method import Batch, Method
+from benchmark.contracts.method import Batch, Method
+from benchmark.contracts.registry import load_method
 from benchmark.methods._patchgan import PatchGAN
 from benchmark.methods._resnet_unet import ResNet18Encoder
 from benchmark.methods._scale import scale_ab, scale_L
 from benchmark.methods._unet import UNet
-from benchmark.registry import load_method
 from benchmark.support import weights
 from benchmark.testing import build, make_trainer, tiny_batch, tiny_images, tiny_info
 

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save
 
 import benchmark
-from benchmark.method import Batch, Method
+from benchmark.contracts.method import Batch, Method
+from benchmark.contracts.registry import load_method
 from benchmark.methods import _vgg, _vgg_training
 from benchmark.methods._eccv16 import Eccv16
-from benchmark.registry import load_method
 from benchmark.support import weights
 from benchmark.support.errors import BenchError
 from benchmark.testing import CHECKS, Check, build, check_device, make_trainer, tiny_batch, tiny_images, tiny_info

@@ -8,9 +8,9 @@ import torch
 from pydantic import ValidationError
 
 from benchmark import ab_bins
-from benchmark.method import Batch, Method
+from benchmark.contracts.method import Batch, Method
+from benchmark.contracts.registry import load_method
 from benchmark.methods._classification import BinLoss, BinsConfig
-from benchmark.registry import load_method
 from benchmark.testing import build, make_trainer, tiny_batch, tiny_images, tiny_info
 
 

@@ -14,11 +14,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from benchmark import monitor
+from benchmark.contracts.method import Method
+from benchmark.contracts.registry import load_method
 from benchmark.evaluate import colorize
-from benchmark.method import Method
 from benchmark.metrics.sets import InceptionMetrics
 from benchmark.monitor import TrainingMonitor, ValidationSets
-from benchmark.registry import load_method
 from benchmark.support import weights
 from benchmark.testing import build, make_trainer, tiny_images
 from benchmark.trainer import Outcome

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmark.color import rgb_to_lab
-from benchmark.method import Method
-from benchmark.registry import load_method
-from benchmark.results import read_result
+from benchmark.contracts.method import Method
+from benchmark.contracts.registry import load_method
+from benchmark.contracts.result import read_result
 from benchmark.testing import build, make_trainer
 from projects import bench, make_project
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from benchmark import registry
+from benchmark.contracts import registry
 from benchmark.support.errors import BenchError, InputError
 
 

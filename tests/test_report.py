@@ -20,8 +20,9 @@ from report_project import make_context, make_report_project, report_on
 
 from benchmark import claims
 from benchmark.cli import main
-from benchmark.config import resolve
-from benchmark.dataset import Prepared
+from benchmark.contracts.config import resolve
+from benchmark.contracts.dataset import Prepared
+from benchmark.contracts.result import write_result
 from benchmark.evaluate import colorize
 from benchmark.leaderboard import as_json, build_table
 from benchmark.leaderboard.collect import collect
@@ -32,7 +33,6 @@ from benchmark.report.chapter import short_names
 from benchmark.report.gallery import EXTREMES, FAILURES, choose
 from benchmark.report.svg import Drawing, Scale, spread
 from benchmark.report.trained import POINTS, find_trained, read_history
-from benchmark.results import write_result
 from benchmark.stages import load_trained
 from benchmark.support.errors import BenchError, InputError
 
@@ -251,9 +251,9 @@ def test_results_alone_make_a_report_that_says_what_it_lacks(copy: Path) -> None
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
-        "from benchmark.config import read_params\n"
+        "from benchmark.contracts.config import read_params\n"
         "from benchmark.report import build_report\n"
-        "from benchmark.workspace import Workspace\n"
+        "from benchmark.contracts.workspace import Workspace\n"
         "root = Path(sys.argv[2])\n"
         "built = build_report(read_params(root), Workspace(root), root / 'report', lambda: 1 / 0, data='sample')\n"
         "print(*built.messages, sep='\\n')\n"

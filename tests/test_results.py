@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark import PROTOCOL
-from benchmark.results import (
+from benchmark.contracts.result import (
     SCHEMA,
     Cost,
     Provenance,

@@ -20,9 +20,9 @@ from torch.optim import SGD, Optimizer
 from benchmark.batches import Batches
 from benchmark.cli import main
 from benchmark.color import rgb_to_lab
-from benchmark.config import Cell, read_params, resolve
-from benchmark.method import Batch, Method, Update
-from benchmark.registry import load_method
+from benchmark.contracts.config import Cell, read_params, resolve
+from benchmark.contracts.method import Batch, Method, Update
+from benchmark.contracts.registry import load_method
 from benchmark.speed import as_json, as_text
 from benchmark.speed.flops import peak_flops, peak_of, training_flops
 from benchmark.speed.loops import Clock, OurLoop, PlainLoop
@@ -50,7 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cell_of(project: Path, method: str) -> tuple[Cell, Context]:
     from rich.console import Console
 
-    from benchmark.workspace import Workspace
+    from benchmark.contracts.workspace import Workspace
 
     params = read_params(project)
     cell = resolve(params, method=method, data=f"folder:{project.parent / 'photographs'}", preset="tiny")

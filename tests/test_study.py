@@ -24,10 +24,11 @@ from scipy import stats
 from study_data import METHODS, SMALL, make_key, make_pictures, take_part
 
 from benchmark.cli import main
-from benchmark.config import read_params
+from benchmark.contracts.config import read_params
+from benchmark.contracts.result import read_result
+from benchmark.contracts.workspace import Workspace
 from benchmark.leaderboard import build
 from benchmark.report import build_report
-from benchmark.results import read_result
 from benchmark.study.analysis import analyse, design_effect, krippendorff, rate_interval, split, wilson
 from benchmark.study.build import render
 from benchmark.study.design import Design, make_plan
@@ -50,7 +51,6 @@ from benchmark.study.score import publish, read_answers, report, score
 from benchmark.study.serve import StudyServer, open_server
 from benchmark.study.store import AnswerStore, read_store
 from benchmark.support.errors import BenchError, InputError
-from benchmark.workspace import Workspace
 from projects import bench, make_project
 
 LARGE = Design({"pair": 20, "single": 20, "pick": 10, "rate": 12}, checks=4, forms=60)

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from benchmark.config import read_params
-from benchmark.results import read_result
+from benchmark.contracts.config import read_params
+from benchmark.contracts.result import read_result
+from benchmark.contracts.workspace import Workspace
 from benchmark.support import weights
 from benchmark.support.interruption import REQUEUE
 from benchmark.sweep.cells import Choice
 from benchmark.sweep.plan import Job, Planner
 from benchmark.sweep.schedule import Sweep, duration
 from benchmark.sweep.worker import Attempt, error_line
-from benchmark.workspace import Workspace
 from projects import TINY, bench, make_project, one_thread
 
 FAMILY: dict[str, Any] = copy.deepcopy(TINY)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint, save_model
-from benchmark.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
-from benchmark.registry import load_method
+from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+from benchmark.contracts.registry import load_method
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE, Interrupted, exclusive
 from benchmark.testing import build, make_trainer, tiny_info

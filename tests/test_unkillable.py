@@ -21,7 +21,7 @@ import yaml
 from torch import Tensor
 
 from benchmark.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint
-from benchmark.method import Batch, Update
+from benchmark.contracts.method import Batch, Update
 from benchmark.support.interruption import REQUEUE
 from forked import Done, Forked, bench, start
 from projects import TINY, make_project
@@ -535,7 +535,7 @@ def test_a_signal_saves_and_ends(number: int, code: int, times: int, project: Pa
 
 def sleep_before_data_are_opened() -> None:
     """Stands for anything long outside of the training loop."""
-    from benchmark.dataset import Prepared
+    from benchmark.contracts.dataset import Prepared
 
     def open_(folder: Path) -> Prepared:
         (folder.parent.parent / "reached").touch()

@@ -51,9 +51,9 @@ def evaluate(**options: Any) -> None:
 @click.command()
 def fingerprint() -> None:
     """Write the hashes of code and settings by which DVC knows what is out of date (a stage of dvc.yaml)."""
-    from benchmark.config import find_root, read_params
+    from benchmark.contracts.config import find_root, read_params
+    from benchmark.contracts.workspace import Workspace
     from benchmark.fingerprint import write_fingerprints
-    from benchmark.workspace import Workspace
 
     root = find_root()
     written = write_fingerprints(read_params(root), Workspace(root).fingerprints)

@@ -9,20 +9,20 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def _methods() -> Iterable[str]:
-    from benchmark.config import find_root, read_params
-    from benchmark.registry import names
+    from benchmark.contracts.config import find_root, read_params
+    from benchmark.contracts.registry import names
 
     return [*read_params(find_root()).entries, *names("method")]
 
 
 def _data_sets() -> Iterable[str]:
-    from benchmark.registry import names
+    from benchmark.contracts.registry import names
 
     return [f"{name}:" if name == "folder" else name for name in names("dataset")]
 
 
 def _presets() -> Iterable[str]:
-    from benchmark.config import find_root, read_params
+    from benchmark.contracts.config import find_root, read_params
 
     return read_params(find_root()).presets
 

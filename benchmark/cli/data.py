@@ -32,8 +32,8 @@ def data_list(as_json: bool) -> None:
 @json_option
 def data_fetch(name: str, files: tuple[str, ...], root: Path | None, mirror: str | None, as_json: bool) -> None:
     """Download the official FILES (default: all) of data set NAME, or go on with a download that was cut."""
+    from benchmark.contracts.registry import load_dataset
     from benchmark.preparation.show import fetch_data_set, print_json
-    from benchmark.registry import load_dataset
 
     paths = [str(path) for path in fetch_data_set(load_dataset(name), root, mirror, files)]
     if as_json:

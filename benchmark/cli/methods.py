@@ -35,7 +35,7 @@ def check(method: str, preset: str | None) -> None:
 def new_method(name: str) -> None:
     """Write a working adapter methods/NAME.py from the template, and its entry in params.yaml."""
     from benchmark import scaffold
-    from benchmark.config import find_root
+    from benchmark.contracts.config import find_root
 
     path = scaffold.new_method(name, find_root())
     click.echo(f"{path}\nnow change its loss or network, and run:")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 if TYPE_CHECKING:
-    from benchmark.config import Cell
-    from benchmark.dataset import Dataset
+    from benchmark.contracts.config import Cell
+    from benchmark.contracts.dataset import Dataset
     from benchmark.stages import Context
 
 
@@ -71,7 +71,7 @@ def resolve_cell(
     method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...]
 ) -> "tuple[Cell, Any]":
     """The cell that the options mean, and the project's parameters."""
-    from benchmark.config import find_root, read_params, resolve
+    from benchmark.contracts.config import find_root, read_params, resolve
 
     params = read_params(find_root())
     preset = preset or params.suite.preset
@@ -106,9 +106,9 @@ def make_context(
     from rich.console import Console
 
     from benchmark import distributed
-    from benchmark.config import find_root
+    from benchmark.contracts.config import find_root
+    from benchmark.contracts.workspace import Workspace
     from benchmark.stages import Context, choose_device
-    from benchmark.workspace import Workspace
 
     if devices > 1 and not distributed.started_by_torchrun():
         sys.exit(distributed.launch(sys.argv[1:], devices))
@@ -142,8 +142,8 @@ def resolve_data(
     name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None
 ) -> "tuple[Dataset, Path, str]":
     """The data set that the options mean, the folder of its prepared arrays, and its name."""
-    from benchmark.config import find_root, read_params
-    from benchmark.workspace import Workspace
+    from benchmark.contracts.config import find_root, read_params
+    from benchmark.contracts.workspace import Workspace
 
     first = next(iter(read_params(find_root()).entries))  # any method: preparation knows none
     cell, _ = resolve_cell(first, name, preset, 0, assignments)

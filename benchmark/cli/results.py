@@ -18,7 +18,7 @@ from benchmark.support.errors import BenchError
 def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: bool) -> None:
     """Regenerate the tables under results/ from the result files alone."""
     from benchmark import leaderboard as tables
-    from benchmark.config import find_root
+    from benchmark.contracts.config import find_root
 
     built = tables.build(find_root() / "results", data_set, preset, check)
     for message in built.messages:
@@ -42,7 +42,7 @@ def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: 
 @machine_options
 def score(folder: Path, data_set: str, name: str, preset: str | None, go_on: bool, **machine: Any) -> None:
     """Score FOLDER, test images colored by any other program (<image id>.png), as an external row."""
-    from benchmark.config import external_cell, find_root, read_params
+    from benchmark.contracts.config import external_cell, find_root, read_params
 
     params = read_params(find_root())
     cell = external_cell(params, name=name, data=data_set, preset=preset or params.suite.preset)
@@ -63,7 +63,7 @@ def score(folder: Path, data_set: str, name: str, preset: str | None, go_on: boo
 def claims(check: bool, as_json: bool) -> None:
     """Decide the reports' claims from the result files; write results/claims.md."""
     from benchmark import claims as reports
-    from benchmark.config import find_root, read_params
+    from benchmark.contracts.config import find_root, read_params
 
     root = find_root()
     built = reports.build_claims(root / "results", read_params(root).suite.preset, check)
@@ -76,7 +76,7 @@ def claims(check: bool, as_json: bool) -> None:
 @click.option("--check", is_flag=True, help="Write nothing; fail if page or figures are not what the results give.")
 def findings(check: bool) -> None:
     """Write docs/findings.md and its figures: what the reports claim, and what holds under one protocol."""
-    from benchmark.config import find_root
+    from benchmark.contracts.config import find_root
     from benchmark.findings import build_findings
 
     built = build_findings(find_root(), check)
@@ -93,9 +93,9 @@ def findings(check: bool) -> None:
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The folder to write; default: report/.")
 def report(data_set: str | None, preset: str | None, out: Path | None) -> None:
     """Write a folder of tables, charts and pictures that any browser opens, without a server or a network."""
-    from benchmark.config import find_root, read_params
+    from benchmark.contracts.config import find_root, read_params
+    from benchmark.contracts.workspace import Workspace
     from benchmark.report import build_report
-    from benchmark.workspace import Workspace
 
     root, params = find_root(), read_params(find_root())
     context = partial(make_context, params, "auto", None, None, False)

@@ -31,10 +31,10 @@ def planner_and_choice(
     methods: tuple[str, ...], data_sets: tuple[str, ...], presets: tuple[str, ...], seeds: tuple[str, ...]
 ) -> "tuple[Planner, Choice]":
     """The project's planner, and the cells that the options choose."""
-    from benchmark.config import find_root, read_params
+    from benchmark.contracts.config import find_root, read_params
+    from benchmark.contracts.workspace import Workspace
     from benchmark.sweep.cells import Choice
     from benchmark.sweep.plan import Planner
-    from benchmark.workspace import Workspace
 
     root = find_root()
     choice = Choice(

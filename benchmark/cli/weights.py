@@ -76,7 +76,7 @@ def judge() -> None:
 @machine_options
 def judge_train(data_set: str, preset: str | None, seed: int, epochs: int, out: Path | None, **machine: Any) -> None:
     """Train a judge on the true colors of DATA, which has labels. The protocol's own judge stays as it is."""
-    from benchmark.config import find_root, read_params
+    from benchmark.contracts.config import find_root, read_params
 
     first = next(iter(read_params(find_root()).entries))  # any method: preparation knows none
     cell, params = resolve_cell(first, data_set, preset, seed, ())

@@ -10,12 +10,13 @@ from statistics import fmean
 
 import numpy as np
 
-from benchmark import PROTOCOL, registry
+from benchmark import PROTOCOL
+from benchmark.contracts import registry
+from benchmark.contracts.result import Cost, Run
 from benchmark.leaderboard.collect import Collection, Measured, collect
 from benchmark.leaderboard.origin import Origin, origin_of
 from benchmark.leaderboard.people import COLUMNS, People, judged_by_people
 from benchmark.metrics import METRICS, Metric
-from benchmark.results import Cost, Run
 from benchmark.statistics import LEVEL, Estimate, compare, holm, image_weights, ranks, resample
 
 GRAY = "gray"

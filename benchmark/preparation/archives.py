@@ -363,7 +363,7 @@ def _common_root(root: Path | None) -> Path | None:
 
 def download_folder(name: str) -> Path:
     """Where `bench data fetch` puts originals when no root is given."""
-    from benchmark.config import find_root
+    from benchmark.contracts.config import find_root
 
     try:
         return find_root() / "data" / "downloads" / name

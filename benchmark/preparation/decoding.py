@@ -19,7 +19,7 @@ from benchmark.preparation.images import BadImage
 from benchmark.support.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmark.dataset import Item, Source
+    from benchmark.contracts.dataset import Item, Source
 
 SLOTS_FILE = "decoded.slots"
 _SMALL = 256  # images that one process decodes before others have started

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.dataset import Item, signature_of
+from benchmark.contracts.dataset import Item, signature_of
 from benchmark.support.files import write_atomically
 
 

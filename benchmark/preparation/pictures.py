@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from benchmark.dataset import SPLITS, Prepared
+from benchmark.contracts.dataset import SPLITS, Prepared
 from benchmark.preparation.chroma import ColorCount, ab_of
 
 _SHEET_COLUMNS, _SHEET_ROWS = 12, 3  # per split

@@ -1,4 +1,4 @@
-"""Photographs → the prepared arrays of `benchmark.dataset.Prepared`, once, in parallel, and resumable.
+"""Photographs → the prepared arrays of `benchmark.contracts.dataset.Prepared`, once, in parallel, and resumable.
 
 Worker processes read, decode and resize chunks of consecutive images. This process takes their results in order, drops
 the grayscale photographs, and appends the rest to the final file: the bytes are the same for any number of workers, and
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchmark import PROTOCOL
-from benchmark.dataset import (
+from benchmark.contracts.dataset import (
     META_FILE,
     PRIOR_FILE,
     SPLITS,

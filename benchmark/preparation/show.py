@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark import registry
-from benchmark.config import find_root
-from benchmark.dataset import META_FILE, SPLITS, Dataset, MissingDataError, Prepared
+from benchmark.contracts import registry
+from benchmark.contracts.config import find_root
+from benchmark.contracts.dataset import META_FILE, SPLITS, Dataset, MissingDataError, Prepared
 from benchmark.preparation.archives import download_folder, places
 from benchmark.preparation.pictures import chroma_histogram, contact_sheet
 from benchmark.preparation.prepare import verify

@@ -16,7 +16,8 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from benchmark import PROTOCOL, claims, leaderboard
-from benchmark.config import Params
+from benchmark.contracts.config import Params
+from benchmark.contracts.workspace import Workspace
 from benchmark.leaderboard import Table, render
 from benchmark.leaderboard.collect import Measured, collect
 from benchmark.leaderboard.people import COLUMNS
@@ -27,7 +28,6 @@ from benchmark.report.chapter import COSTS, Chapter, make_chapter
 from benchmark.report.gallery import HARM, draw_gallery
 from benchmark.report.trained import find_trained
 from benchmark.support.errors import BenchError, InputError
-from benchmark.workspace import Workspace
 
 if TYPE_CHECKING:
     from benchmark.stages import Context

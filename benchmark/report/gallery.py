@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.dataset import Prepared
+from benchmark.contracts.dataset import Prepared
 from benchmark.leaderboard.render import number
 from benchmark.leaderboard.table import GRAY
 from benchmark.metrics import METRICS

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.config import Cell, Params, resolve
+from benchmark.contracts.config import Cell, Params, resolve
+from benchmark.contracts.workspace import Workspace
 from benchmark.leaderboard.collect import Measured
 from benchmark.record import read_record
 from benchmark.report.svg import Point
 from benchmark.support.errors import InputError
-from benchmark.workspace import Workspace
 
 POINTS = 80  # of a curve: neighbors are averaged until it has no more
 

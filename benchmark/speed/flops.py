@@ -5,7 +5,7 @@ import re
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.method import Batch, Method
+from benchmark.contracts.method import Batch, Method
 
 # Dense peak in TFLOP/s from NVIDIA's data sheets: bf16, and TF32, in which torch runs float32 convolutions.
 _PEAKS = {

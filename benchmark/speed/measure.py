@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from benchmark.batches import Batches
-from benchmark.config import Cell
-from benchmark.dataset import Prepared
+from benchmark.contracts.config import Cell
+from benchmark.contracts.dataset import Prepared
+from benchmark.contracts.method import Method, Phase
 from benchmark.evaluate import batches as evaluation_batches
 from benchmark.evaluate import colorize, device_name
-from benchmark.method import Method, Phase
 from benchmark.metrics.scorer import Scorer
 from benchmark.speed.flops import peak_flops, training_flops
 from benchmark.speed.loops import Loop, OurLoop, PlainLoop

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.dataset import Dataset, Prepared
+from benchmark.contracts.dataset import Dataset, Prepared
 from benchmark.preparation.archives import FileSource
 
 QUALITY = 95  # of JPEG files written here

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmark.method import Batch, Method
+from benchmark.contracts.method import Batch, Method
 
 WORKERS = 2
 LOG_EVERY = 20  # steps, as in our trainer

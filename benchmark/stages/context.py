@@ -7,12 +7,12 @@ from typing import Literal
 import torch
 from rich.console import Console
 
-from benchmark.config import Cell, Params
-from benchmark.dataset import Prepared
+from benchmark.contracts.config import Cell, Params
+from benchmark.contracts.dataset import Prepared
+from benchmark.contracts.workspace import Workspace
 from benchmark.distributed import ALONE, Ranks
 from benchmark.preparation.prepare import prepare
 from benchmark.support.errors import BenchError
-from benchmark.workspace import Workspace
 
 
 @dataclass(frozen=True)

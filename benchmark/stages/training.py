@@ -11,12 +11,12 @@ import torch
 
 from benchmark.batches import Batches
 from benchmark.checkpoint import load_model, remove_checkpoints, save_model
-from benchmark.config import Cell, digest, resolve
-from benchmark.dataset import Prepared
+from benchmark.contracts.config import Cell, digest, resolve
+from benchmark.contracts.dataset import Prepared
+from benchmark.contracts.method import Method
 from benchmark.distributed import synchronize_batch_norm
 from benchmark.evaluate import device_name
 from benchmark.fingerprint import method_code
-from benchmark.method import Method
 from benchmark.monitor import TrainingMonitor
 from benchmark.record import HISTORY_FILE, MODEL_FILE, read_record, write_record
 from benchmark.stages.context import Context

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from benchmark.contracts.result import Count, Digest, Name, Number, Record
 from benchmark.metrics import Metric
-from benchmark.results import Count, Digest, Name, Number, Record
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import write_atomically
 

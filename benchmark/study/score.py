@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmark.config import find_root
+from benchmark.contracts.config import find_root
 from benchmark.study.analysis import Column, Opinion, analyse
 from benchmark.study.schema import (
     KEY_FILE,

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field
 
-from benchmark.results import Record
+from benchmark.contracts.result import Record
 from benchmark.study.schema import KEY_FILE, PAGE_FILE, Answer, Key, StudyError, Token, parse, read
 from benchmark.study.store import AnswerStore, DuplicateError, StorageError
 from benchmark.support.errors import BenchError, InputError

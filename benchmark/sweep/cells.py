@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from benchmark.config import Cell, Params, resolve
+from benchmark.contracts.config import Cell, Params, resolve
 
 
 @dataclass(frozen=True)

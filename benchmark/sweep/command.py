@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.contracts.workspace import Workspace
 from benchmark.support.interruption import Interrupted
 from benchmark.sweep.cells import command
 from benchmark.sweep.over_ray import RayEngine, Resources
 from benchmark.sweep.plan import Job, Listed, jobs_of
 from benchmark.sweep.schedule import Report, Sweep
-from benchmark.workspace import Workspace
 
 
 def as_json(found: Sequence[Listed]) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmark import registry
-from benchmark.config import Cell, digest
+from benchmark.contracts import registry
+from benchmark.contracts.config import Cell, digest
 from benchmark.fingerprint import method_code
 from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import PROTOCOL
-from benchmark.config import Cell
-from benchmark.dataset import Prepared
+from benchmark.contracts.config import Cell
+from benchmark.contracts.dataset import Prepared
+from benchmark.contracts.result import Result, ResultError, Run, read_result, result_path
+from benchmark.contracts.workspace import Workspace
 from benchmark.fingerprint import evaluation_code
 from benchmark.inventory import can_be_had
 from benchmark.record import MODEL_FILE
-from benchmark.results import Result, ResultError, Run, read_result, result_path
 from benchmark.support import weights
 from benchmark.support.errors import BenchError
 from benchmark.support.files import file_sha256
 from benchmark.sweep.facts import Facts
-from benchmark.workspace import Workspace
 
 _code_of = cache(evaluation_code)  # the files are read once per process
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmark.config import Cell, Params, resolve
+from benchmark.contracts.config import Cell, Params, resolve
+from benchmark.contracts.workspace import Workspace
 from benchmark.sweep.cells import Choice, choose, parents_first, run_arguments, spec
 from benchmark.sweep.facts import Facts, facts_of
 from benchmark.sweep.missing import has_its_model, why_missing
-from benchmark.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 
 from benchmark.checkpoint import GENERATIONS
-from benchmark.registry import load_method
-from benchmark.settings import Training
+from benchmark.contracts.registry import load_method
+from benchmark.contracts.settings import Training
 from benchmark.testing import build, make_trainer, tiny_images
 from benchmark.trainer import CHECKPOINT_SHARE, Trainer
 

@@ -76,8 +76,8 @@ def took(work: Callable[[], object]) -> Took:
 
 def preparation(photos: Path, scratch: Path) -> bool:
     """Prints times per image and their ratios; returns whether the targets are met."""
+    from benchmark.contracts.registry import load_dataset
     from benchmark.preparation.prepare import prepare
-    from benchmark.registry import load_dataset
     from benchmark.speed.plain import open_square
 
     paths = sorted(photos.iterdir())
@@ -119,8 +119,8 @@ def batches(folder: Path, size: int, scratch: Path) -> bool:
     import torch
 
     from benchmark.batches import Batches
+    from benchmark.contracts.registry import load_dataset
     from benchmark.preparation.prepare import prepare
-    from benchmark.registry import load_dataset
     from benchmark.speed.plain import make_loader
 
     batch_size = BATCH_SIZE[size]

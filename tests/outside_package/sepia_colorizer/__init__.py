@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from benchmark.method import Batch, DataInfo, Method, MethodConfig, Update
+from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Update
 
 
 class SepiaConfig(MethodConfig):

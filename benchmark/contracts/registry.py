@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from benchmark.support.errors import BenchError, unknown
 
 if TYPE_CHECKING:
-    from benchmark.dataset import Dataset
-    from benchmark.method import Method
+    from benchmark.contracts.dataset import Dataset
+    from benchmark.contracts.method import Method
 
 Kind = Literal["method", "dataset"]
 ROOMS: dict[Kind, str] = {"method": "benchmark.methods", "dataset": "benchmark.datasets"}  # also the entry-point groups

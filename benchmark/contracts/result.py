@@ -253,7 +253,7 @@ def provenance(
         code_hash: of the source files that decided the run.
         device: name of the machine's CPU or GPU.
     """
-    commit, dirty = _git_state(Path(__file__).resolve().parents[1])
+    commit, dirty = _git_state(Path(__file__).resolve().parents[2])
     packages = {"python": platform.python_version()}
     for package in ("colorbench", *REPORTED_PACKAGES):
         try:

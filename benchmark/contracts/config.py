@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from benchmark import PROTOCOL, registry
-from benchmark.settings import Strict, Training
+from benchmark import PROTOCOL
+from benchmark.contracts import registry
+from benchmark.contracts.settings import Strict, Training
 from benchmark.support.errors import InputError, unknown
 
 if TYPE_CHECKING:
-    from benchmark.dataset import Dataset, DatasetConfig
-    from benchmark.method import Method
+    from benchmark.contracts.dataset import Dataset, DatasetConfig
+    from benchmark.contracts.method import Method
 
 PARAMS_FILE = "params.yaml"
 Model = TypeVar("Model", bound=BaseModel)
@@ -228,7 +229,7 @@ def resolve(
     Raises:
         InputError: an unknown name or key, or a value of the wrong type.
     """
-    from benchmark.dataset import parse_spec
+    from benchmark.contracts.dataset import parse_spec
 
     data_adapter, data_path, data_name = parse_spec(data)
     if data_adapter not in registry.names("dataset"):

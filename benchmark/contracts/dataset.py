@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from benchmark.support.errors import BenchError, InputError
 
 if TYPE_CHECKING:
-    from benchmark.method import DataInfo
+    from benchmark.contracts.method import DataInfo
     from benchmark.support.download import Remote
 
 SPLITS = ("train", "val", "test")
@@ -335,7 +335,7 @@ class Prepared:
         """What a method may know of it."""
         import torch
 
-        from benchmark.method import DataInfo
+        from benchmark.contracts.method import DataInfo
 
         return DataInfo(
             name=self.meta.name,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.config import Cell, digest
+from benchmark.contracts.config import Cell, digest
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What the rooms agree on: method, data set, settings, cell, result; and finding adapters by name."""
