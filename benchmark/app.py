@@ -16,12 +16,12 @@ import torch
 from PIL import Image
 
 from benchmark.colorize import Colorizer, Rgb, has_color, png
+from benchmark.data.preparation.archives import FileSource
+from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.leaderboard.render import ARROWS, NOTHING, environment, number
 from benchmark.metrics import METRICS
 from benchmark.metrics.scorer import Scorer
 from benchmark.monitor import gray_of
-from benchmark.preparation.archives import FileSource
-from benchmark.preparation.images import BadImage, open_rgb
 from benchmark.support.errors import BenchError, InputError
 
 if TYPE_CHECKING:

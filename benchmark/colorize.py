@@ -22,13 +22,13 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmark.checkpoint import load_model
-from benchmark.color import lab_to_rgb, rgb_to_lab
 from benchmark.contracts import registry
 from benchmark.contracts.config import find_root, read_params, validate
 from benchmark.contracts.method import DataInfo, Method
+from benchmark.data.color import lab_to_rgb, rgb_to_lab
+from benchmark.data.preparation.archives import FileSource, list_folder
+from benchmark.data.preparation.images import SUFFIXES, BadImage, open_rgb
 from benchmark.monitor import gray_of
-from benchmark.preparation.archives import FileSource, list_folder
-from benchmark.preparation.images import SUFFIXES, BadImage, open_rgb
 from benchmark.record import MODEL_FILE
 from benchmark.stages import choose_device
 from benchmark.support.errors import InputError, unknown
@@ -116,7 +116,7 @@ class Colorizer:
 
 
 def join_strips(rgb: Rgb, ab: Tensor) -> Rgb:
-    """The lightness of a photograph with other colors: as `benchmark.color.join`, a strip of rows at a time.
+    """The lightness of a photograph with other colors: as `benchmark.data.color.join`, a strip of rows at a time.
 
     Args:
         rgb: (H, W, 3) uint8; its own colors are dropped.
@@ -423,6 +423,6 @@ def _panel(image: Image.Image) -> Image.Image:
 
 def has_color(photograph: Image.Image) -> bool:
     """Whether a photograph is no grayscale one by the protocol's rule, judged at a reduced size."""
-    from benchmark.preparation.prepare import grayscale
+    from benchmark.data.preparation.prepare import grayscale
 
     return not grayscale(np.asarray(_panel(photograph))[None])[0]

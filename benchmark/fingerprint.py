@@ -41,7 +41,7 @@ def _canonical(node: ast.AST) -> Iterator[str]:
 
 
 def _module_file(module: str) -> Path | None:
-    """The file of one of our modules: `benchmark.color`, `benchmark.methods._unet`; None for everything else."""
+    """The file of one of our modules: `benchmark.data.color`, `benchmark.methods._unet`; None for everything else."""
     parts = module.split(".")
     if parts[0] != "benchmark":
         return None

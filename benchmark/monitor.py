@@ -198,7 +198,7 @@ def _leave_files_to_the_training(failure: threading.ExceptHookArgs) -> None:
 
 def gray_of(rgb: np.ndarray) -> np.ndarray:
     """The lightness of images as gray pictures, (B, H, W, 3) uint8: what a method gets to see."""
-    from benchmark.color import lab_to_rgb, rgb_to_lab
+    from benchmark.data.color import lab_to_rgb, rgb_to_lab
 
     L, ab = rgb_to_lab(torch.from_numpy(np.array(rgb)))
     return lab_to_rgb(L, torch.zeros_like(ab))[0].numpy()

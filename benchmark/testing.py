@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.markup import escape
 from torch import Tensor
 
-from benchmark.batches import Batches
 from benchmark.checkpoint import load_model, save_model
-from benchmark.color import rgb_to_lab
 from benchmark.contracts.config import find_root, read_params, resolve
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig
 from benchmark.contracts.settings import Training
+from benchmark.data.batches import Batches
+from benchmark.data.color import rgb_to_lab
 from benchmark.evaluate import predict
 from benchmark.support.errors import InputError
 from benchmark.trainer import SilentMonitor, Trainer, phase_bounds

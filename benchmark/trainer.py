@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from benchmark.batches import Batches
 from benchmark.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
 from benchmark.contracts.method import Method, Phase, Update
 from benchmark.contracts.settings import Training
+from benchmark.data.batches import Batches
 from benchmark.distributed import ALONE, Ranks
 from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from benchmark.contracts.dataset import SPLITS, DatasetConfig, Item, by_hash, subset
-from benchmark.preparation.archives import Found, list_archive, list_folder, printable
-from benchmark.preparation.images import SUFFIXES
+from benchmark.data.preparation.archives import Found, list_archive, list_folder, printable
+from benchmark.data.preparation.images import SUFFIXES
 
 ARCHIVES = (".zip", ".tar")
 

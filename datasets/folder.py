@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from pydantic import Field
 
 from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
-from benchmark.preparation.archives import Found, printable
+from benchmark.data.preparation.archives import Found, printable
 from benchmark.support.errors import InputError
 
 from ._layouts import hold_out, images_of, limited, split_by_hash

@@ -21,7 +21,7 @@ from PIL import Image
 from pydantic import Field
 
 from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
-from benchmark.preparation.images import square, to_rgb
+from benchmark.data.preparation.images import square, to_rgb
 
 from ._layouts import limited
 

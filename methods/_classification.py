@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from benchmark import ab_bins
 from benchmark.contracts.method import DataInfo, MethodConfig
+from benchmark.data import ab_bins
 
 
 class BinsConfig(MethodConfig):

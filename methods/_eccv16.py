@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark import ab_bins
+from benchmark.data import ab_bins
 from benchmark.precision import no_autocast
 
 from ._unet import pad_to_multiple

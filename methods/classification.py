@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
-from benchmark.ab_bins import BINS, decode
 from benchmark.contracts.method import Batch, DataInfo, Method, Update
+from benchmark.data.ab_bins import BINS, decode
 
 from ._classification import BinLoss, BinsConfig
 from ._scale import scale_L

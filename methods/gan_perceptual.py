@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
-from benchmark.color import lab_to_srgb
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+from benchmark.data.color import lab_to_srgb
 from benchmark.support import weights
 from benchmark.support.errors import InputError
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from benchmark.ab_bins import centers, nearest_bin
 from benchmark.contracts.method import DataInfo, MethodConfig, OracleMethod
+from benchmark.data.ab_bins import centers, nearest_bin
 
 
 class OracleBins(OracleMethod):

@@ -15,8 +15,8 @@ from pydantic import Field
 
 from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, Pixels, Prepared, Source
 from benchmark.contracts.registry import load_dataset
+from benchmark.data.preparation.images import decode
 from benchmark.datasets.folder import Folder, FolderConfig
-from benchmark.preparation.images import decode
 
 SIZE = 16  # of prepared images
 
@@ -134,7 +134,7 @@ def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         decoded.append(len(data))
         return decode(data, size)
 
-    monkeypatch.setattr("benchmark.preparation.archives.decode", counting)
+    monkeypatch.setattr("benchmark.data.preparation.archives.decode", counting)
     return decoded
 
 
@@ -147,4 +147,4 @@ def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         return decode(data, size)
 
-    monkeypatch.setattr("benchmark.preparation.archives.decode", decoding)
+    monkeypatch.setattr("benchmark.data.preparation.archives.decode", decoding)

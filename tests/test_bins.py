@@ -7,7 +7,7 @@ from skimage import color, data
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from benchmark import ab_bins
+from benchmark.data import ab_bins
 from benchmark.support.errors import InputError
 
 

@@ -7,7 +7,7 @@ from skimage import color as reference
 from skimage import data
 from torch import Tensor
 
-from benchmark.color import join, lab_to_rgb, lab_to_srgb, rgb_to_lab
+from benchmark.data.color import join, lab_to_rgb, lab_to_srgb, rgb_to_lab
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from PIL import Image
 
 from benchmark.checkpoint import save_model
 from benchmark.cli import main
-from benchmark.color import join, rgb_to_lab
 from benchmark.colorize import (
     SEEN_PIXELS,
     Colorizer,
@@ -26,6 +25,7 @@ from benchmark.colorize import (
 )
 from benchmark.contracts.method import DataInfo
 from benchmark.contracts.registry import load_method
+from benchmark.data.color import join, rgb_to_lab
 from benchmark.evaluate import colorize
 from benchmark.support.errors import BenchError, InputError
 from projects import make_project

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from data_files import encoded, photographs, picture, write_files, write_tar, write_zip
 
-from benchmark.preparation.archives import (
+from benchmark.data.preparation.archives import (
     FileSource,
     ZipSource,
     list_archive,
@@ -18,7 +18,7 @@ from benchmark.preparation.archives import (
     places,
     printable,
 )
-from benchmark.preparation.images import SUFFIXES, BadImage
+from benchmark.data.preparation.images import SUFFIXES, BadImage
 from benchmark.support.errors import BenchError, InputError
 
 FILES = {

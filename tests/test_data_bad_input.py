@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.contracts.dataset import SPLITS, MissingDataError, Pixels
-from benchmark.preparation.prepare import prepare
+from benchmark.data.preparation.prepare import prepare
 from benchmark.support.errors import BenchError, InputError
 
 
@@ -128,7 +128,7 @@ def bomb() -> bytes:
 def test_a_bad_file_among_good_ones_is_named_whoever_reads_it(
     name: str, content: bytes, reason: str, workers: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.preparation.prepare._CHUNK_IMAGES", 16)
+    monkeypatch.setattr("benchmark.data.preparation.prepare._CHUNK_IMAGES", 16)
     write_files(photos, {name: content})
     with pytest.raises(BenchError, match=rf"{name}.*{reason}.*--skip-corrupt") as caught:
         prepare(folder_of(photos), tmp_path / "out", workers=workers, quiet=True)
@@ -191,7 +191,7 @@ def test_a_corrupt_file_left_out_before_is_not_forgotten(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run with --skip-corrupt that was interrupted does not hide the file from one without."""
-    monkeypatch.setattr("benchmark.preparation.prepare._CHUNK_IMAGES", 4)
+    monkeypatch.setattr("benchmark.data.preparation.prepare._CHUNK_IMAGES", 4)
     (photos / f"{folder_of(photos).items('train')[0].id}.jpg").write_bytes(b"")
     interrupt_after(20, monkeypatch)
     with pytest.raises(BenchError, match="interrupted"):
@@ -249,7 +249,7 @@ def test_a_folder_that_may_not_be_read_or_written_is_named(as_nobody: Path) -> N
 def test_a_disk_that_fills_up_loses_nothing(
     workers: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.preparation.prepare._CHUNK_IMAGES", 4)
+    monkeypatch.setattr("benchmark.data.preparation.prepare._CHUNK_IMAGES", 4)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (25 * SIZE**2 * 3, hard))  # the kernel refuses to write beyond
     try:

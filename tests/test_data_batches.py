@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.batches import Batches
-from benchmark.color import lab_to_rgb, rgb_to_lab
+from benchmark.data.batches import Batches
+from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.support.errors import InputError
 from benchmark.support.memory import free_memory
 
@@ -135,7 +135,7 @@ def test_memory_maps_and_resident_splits_give_the_same(crop: int | None, tmp_pat
 def test_a_split_stays_in_main_memory_only_if_it_fits(
     free: int | None, world: int, stays: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.batches.free_memory", lambda: free)
+    monkeypatch.setattr("benchmark.data.batches.free_memory", lambda: free)
     images = numbered(4)  # 768 bytes; as Lab, in half of the memory: eight times as much
     assert (Batches(images, 2, seed=0, device="cpu", world=world)._resident is not None) == stays
     assert Batches(images, 2, seed=0, device="cpu", on_device="no", world=world)._resident is None

@@ -11,8 +11,8 @@ from PIL import Image
 
 from benchmark.cli import main
 from benchmark.contracts.dataset import SPLITS, Pixels
-from benchmark.preparation.pictures import chroma_density, chroma_histogram, contact_sheet
-from benchmark.preparation.prepare import prepare
+from benchmark.data.preparation.pictures import chroma_density, chroma_histogram, contact_sheet
+from benchmark.data.preparation.prepare import prepare
 from projects import TINY, make_project
 
 

@@ -15,7 +15,7 @@ from test_data_sets import batch_files, cifar  # noqa: F401 - a fixture
 
 from benchmark.contracts import registry
 from benchmark.contracts.dataset import SPLITS
-from benchmark.preparation.prepare import prepare
+from benchmark.data.preparation.prepare import prepare
 from benchmark.support.download import Remote, choose, download
 from benchmark.support.errors import BenchError, InputError
 
@@ -253,7 +253,7 @@ def serve(host: Host, monkeypatch: pytest.MonkeyPatch, name: str, archives: dict
 
 
 def fetch_and_prepare(host: Host, name: str, folder: Path, **settings: int) -> dict[str, int]:
-    from benchmark.preparation.show import fetch_data_set, verify_data_set
+    from benchmark.data.preparation.show import fetch_data_set, verify_data_set
 
     paths = fetch_data_set(registry.load_dataset(name), folder / name, host.url, ())
     assert all(path.is_file() for path in paths)
@@ -293,7 +293,7 @@ def test_coco_from_its_host(host: Host, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_data_set_without_downloads_says_so(tmp_path: Path) -> None:
-    from benchmark.preparation.show import fetch_data_set
+    from benchmark.data.preparation.show import fetch_data_set
 
     with pytest.raises(BenchError, match="sample has nothing to download"):
         fetch_data_set(registry.load_dataset("sample"), tmp_path, None, ())

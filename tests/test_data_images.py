@@ -9,7 +9,7 @@ import pytest
 from data_files import encoded, picture
 from PIL import Image
 
-from benchmark.preparation.images import BadImage, decode, square
+from benchmark.data.preparation.images import BadImage, decode, square
 
 
 def resized_then_cropped(image: Image.Image, size: int) -> np.ndarray:

@@ -28,13 +28,13 @@ from data_files import (
 )
 from scipy.spatial import cKDTree
 
-from benchmark.ab_bins import centers
-from benchmark.color import rgb_to_lab
 from benchmark.contracts.dataset import SPLITS, Pixels, Prepared
-from benchmark.preparation.arrays import image_keys, in_several_splits
-from benchmark.preparation.chroma import ColorCount, grayscale
-from benchmark.preparation.images import decode
-from benchmark.preparation.prepare import prepare, up_to_date, verify
+from benchmark.data.ab_bins import centers
+from benchmark.data.color import rgb_to_lab
+from benchmark.data.preparation.arrays import image_keys, in_several_splits
+from benchmark.data.preparation.chroma import ColorCount, grayscale
+from benchmark.data.preparation.images import decode
+from benchmark.data.preparation.prepare import prepare, up_to_date, verify
 from benchmark.support.errors import BenchError
 
 
@@ -57,7 +57,7 @@ def test_the_arrays_hold_what_decoding_gives(photos: Path, tmp_path: Path) -> No
 def test_any_number_of_workers_gives_the_same_bytes(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.preparation.prepare._CHUNK_IMAGES", 3)
+    monkeypatch.setattr("benchmark.data.preparation.prepare._CHUNK_IMAGES", 3)
     for name in ("000007.jpg", "000023.jpg"):
         (photos / name).write_bytes(b"")
     for name in ("000011.jpg", "000012.jpg", "000013.jpg"):
@@ -164,7 +164,7 @@ def test_keys_tell_images_apart(size: int) -> None:
 CHILD = """
 import sys
 from pathlib import Path
-import benchmark.preparation.prepare as p
+import benchmark.data.preparation.prepare as p
 from benchmark.datasets.folder import Folder, FolderConfig
 p._CHUNK_IMAGES = 2
 real = p.ArrayFile.append
@@ -203,7 +203,7 @@ def test_a_killed_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, mon
     child.wait()
     assert not out.exists()
     assert len((out.with_name("out.part") / "journal.jsonl").read_text().splitlines()) >= 5
-    monkeypatch.setattr("benchmark.preparation.prepare._CHUNK_IMAGES", 2)
+    monkeypatch.setattr("benchmark.data.preparation.prepare._CHUNK_IMAGES", 2)
     decoded = count_decoded(monkeypatch)
     resumed = prepare(folder_of(photos), out, workers=1, quiet=True)
     assert len(decoded) <= 40 - 2 * 4
@@ -217,7 +217,7 @@ def test_a_killed_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, mon
 def test_ctrl_c_says_how_to_go_on_and_changed_files_are_made_again(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.preparation.prepare._CHUNK_IMAGES", 4)
+    monkeypatch.setattr("benchmark.data.preparation.prepare._CHUNK_IMAGES", 4)
     out = tmp_path / "out"
     interrupt_after(26, monkeypatch)
     with pytest.raises(BenchError, match=r"interrupted.*the same command goes on"):
@@ -236,7 +236,7 @@ def test_ctrl_c_says_how_to_go_on_and_changed_files_are_made_again(
 def test_a_damaged_part_is_never_trusted(
     damage: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.preparation.prepare._CHUNK_IMAGES", 4)
+    monkeypatch.setattr("benchmark.data.preparation.prepare._CHUNK_IMAGES", 4)
     out, part = tmp_path / "out", tmp_path / "out.part"
     interrupt_after(35, monkeypatch)
     with pytest.raises(BenchError, match="interrupted"):
@@ -252,7 +252,7 @@ def test_a_damaged_part_is_never_trusted(
         journal.write_text(journal.read_text().replace('"pillow": "', '"pillow": "0.'))
     else:
         journal.unlink()
-    monkeypatch.setattr("benchmark.preparation.archives.decode", decode)
+    monkeypatch.setattr("benchmark.data.preparation.archives.decode", decode)
     resumed = prepare(folder_of(photos), out, workers=1, quiet=True)
     assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
 
@@ -286,7 +286,7 @@ class Made(NamedTuple):
 
 def peak(count, out, workers):
     from data_files import Few  # here, for workers import this file anew
-    from benchmark.preparation.prepare import prepare, verify
+    from benchmark.data.preparation.prepare import prepare, verify
 
     splits = {"train": [Made(n) for n in range(count)], "val": [Made(1)], "test": [Made(2)]}
     verify(prepare(Few(splits, size=256), Path(out), workers=workers, quiet=True))
@@ -379,7 +379,7 @@ def test_counts_beyond_32_bits_are_carried(monkeypatch: pytest.MonkeyPatch) -> N
     images = np.stack([picture(n, 8, 8) for n in range(4)] * 3)
     whole, carried = ColorCount(), ColorCount()
     whole.add(images)
-    monkeypatch.setattr("benchmark.preparation.chroma._TABLE_PIXELS", 150)
+    monkeypatch.setattr("benchmark.data.preparation.chroma._TABLE_PIXELS", 150)
     for image in images:
         carried.add(image[None])
     for one, other in zip(whole.colors(), carried.colors(), strict=True):
@@ -389,7 +389,7 @@ def test_counts_beyond_32_bits_are_carried(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_ctrl_c_reaches_only_the_parent(tmp_path: Path) -> None:
     """Workers leave SIGINT to the parent, who ends them in order."""
-    import benchmark.preparation.decoding as module
+    import benchmark.data.preparation.decoding as module
 
     before = signal.getsignal(signal.SIGINT)
     try:

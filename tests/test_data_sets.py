@@ -23,7 +23,7 @@ from benchmark.contracts.dataset import (
     parse_spec,
     subset,
 )
-from benchmark.preparation.prepare import prepare
+from benchmark.data.preparation.prepare import prepare
 from benchmark.support.errors import BenchError, InputError
 from benchmark.testing_data import CHECKS, check_dataset
 

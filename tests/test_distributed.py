@@ -17,11 +17,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from benchmark import distributed
-from benchmark.batches import Batches
 from benchmark.checkpoint import load_checkpoint
 from benchmark.contracts.method import Batch, Method, Update
 from benchmark.contracts.registry import load_method
 from benchmark.contracts.settings import Training
+from benchmark.data.batches import Batches
 from benchmark.distributed import ALONE, Ranks
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE

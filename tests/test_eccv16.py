@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.ab_bins import decode
 from benchmark.contracts.method import parameter_count
 from benchmark.contracts.registry import load_method
+from benchmark.data.ab_bins import decode
 from benchmark.methods._eccv16 import Eccv16
 from benchmark.support import weights
 from benchmark.testing import build, make_trainer, tiny_batch, tiny_images, tiny_info

@@ -7,9 +7,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from benchmark import ab_bins
 from benchmark.contracts.method import Batch, Method
 from benchmark.contracts.registry import load_method
+from benchmark.data import ab_bins
 from benchmark.methods._classification import BinLoss, BinsConfig
 from benchmark.testing import build, make_trainer, tiny_batch, tiny_images, tiny_info
 

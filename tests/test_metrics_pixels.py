@@ -11,7 +11,7 @@ from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from benchmark.color import rgb_to_lab
+from benchmark.data.color import rgb_to_lab
 from benchmark.metrics import METRICS, pixels
 
 Lab = tuple[Tensor, Tensor]

@@ -12,8 +12,8 @@ from skimage import data
 from skimage.color import rgb2lab
 from torch import Tensor
 
-from benchmark.ab_bins import centers
-from benchmark.color import lab_to_rgb, rgb_to_lab
+from benchmark.data.ab_bins import centers
+from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.judge import Judge, JudgeNetwork
 from benchmark.metrics import METRICS
 from benchmark.metrics.scorer import Scorer, Scores

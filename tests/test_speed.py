@@ -17,12 +17,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from benchmark.batches import Batches
 from benchmark.cli import main
-from benchmark.color import rgb_to_lab
 from benchmark.contracts.config import Cell, read_params, resolve
 from benchmark.contracts.method import Batch, Method, Update
 from benchmark.contracts.registry import load_method
+from benchmark.data.batches import Batches
+from benchmark.data.color import rgb_to_lab
 from benchmark.speed import as_json, as_text
 from benchmark.speed.flops import peak_flops, peak_of, training_flops
 from benchmark.speed.loops import Clock, OurLoop, PlainLoop

@@ -19,7 +19,7 @@ def data() -> None:
 @json_option
 def data_list(as_json: bool) -> None:
     """What data sets there are, whether their originals are here (BENCH_DATA, downloads), and what is prepared."""
-    from benchmark.preparation.show import data_sets, print_data_sets, print_json
+    from benchmark.data.preparation.show import data_sets, print_data_sets, print_json
 
     (print_json if as_json else print_data_sets)(data_sets())
 
@@ -33,7 +33,7 @@ def data_list(as_json: bool) -> None:
 def data_fetch(name: str, files: tuple[str, ...], root: Path | None, mirror: str | None, as_json: bool) -> None:
     """Download the official FILES (default: all) of data set NAME, or go on with a download that was cut."""
     from benchmark.contracts.registry import load_dataset
-    from benchmark.preparation.show import fetch_data_set, print_json
+    from benchmark.data.preparation.show import fetch_data_set, print_json
 
     paths = [str(path) for path in fetch_data_set(load_dataset(name), root, mirror, files)]
     if as_json:
@@ -57,8 +57,8 @@ def data_prepare(
     as_json: bool,
 ) -> None:
     """Decode, resize and crop data set NAME (or folder:/path) once into arrays of bytes."""
-    from benchmark.preparation.prepare import prepare, up_to_date
-    from benchmark.preparation.show import prepared_facts, print_json
+    from benchmark.data.preparation.prepare import prepare, up_to_date
+    from benchmark.data.preparation.show import prepared_facts, print_json
 
     dataset, folder, title = resolve_data(name, preset, assignments, root)
     done = up_to_date(dataset, folder, title)
@@ -74,7 +74,7 @@ def data_prepare(
 @json_option
 def data_verify(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None, as_json: bool) -> None:
     """Compare downloads with official checksums, prepared arrays with meta.json. Exit code 1 if any differs."""
-    from benchmark.preparation.show import print_json, print_verified, verify_data_set
+    from benchmark.data.preparation.show import print_json, print_verified, verify_data_set
 
     dataset, folder, title = resolve_data(name, preset, assignments, root)
     verified = verify_data_set(dataset, folder)
@@ -92,7 +92,7 @@ def data_check(name: str, preset: str | None, assignments: tuple[str, ...], root
     """Run the conformance checks on data set NAME, whose originals must be here."""
     from dataclasses import asdict
 
-    from benchmark.preparation.show import print_json
+    from benchmark.data.preparation.show import print_json
     from benchmark.testing import print_verdicts
     from benchmark.testing_data import check_dataset
 
@@ -112,7 +112,7 @@ def data_show(
     name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None, out: Path | None, as_json: bool
 ) -> None:
     """What data set NAME is, what was prepared of it, a contact sheet and a histogram of its colors."""
-    from benchmark.preparation.show import data_set_facts, print_data_set, print_json
+    from benchmark.data.preparation.show import data_set_facts, print_data_set, print_json
 
     dataset, folder, _ = resolve_data(name, preset, assignments, root)
     facts = data_set_facts(dataset, folder, out or folder.parent.parent / "runs" / "data" / folder.name)

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.ab_bins import class_weights, nearest_bin
-from benchmark.color import rgb_to_lab
+from benchmark.data.ab_bins import class_weights, nearest_bin
+from benchmark.data.color import rgb_to_lab
 from benchmark.judge import load_judge
 from benchmark.metrics import METRICS, pixels
 from benchmark.metrics.inception import Inception

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.color import lab_to_rgb, rgb_to_lab
+from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.metrics.distances import Gaussian, frechet_distance, kernel_distance
 from benchmark.metrics.features import FeatureNetwork, FeatureStream, cache_file
 

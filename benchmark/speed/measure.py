@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from benchmark.batches import Batches
 from benchmark.contracts.config import Cell
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method, Phase
+from benchmark.data.batches import Batches
 from benchmark.evaluate import batches as evaluation_batches
 from benchmark.evaluate import colorize, device_name
 from benchmark.metrics.scorer import Scorer

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.contracts.dataset import Dataset, Prepared
-from benchmark.preparation.archives import FileSource
+from benchmark.data.preparation.archives import FileSource
 
 QUALITY = 95  # of JPEG files written here
 _PIXELS = 1 << 27  # of all files written: 2,048 images of 256², all of CIFAR-10

@@ -10,8 +10,8 @@ from rich.console import Console
 from benchmark.contracts.config import Cell, Params
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.workspace import Workspace
+from benchmark.data.preparation.prepare import prepare
 from benchmark.distributed import ALONE, Ranks
-from benchmark.preparation.prepare import prepare
 from benchmark.support.errors import BenchError
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from benchmark.batches import Batches
 from benchmark.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.contracts.config import Cell, digest, resolve
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
+from benchmark.data.batches import Batches
 from benchmark.distributed import synchronize_batch_norm
 from benchmark.evaluate import device_name
 from benchmark.fingerprint import method_code

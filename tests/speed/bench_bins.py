@@ -14,7 +14,7 @@ import torch
 from skimage import color, data
 from sklearn.neighbors import NearestNeighbors
 
-from benchmark import ab_bins
+from benchmark.data import ab_bins
 
 WANTED = 30
 NEIGHBORS = (5, 10)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from skimage import color, data
 
-from benchmark.color import lab_to_rgb, rgb_to_lab
+from benchmark.data.color import lab_to_rgb, rgb_to_lab
 
 SIZES = {256: 8, 32: 512}  # pixels of an edge → images
 

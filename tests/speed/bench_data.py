@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from benchmark.batches import Batches
+    from benchmark.data.batches import Batches
 
 PHOTOS, PHOTO_SIZE, SIZE = 3000, (640, 480), 256
 THUMBNAILS, THUMBNAIL_SIZE = 4000, 32
@@ -77,7 +77,7 @@ def took(work: Callable[[], object]) -> Took:
 def preparation(photos: Path, scratch: Path) -> bool:
     """Prints times per image and their ratios; returns whether the targets are met."""
     from benchmark.contracts.registry import load_dataset
-    from benchmark.preparation.prepare import prepare
+    from benchmark.data.preparation.prepare import prepare
     from benchmark.speed.plain import open_square
 
     paths = sorted(photos.iterdir())
@@ -118,9 +118,9 @@ def batches(folder: Path, size: int, scratch: Path) -> bool:
     """Prints images per second and their ratio; returns whether the target is met."""
     import torch
 
-    from benchmark.batches import Batches
     from benchmark.contracts.registry import load_dataset
-    from benchmark.preparation.prepare import prepare
+    from benchmark.data.batches import Batches
+    from benchmark.data.preparation.prepare import prepare
     from benchmark.speed.plain import make_loader
 
     batch_size = BATCH_SIZE[size]

@@ -27,7 +27,7 @@ from scipy.spatial import KDTree
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from benchmark.ab_bins import centers
+from benchmark.data.ab_bins import centers
 from benchmark.evaluate import batch_size_for
 from benchmark.metrics import METRICS
 from benchmark.metrics.features import FeatureStream

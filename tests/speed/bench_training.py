@@ -26,10 +26,10 @@ import torch
 from bench_data import make_files
 from rich.console import Console
 
-from benchmark.batches import Batches
 from benchmark.contracts.config import Cell, find_root, read_params, resolve
 from benchmark.contracts.method import Batch
 from benchmark.contracts.workspace import Workspace
+from benchmark.data.batches import Batches
 from benchmark.evaluate import device_name
 from benchmark.speed import Plan, as_text, measure
 from benchmark.speed.loops import OurLoop

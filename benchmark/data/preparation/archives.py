@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.preparation.images import MAX_FILE_BYTES, BadImage, decode
+from benchmark.data.preparation.images import MAX_FILE_BYTES, BadImage, decode
 from benchmark.support.errors import BenchError, InputError
 
 _TAR_BLOCK = 512

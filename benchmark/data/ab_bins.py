@@ -48,7 +48,7 @@ class SoftTargets(NamedTuple):
 @torch.inference_mode(False)  # kept for later calls, which may want gradients
 def centers(device: str = "cpu") -> Tensor:
     """The bins' coordinates (313, 2) in Lab units, float32, shared: not to be written to."""
-    with as_file(files("benchmark") / "ab_centers.npy") as path:
+    with as_file(files("benchmark.data") / "ab_centers.npy") as path:
         return torch.from_numpy(np.load(path)).float().to(device)
 
 

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.color import rgb_to_lab
 from benchmark.contracts.method import Batch
+from benchmark.data.color import rgb_to_lab
 from benchmark.support.errors import InputError
 from benchmark.support.memory import free_memory
 

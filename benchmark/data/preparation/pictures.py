@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from benchmark.contracts.dataset import SPLITS, Prepared
-from benchmark.preparation.chroma import ColorCount, ab_of
+from benchmark.data.preparation.chroma import ColorCount, ab_of
 
 _SHEET_COLUMNS, _SHEET_ROWS = 12, 3  # per split
 _THUMBNAIL, _MARGIN, _TITLE = 96, 4, 24  # pixels
@@ -69,7 +69,7 @@ def chroma_histogram(prepared: Prepared, path: Path) -> Path:
     import torch
     from matplotlib.figure import Figure
 
-    from benchmark.color import lab_to_rgb
+    from benchmark.data.color import lab_to_rgb
 
     images = prepared.images("train")
     density = chroma_density(images[place] for place in _evenly(len(images), _HISTOGRAM_IMAGES))

@@ -30,11 +30,11 @@ from benchmark.contracts.dataset import (
     Prepared,
     SplitMeta,
 )
-from benchmark.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, blocks, in_several_splits, rows_in
-from benchmark.preparation.chroma import ColorCount, grayscale
-from benchmark.preparation.decoding import Decoded, Decoder
-from benchmark.preparation.images import RULE, decoder_versions
-from benchmark.preparation.journal import Entry, Journal
+from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, blocks, in_several_splits, rows_in
+from benchmark.data.preparation.chroma import ColorCount, grayscale
+from benchmark.data.preparation.decoding import Decoded, Decoder
+from benchmark.data.preparation.images import RULE, decoder_versions
+from benchmark.data.preparation.journal import Entry, Journal
 from benchmark.support.errors import BenchError
 
 if TYPE_CHECKING:

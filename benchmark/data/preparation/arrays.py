@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.preparation.chroma import ColorCount
+from benchmark.data.preparation.chroma import ColorCount
 
 BLOCK_BYTES = 4 << 20  # of pixels: what is in memory at once
 _HEADER = 128  # bytes of a .npy header for (N, S, S, 3) uint8; numpy leaves room for any N

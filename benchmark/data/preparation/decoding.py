@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.preparation.archives import Encoded
-from benchmark.preparation.images import BadImage
+from benchmark.data.preparation.archives import Encoded
+from benchmark.data.preparation.images import BadImage
 from benchmark.support.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from benchmark.contracts import registry
 from benchmark.contracts.config import find_root
 from benchmark.contracts.dataset import META_FILE, SPLITS, Dataset, MissingDataError, Prepared
-from benchmark.preparation.archives import download_folder, places
-from benchmark.preparation.pictures import chroma_histogram, contact_sheet
-from benchmark.preparation.prepare import verify
+from benchmark.data.preparation.archives import download_folder, places
+from benchmark.data.preparation.pictures import chroma_histogram, contact_sheet
+from benchmark.data.preparation.prepare import verify
 from benchmark.support.download import choose, is_intact
 from benchmark.support.errors import BenchError, InputError
 

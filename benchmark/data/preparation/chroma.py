@@ -35,7 +35,7 @@ def _max_chroma(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The largest |a| or |b| of each image (N, H, W, 3): (N,)."""
     import torch
 
-    from benchmark.color import rgb_to_lab
+    from benchmark.data.color import rgb_to_lab
 
     if not len(images):
         return np.empty(0, dtype=np.float32)
@@ -81,7 +81,7 @@ class ColorCount:
         Returns:
             The mean (a, b) in Lab units, and the share of pixels nearest to each bin, (313,) float64, sums to 1.
         """
-        from benchmark.ab_bins import BINS, nearest_bin
+        from benchmark.data.ab_bins import BINS, nearest_bin
 
         colors, counts = self.colors()
         total, prior = np.zeros(2), np.zeros(BINS)
@@ -109,7 +109,7 @@ def ab_of(colors: NDArray[np.uint32]) -> "Tensor":
     """The chroma of packed colors (n,): (1, 2, 1, n) float32, Lab units."""
     import torch
 
-    from benchmark.color import rgb_to_lab
+    from benchmark.data.color import rgb_to_lab
 
     rgb = np.stack([colors & 255, colors >> 8 & 255, colors >> 16], axis=-1).astype(np.uint8)
     return rgb_to_lab(torch.from_numpy(rgb)[None, None])[1]
