@@ -21,8 +21,8 @@ from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.leaderboard.render import ARROWS, NOTHING, environment, number
 from benchmark.metrics import METRICS
 from benchmark.metrics.scorer import Scorer
-from benchmark.monitor import gray_of
 from benchmark.support.errors import BenchError, InputError
+from benchmark.training.monitor import gray_of
 
 if TYPE_CHECKING:
     import gradio

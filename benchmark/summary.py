@@ -8,8 +8,8 @@ from benchmark.contracts.config import Cell
 from benchmark.contracts.result import read_result
 from benchmark.leaderboard import build, print_table
 from benchmark.metrics import METRICS
-from benchmark.record import MODEL_FILE
 from benchmark.stages import Context, picture_path
+from benchmark.training.record import MODEL_FILE
 
 
 def print_table_of(cell: Cell, context: Context) -> None:

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.markup import escape
 from torch import Tensor
 
-from benchmark.checkpoint import load_model, save_model
 from benchmark.contracts.config import find_root, read_params, resolve
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig
 from benchmark.contracts.settings import Training
@@ -25,7 +24,8 @@ from benchmark.data.batches import Batches
 from benchmark.data.color import rgb_to_lab
 from benchmark.evaluate import predict
 from benchmark.support.errors import InputError
-from benchmark.trainer import SilentMonitor, Trainer, phase_bounds
+from benchmark.training.checkpoint import load_model, save_model
+from benchmark.training.trainer import SilentMonitor, Trainer, phase_bounds
 
 SIZE, IMAGES, BATCH, STEPS = 32, 12, 4, 6
 ODD_SIZES = ((32, 32), (33, 47), (20, 64), (5, 3))

@@ -10,13 +10,13 @@ import yaml
 from fake_results import fake_columns, fake_result, write_suite
 from rich.console import Console
 
-from benchmark.checkpoint import save_model
 from benchmark.contracts.config import Cell, Params, read_params, resolve
 from benchmark.contracts.result import write_result
 from benchmark.contracts.workspace import Workspace
-from benchmark.record import HISTORY_FILE, MODEL_FILE
 from benchmark.report import Report, build_report
 from benchmark.stages import Context, build_method, choose_device, prepare_data
+from benchmark.training.checkpoint import save_model
+from benchmark.training.record import HISTORY_FILE, MODEL_FILE
 
 PRESETS = ("first", "second", "third")
 METHODS = (

@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 from data_files import encoded, gray_picture, picture
 from PIL import Image
 
-from benchmark.checkpoint import save_model
 from benchmark.cli import main
 from benchmark.colorize import (
     SEEN_PIXELS,
@@ -28,6 +27,7 @@ from benchmark.contracts.registry import load_method
 from benchmark.data.color import join, rgb_to_lab
 from benchmark.evaluate import colorize
 from benchmark.support.errors import BenchError, InputError
+from benchmark.training.checkpoint import save_model
 from projects import make_project
 
 CPU = torch.device("cpu")

@@ -16,17 +16,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from benchmark import distributed
-from benchmark.checkpoint import load_checkpoint
 from benchmark.contracts.method import Batch, Method, Update
 from benchmark.contracts.registry import load_method
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
-from benchmark.distributed import ALONE, Ranks
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE
 from benchmark.testing import build, tiny_images
-from benchmark.trainer import SilentMonitor, Trainer
+from benchmark.training import distributed
+from benchmark.training.checkpoint import load_checkpoint
+from benchmark.training.distributed import ALONE, Ranks
+from benchmark.training.trainer import SilentMonitor, Trainer
 from forked import Done, bench, forkserver, start
 from projects import TINY, make_project, one_thread
 
@@ -134,7 +134,7 @@ if rank := os.environ.get("RANK"):
     Path(os.environ["PIDS"], rank).write_text(str(os.getpid()))
     if rank == os.environ.get("FAILING"):
         from benchmark.support.errors import BenchError
-        from benchmark.trainer import Trainer
+        from benchmark.training.trainer import Trainer
 
         step = Trainer.train_step
 

@@ -13,15 +13,15 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from torch import Tensor
 
-from benchmark import monitor
 from benchmark.contracts.method import Method
 from benchmark.contracts.registry import load_method
 from benchmark.evaluate import colorize
 from benchmark.metrics.sets import InceptionMetrics
-from benchmark.monitor import TrainingMonitor, ValidationSets
 from benchmark.support import weights
 from benchmark.testing import build, make_trainer, tiny_images
-from benchmark.trainer import Outcome
+from benchmark.training import monitor
+from benchmark.training.monitor import TrainingMonitor, ValidationSets
+from benchmark.training.trainer import Outcome
 
 CPU = torch.device("cpu")
 STEPS, VALIDATE_EVERY = 12, 4

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint, save_model
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
 from benchmark.contracts.registry import load_method
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE, Interrupted, exclusive
 from benchmark.testing import build, make_trainer, tiny_info
-from benchmark.trainer import Row, SilentMonitor, phase_bounds, step_seed, write_history
+from benchmark.training.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint, save_model
+from benchmark.training.trainer import Row, SilentMonitor, phase_bounds, step_seed, write_history
 
 CGAN = {"base_channels": 4, "discriminator_channels": 4, "pretrain_share": 0.5, "dropout": 0.5}
 

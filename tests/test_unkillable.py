@@ -20,9 +20,9 @@ import torch
 import yaml
 from torch import Tensor
 
-from benchmark.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint
 from benchmark.contracts.method import Batch, Update
 from benchmark.support.interruption import REQUEUE
+from benchmark.training.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint
 from forked import Done, Forked, bench, start
 from projects import TINY, make_project
 

@@ -105,10 +105,10 @@ def make_context(
     import torch
     from rich.console import Console
 
-    from benchmark import distributed
     from benchmark.contracts.config import find_root
     from benchmark.contracts.workspace import Workspace
     from benchmark.stages import Context, choose_device
+    from benchmark.training import distributed
 
     if devices > 1 and not distributed.started_by_torchrun():
         sys.exit(distributed.launch(sys.argv[1:], devices))

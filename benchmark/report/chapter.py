@@ -11,12 +11,12 @@ from benchmark.leaderboard.collect import Measured
 from benchmark.leaderboard.render import ARROWS, HEADLINE, TEXT, cell_text, headline
 from benchmark.leaderboard.table import GRAY, Row, Table
 from benchmark.metrics import METRICS, Metric
-from benchmark.record import HISTORY_FILE
 from benchmark.report import charts
 from benchmark.report.charts import Mark
 from benchmark.report.gallery import Gallery
 from benchmark.report.svg import Point
 from benchmark.report.trained import Found, History, read_history
+from benchmark.training.record import HISTORY_FILE
 
 COSTS = {
     "macs": "multiply-adds per image",

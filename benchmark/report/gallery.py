@@ -207,9 +207,9 @@ def _colored(
 ) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
     """Column by column: its name, the stem of its files, the images (n, S, S, 3) in the order of `target`."""
     from benchmark.evaluate import batches, colorize
-    from benchmark.monitor import gray_of
     from benchmark.stages import load_trained
     from benchmark.support.progress import progress_bar
+    from benchmark.training.monitor import gray_of
 
     yield INPUT, "_gray", gray_of(target)
     with progress_bar(context.console) as bar:

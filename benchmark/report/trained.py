@@ -9,9 +9,9 @@ from pathlib import Path
 from benchmark.contracts.config import Cell, Params, resolve
 from benchmark.contracts.workspace import Workspace
 from benchmark.leaderboard.collect import Measured
-from benchmark.record import read_record
 from benchmark.report.svg import Point
 from benchmark.support.errors import InputError
+from benchmark.training.record import read_record
 
 POINTS = 80  # of a curve: neighbors are averaged until it has no more
 

@@ -15,7 +15,7 @@ from benchmark.contracts.method import Batch
 from benchmark.data.batches import Batches
 from benchmark.speed.plain import PlainTraining, endless, make_loader, use_usual_malloc
 from benchmark.stages import Context, build_method
-from benchmark.trainer import SilentMonitor, Trainer, keep_freed_memory, make_deterministic, phase_bounds
+from benchmark.training.trainer import SilentMonitor, Trainer, keep_freed_memory, make_deterministic, phase_bounds
 
 Value = TypeVar("Value")
 _ENDLESS = 10**9  # steps: a phase never ends, and no validation or checkpoint falls due

@@ -108,7 +108,7 @@ class PlainTraining:
 
 
 def use_usual_malloc() -> None:
-    """Undoes `benchmark.trainer.keep_freed_memory`: nobody's own loop has that.
+    """Undoes `benchmark.training.trainer.keep_freed_memory`: nobody's own loop has that.
 
     glibc raises its thresholds while a program runs, up to these; once they have been set, it does so no longer. To the
     plain loop's advantage: in a process that was never touched, twice as many pages were zeroed per step at 256².

@@ -11,8 +11,8 @@ from benchmark.contracts.config import Cell, Params
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.workspace import Workspace
 from benchmark.data.preparation.prepare import prepare
-from benchmark.distributed import ALONE, Ranks
 from benchmark.support.errors import BenchError
+from benchmark.training.distributed import ALONE, Ranks
 
 
 @dataclass(frozen=True)

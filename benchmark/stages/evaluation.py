@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 from benchmark import PROTOCOL
-from benchmark.checkpoint import load_model
 from benchmark.contracts.config import Cell
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
@@ -17,12 +16,13 @@ from benchmark.evaluate import colorize, cost_of, device_name, evaluate, side_by
 from benchmark.fingerprint import evaluation_code
 from benchmark.inventory import can_be_had
 from benchmark.metrics.scorer import Scorer
-from benchmark.monitor import evenly, gray_of
-from benchmark.record import MODEL_FILE, read_record
 from benchmark.stages.context import Context
 from benchmark.stages.training import build_method
 from benchmark.support.errors import BenchError
 from benchmark.support.progress import progress_bar
+from benchmark.training.checkpoint import load_model
+from benchmark.training.monitor import evenly, gray_of
+from benchmark.training.record import MODEL_FILE, read_record
 
 PICTURE_FILE, PICTURE_IMAGES = "examples.png", 8
 

@@ -9,21 +9,21 @@ from typing import Any
 
 import torch
 
-from benchmark.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.contracts.config import Cell, digest, resolve
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
 from benchmark.data.batches import Batches
-from benchmark.distributed import synchronize_batch_norm
 from benchmark.evaluate import device_name
 from benchmark.fingerprint import method_code
-from benchmark.monitor import TrainingMonitor
-from benchmark.record import HISTORY_FILE, MODEL_FILE, read_record, write_record
 from benchmark.stages.context import Context
 from benchmark.support.errors import BenchError
 from benchmark.support.files import file_sha256
 from benchmark.support.interruption import exclusive
-from benchmark.trainer import Monitor, Outcome, SilentMonitor, Trainer, make_deterministic, write_history
+from benchmark.training.checkpoint import load_model, remove_checkpoints, save_model
+from benchmark.training.distributed import synchronize_batch_norm
+from benchmark.training.monitor import TrainingMonitor
+from benchmark.training.record import HISTORY_FILE, MODEL_FILE, read_record, write_record
+from benchmark.training.trainer import Monitor, Outcome, SilentMonitor, Trainer, make_deterministic, write_history
 
 
 def train_cell(cell: Cell, context: Context) -> Path:

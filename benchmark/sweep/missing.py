@@ -16,11 +16,11 @@ from benchmark.contracts.result import Result, ResultError, Run, read_result, re
 from benchmark.contracts.workspace import Workspace
 from benchmark.fingerprint import evaluation_code
 from benchmark.inventory import can_be_had
-from benchmark.record import MODEL_FILE
 from benchmark.support import weights
 from benchmark.support.errors import BenchError
 from benchmark.support.files import file_sha256
 from benchmark.sweep.facts import Facts
+from benchmark.training.record import MODEL_FILE
 
 _code_of = cache(evaluation_code)  # the files are read once per process
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import torch
 
-from benchmark.checkpoint import GENERATIONS
 from benchmark.contracts.registry import load_method
 from benchmark.contracts.settings import Training
 from benchmark.testing import build, make_trainer, tiny_images
-from benchmark.trainer import CHECKPOINT_SHARE, Trainer
+from benchmark.training.checkpoint import GENERATIONS
+from benchmark.training.trainer import CHECKPOINT_SHARE, Trainer
 
 WANTED = 0.01
 METHODS = ("l2", "cgan")  # 16.7 and 19.5 million parameters

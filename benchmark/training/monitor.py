@@ -22,7 +22,7 @@ from benchmark.metrics.scorer import Scorer
 from benchmark.metrics.sets import InceptionMetrics, Reference
 from benchmark.support import weights
 from benchmark.support.progress import progress_bar
-from benchmark.trainer import Row
+from benchmark.training.trainer import Row
 
 VALIDATION_METRICS = ("psnr", "ssim", "auc")  # and FID and KID where Inception's weights are
 FEATURES = ".features"  # beside the prepared folders, where the evaluation keeps those of the test split
@@ -80,7 +80,7 @@ class ValidationSets:
 
 
 class TrainingMonitor:
-    """Implements `benchmark.trainer.Monitor` for one run.
+    """Implements `benchmark.training.trainer.Monitor` for one run.
 
     Args:
         method: in training, on the device.

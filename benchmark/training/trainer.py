@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from benchmark.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
 from benchmark.contracts.method import Method, Phase, Update
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
-from benchmark.distributed import ALONE, Ranks
 from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically
 from benchmark.support.interruption import Interrupted, StopRequest, stop_request
+from benchmark.training.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
+from benchmark.training.distributed import ALONE, Ranks
 
 Row = dict[str, float | int | str]
 CHECKPOINT_SHARE = 0.01  # of the time at most goes into checkpoints, however large they are
