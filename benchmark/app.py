@@ -19,8 +19,8 @@ from benchmark.colorize import Colorizer, Rgb, has_color, png
 from benchmark.data.preparation.archives import FileSource
 from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.leaderboard.render import ARROWS, NOTHING, environment, number
-from benchmark.metrics import METRICS
-from benchmark.metrics.scorer import Scorer
+from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.errors import BenchError, InputError
 from benchmark.training.monitor import gray_of
 

@@ -22,7 +22,7 @@ from benchmark.leaderboard import Table, build_table, update_files
 from benchmark.leaderboard.collect import tables_in
 from benchmark.leaderboard.render import environment, number
 from benchmark.leaderboard.table import SEEDS_WANTED
-from benchmark.metrics import METRICS
+from benchmark.scoring.metrics import METRICS
 from benchmark.statistics import LEVEL, Difference, Estimate, compare, holm
 from benchmark.support.errors import BenchError
 from benchmark.support.progress import tracked

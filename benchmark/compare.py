@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmark.contracts.config import Cell
 from benchmark.contracts.dataset import Prepared
-from benchmark.evaluate import colorize
+from benchmark.scoring.evaluate import colorize
 from benchmark.stages import Context, load_trained
 from benchmark.training.monitor import evenly, gray_of
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from benchmark.contracts import registry
 from benchmark.contracts.config import Params, find_root, read_params
-from benchmark.metrics import METRICS
+from benchmark.scoring.metrics import METRICS
 from benchmark.support import weights
 from benchmark.support.weights import WEIGHTS, state_of
 

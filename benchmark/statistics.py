@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr, stdtrit  # Student's t: what scipy.stats.t calls, without its 0.7 s of import
 
-from benchmark.metrics import METRICS
-from benchmark.metrics.pooled import from_means
+from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics.pooled import from_means
 
 DRAWS = 1000
 LEVEL = 0.95
@@ -98,7 +98,7 @@ def image_weights(images: int, draws: int = DRAWS) -> np.ndarray:
 def resample(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Metrics over resampled test images, for every metric of `METRICS` whose columns are there.
 
-    What `benchmark.metrics.pooled` gives for each seed and draw, but with one product of matrices for all of them.
+    What `benchmark.scoring.metrics.pooled` gives for each seed and draw, but with one product of matrices for all of them.
 
     Args:
         columns: per-image column → (K, N): one value per seed and test image; all of the same K and N.

@@ -22,7 +22,7 @@ from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
 from benchmark.data.color import rgb_to_lab
-from benchmark.evaluate import predict
+from benchmark.scoring.evaluate import predict
 from benchmark.support.errors import InputError
 from benchmark.training.checkpoint import load_model, save_model
 from benchmark.training.trainer import SilentMonitor, Trainer, phase_bounds

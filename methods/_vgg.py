@@ -116,7 +116,7 @@ def load_own(data_name: str) -> Mapping[str, Tensor]:
     if data_name not in OWN_FILES:
         raise BenchError(f"no feature network was trained for {data_name!r}; there is one for {', '.join(OWN_FILES)}")
     name, sha256 = OWN_FILES[data_name]
-    content = (files("benchmark") / f"{name}.safetensors").read_bytes()
+    content = (files("benchmark.methods") / f"{name}.safetensors").read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise BenchError(f"{name}.safetensors has SHA-256 {found[:12]}…, not {sha256[:12]}…; restore it")

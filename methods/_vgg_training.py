@@ -2,7 +2,7 @@
 
     python -m benchmark.methods._vgg_training data/cifar10-quick
 
-writes `benchmark/vgg-cifar10-v1.safetensors` (half precision) and how it came about beside it. It shares neither
+writes `methods/vgg-cifar10-v1.safetensors` (half precision) and how it came about beside it. It shares neither
 architecture nor seed nor recipe with the judge: a method trained towards the judge's features would be scored by them.
 """
 
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-import benchmark
 from benchmark.contracts.dataset import Prepared
 from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically
@@ -128,7 +127,7 @@ def run(folder: Path) -> Path:
     """Trains on a prepared data set and writes the network, with how it came about beside it.
 
     Returns:
-        The network's file, in the package `benchmark`. Its SHA-256 belongs into `_vgg.OWN_FILES`.
+        The network's file, beside this one. Its SHA-256 belongs into `_vgg.OWN_FILES`.
 
     Raises:
         BenchError: the data set has no labels.
@@ -156,7 +155,7 @@ def run(folder: Path) -> Path:
         "seconds": round(time.perf_counter() - began),
         "torch": torch.__version__,
     }
-    path = Path(benchmark.__file__).with_name(f"vgg-{name}-v{VERSION}.safetensors")
+    path = Path(__file__).with_name(f"vgg-{name}-v{VERSION}.safetensors")
     write_atomically(path, content)
     write_atomically(path.with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
     return path

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from benchmark.contracts.result import Cost, Provenance, Result, Run, write_result
-from benchmark.metrics import METRICS
-from benchmark.metrics.pooled import pooled
+from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics.pooled import pooled
 
 SHA = "0123456789abcdef" * 4
 IMAGES = 300

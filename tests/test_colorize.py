@@ -25,7 +25,7 @@ from benchmark.colorize import (
 from benchmark.contracts.method import DataInfo
 from benchmark.contracts.registry import load_method
 from benchmark.data.color import join, rgb_to_lab
-from benchmark.evaluate import colorize
+from benchmark.scoring.evaluate import colorize
 from benchmark.support.errors import BenchError, InputError
 from benchmark.training.checkpoint import save_model
 from projects import make_project

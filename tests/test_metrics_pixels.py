@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from benchmark.data.color import rgb_to_lab
-from benchmark.metrics import METRICS, pixels
+from benchmark.scoring.metrics import METRICS, pixels
 
 Lab = tuple[Tensor, Tensor]
 
@@ -223,5 +223,5 @@ def test_the_table_is_the_protocol_and_needs_no_torch() -> None:
     assert list(METRICS) == columns.split()
     assert all(name == metric.name for name, metric in METRICS.items())
     assert {name for name, metric in METRICS.items() if metric.direction is None} == {"colorfulness"}
-    program = "import sys, benchmark.metrics.pooled; sys.exit('torch' in sys.modules)"
+    program = "import sys, benchmark.scoring.metrics.pooled; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmark.metrics import METRICS
-from benchmark.metrics.pooled import pooled, psnr_of
+from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics.pooled import pooled, psnr_of
 
 IMAGES = 40
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from benchmark.data.ab_bins import centers
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
-from benchmark.judge import Judge, JudgeNetwork
-from benchmark.metrics import METRICS
-from benchmark.metrics.scorer import Scorer, Scores
+from benchmark.scoring.judge import Judge, JudgeNetwork
+from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics.scorer import Scorer, Scores
 from benchmark.support.errors import InputError
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ WITHOUT_NETWORKS = [name for name in METRICS if name not in ("lpips_alex", "fid"
 
 @pytest.fixture(autouse=True)
 def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.metrics.scorer.weights_path", lambda name: None)
+    monkeypatch.setattr("benchmark.scoring.metrics.scorer.weights_path", lambda name: None)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
     torch.manual_seed(0)
     network = JudgeNetwork(classes=3).eval().requires_grad_(False)
     judge = Judge("judge-tiles-v1", "c" * 64, network)
-    monkeypatch.setattr("benchmark.metrics.scorer.load_judge", lambda name, device: judge)
+    monkeypatch.setattr("benchmark.scoring.metrics.scorer.load_judge", lambda name, device: judge)
     return judge
 
 

@@ -15,11 +15,11 @@ import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmark.metrics.distances import Gaussian, frechet_distance, kernel_distance
-from benchmark.metrics.features import FeatureStream, exact_arithmetic
-from benchmark.metrics.inception import Inception
-from benchmark.metrics.perceptual import Lpips
-from benchmark.metrics.sets import InceptionMetrics, Reference
+from benchmark.scoring.metrics.distances import Gaussian, frechet_distance, kernel_distance
+from benchmark.scoring.metrics.features import FeatureStream, exact_arithmetic
+from benchmark.scoring.metrics.inception import Inception
+from benchmark.scoring.metrics.perceptual import Lpips
+from benchmark.scoring.metrics.sets import InceptionMetrics, Reference
 from benchmark.support.errors import BenchError
 
 CPU = torch.device("cpu")
@@ -164,7 +164,7 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(
     def fail(path: Path, content: bytes) -> None:
         raise BenchError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr("benchmark.metrics.features.write_atomically", fail)
+    monkeypatch.setattr("benchmark.scoring.metrics.features.write_atomically", fail)
     stream = FeatureStream(Averages(), CPU, tmp_path / "kept.npy", len(images))
     stream.update(images)
     with pytest.warns(UserWarning, match=r"features are not kept: cannot write .*kept.npy: No space"):

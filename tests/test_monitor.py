@@ -15,8 +15,8 @@ from torch import Tensor
 
 from benchmark.contracts.method import Method
 from benchmark.contracts.registry import load_method
-from benchmark.evaluate import colorize
-from benchmark.metrics.sets import InceptionMetrics
+from benchmark.scoring.evaluate import colorize
+from benchmark.scoring.metrics.sets import InceptionMetrics
 from benchmark.support import weights
 from benchmark.testing import build, make_trainer, tiny_images
 from benchmark.training import monitor

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.metrics import METRICS
-from benchmark.metrics.pooled import pooled
+from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics.pooled import pooled
 from benchmark.statistics import DRAWS, Estimate, compare, holm, image_weights, pairwise, ranks, resample
 
 IMAGES = 200

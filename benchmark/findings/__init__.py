@@ -16,7 +16,7 @@ from benchmark.leaderboard.collect import tables_in
 from benchmark.leaderboard.embed import part
 from benchmark.leaderboard.published import load_published
 from benchmark.leaderboard.render import cell_text, environment, number
-from benchmark.metrics import METRICS
+from benchmark.scoring.metrics import METRICS
 
 __all__ = ["BuiltFindings", "build_findings"]
 

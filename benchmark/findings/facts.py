@@ -11,7 +11,7 @@ from benchmark.claims import Decided, Decision, Finding, Verdict, verdict_text
 from benchmark.leaderboard.published import Published
 from benchmark.leaderboard.render import NOTHING, TEXT, cell_text, markdown_grid, number
 from benchmark.leaderboard.table import GRAY, GRAY_TEST, Row, Table
-from benchmark.metrics import METRICS
+from benchmark.scoring.metrics import METRICS
 from benchmark.statistics import compare
 
 DATA = ("cifar10", "celeba", "coco")  # of the protocol, the one to look at first in front; `sample` only demonstrates

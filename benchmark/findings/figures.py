@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from benchmark.leaderboard.render import ARROWS, TEXT, cell_text
 from benchmark.leaderboard.table import GRAY, Row, Table
-from benchmark.metrics import METRICS, Metric
 from benchmark.report.charts import EDGE, HUES, WIDTH, Mark, against_cost, whiskers
 from benchmark.report.svg import Drawing, Scale, spread
+from benchmark.scoring.metrics import METRICS, Metric
 
 GAP, MARGIN, HEADING = 36.0, 18.0, 26.0
 AXIS = "seconds of training"

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmark import PROTOCOL
 from benchmark.contracts.result import Result, ResultError, read_per_image, read_result
-from benchmark.metrics import METRICS
-from benchmark.metrics.pooled import pooled
+from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics.pooled import pooled
 
 AGREEMENT = 1e-3  # between a metric and its per-image values, relative and absolute: these keep four digits
 PER_SEED = ("seed", "model_sha256", "data_note")  # what may differ between the configurations of one method's seeds

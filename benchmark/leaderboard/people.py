@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark import PROTOCOL
 from benchmark.leaderboard.collect import Measured
-from benchmark.metrics import METRICS, Metric
+from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.statistics import LEVEL, Estimate
 from benchmark.study.analysis import Column, Opinion, analyse
 from benchmark.study.schema import RESULT_FILE, STUDY_METRICS, TRUTH, StudyResult, read

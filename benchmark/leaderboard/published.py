@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from benchmark.contracts.result import Record
 from benchmark.leaderboard.render import NOTHING, environment, markdown_grid, number
 from benchmark.leaderboard.table import GRAY
-from benchmark.metrics import METRICS
+from benchmark.scoring.metrics import METRICS
 
 PAGE = "published.md"
 DEMONSTRATIONS = ("sample",)  # data sets whose scores are no evidence: not set beside anybody's

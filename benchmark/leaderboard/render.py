@@ -17,7 +17,7 @@ from tabulate import tabulate
 from benchmark.contracts.result import Cost, Run
 from benchmark.leaderboard.people import COLUMNS
 from benchmark.leaderboard.table import GRAY, GRAY_TEST, SEEDS_WANTED, Cell, Row, Table
-from benchmark.metrics import METRICS, Metric
+from benchmark.scoring.metrics import METRICS, Metric
 
 HEADLINE = ("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "top1", "delta_colorfulness", "fooled")
 MORE_PER_TABLE = 6  # metrics side by side, with their intervals, before a page gets too wide

@@ -16,7 +16,7 @@ from benchmark.contracts.result import Cost, Run
 from benchmark.leaderboard.collect import Collection, Measured, collect
 from benchmark.leaderboard.origin import Origin, origin_of
 from benchmark.leaderboard.people import COLUMNS, People, judged_by_people
-from benchmark.metrics import METRICS, Metric
+from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.statistics import LEVEL, Estimate, compare, holm, image_weights, ranks, resample
 
 GRAY = "gray"

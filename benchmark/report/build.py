@@ -22,11 +22,11 @@ from benchmark.leaderboard import Table, render
 from benchmark.leaderboard.collect import Measured, collect
 from benchmark.leaderboard.people import COLUMNS
 from benchmark.leaderboard.table import GRAY
-from benchmark.metrics import METRICS
 from benchmark.report import charts
 from benchmark.report.chapter import COSTS, Chapter, make_chapter
 from benchmark.report.gallery import HARM, draw_gallery
 from benchmark.report.trained import find_trained
+from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import BenchError, InputError
 
 if TYPE_CHECKING:

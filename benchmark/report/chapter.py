@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from benchmark.leaderboard.collect import Measured
 from benchmark.leaderboard.render import ARROWS, HEADLINE, TEXT, cell_text, headline
 from benchmark.leaderboard.table import GRAY, Row, Table
-from benchmark.metrics import METRICS, Metric
 from benchmark.report import charts
 from benchmark.report.charts import Mark
 from benchmark.report.gallery import Gallery
 from benchmark.report.svg import Point
 from benchmark.report.trained import Found, History, read_history
+from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.training.record import HISTORY_FILE
 
 COSTS = {

@@ -15,8 +15,8 @@ from PIL import Image
 from benchmark.contracts.dataset import Prepared
 from benchmark.leaderboard.render import number
 from benchmark.leaderboard.table import GRAY
-from benchmark.metrics import METRICS
 from benchmark.report.trained import Found, Trained
+from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import BenchError
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _colored(
     shown: Mapping[str, Trained], prepared: Prepared, target: NDArray[np.uint8], context: "Context"
 ) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
     """Column by column: its name, the stem of its files, the images (n, S, S, 3) in the order of `target`."""
-    from benchmark.evaluate import batches, colorize
+    from benchmark.scoring.evaluate import batches, colorize
     from benchmark.stages import load_trained
     from benchmark.support.progress import progress_bar
     from benchmark.training.monitor import gray_of

@@ -14,9 +14,9 @@ from benchmark.contracts.config import Cell
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method, Phase
 from benchmark.data.batches import Batches
-from benchmark.evaluate import batches as evaluation_batches
-from benchmark.evaluate import colorize, device_name
-from benchmark.metrics.scorer import Scorer
+from benchmark.scoring.evaluate import batches as evaluation_batches
+from benchmark.scoring.evaluate import colorize, device_name
+from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.speed.flops import peak_flops, training_flops
 from benchmark.speed.loops import Loop, OurLoop, PlainLoop
 from benchmark.speed.originals import image_files

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from benchmark.contracts.result import Count, Digest, Name, Number, Record
-from benchmark.metrics import Metric
+from benchmark.scoring.metrics import Metric
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import write_atomically
 

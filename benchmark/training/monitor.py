@@ -16,10 +16,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
-from benchmark.evaluate import batches, colorize, side_by_side
-from benchmark.metrics.inception import Inception
-from benchmark.metrics.scorer import Scorer
-from benchmark.metrics.sets import InceptionMetrics, Reference
+from benchmark.scoring.evaluate import batches, colorize, side_by_side
+from benchmark.scoring.metrics.inception import Inception
+from benchmark.scoring.metrics.scorer import Scorer
+from benchmark.scoring.metrics.sets import InceptionMetrics, Reference
 from benchmark.support import weights
 from benchmark.support.progress import progress_bar
 from benchmark.training.trainer import Row

@@ -30,7 +30,7 @@ from benchmark.contracts.config import Cell, find_root, read_params, resolve
 from benchmark.contracts.method import Batch
 from benchmark.contracts.workspace import Workspace
 from benchmark.data.batches import Batches
-from benchmark.evaluate import device_name
+from benchmark.scoring.evaluate import device_name
 from benchmark.speed import Plan, as_text, measure
 from benchmark.speed.loops import OurLoop
 from benchmark.speed.measure import Report, seconds_per_call

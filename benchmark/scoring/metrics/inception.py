@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmark.metrics.pixels import planes
+from benchmark.scoring.metrics.pixels import planes
 from benchmark.support.files import file_sha256
 
 

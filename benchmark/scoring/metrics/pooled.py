@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmark.metrics import METRICS
+from benchmark.scoring.metrics import METRICS
 
 PSNR_CAP = 100.0  # dB, of an exact match
 

@@ -1,7 +1,7 @@
 """Metrics of single image pairs: pure functions of batches, (B, …) in and (B,) out, on any device.
 
 All are float32 arithmetic without a matrix product or a convolution, which would run in TF32 where a trainer allows
-that. None splits its batch: `benchmark.metrics.scorer` passes pieces that fit the cache (or the GPU).
+that. None splits its batch: `benchmark.scoring.metrics.scorer` passes pieces that fit the cache (or the GPU).
 """
 
 import math
@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmark.metrics.pooled import PSNR_CAP
+from benchmark.scoring.metrics.pooled import PSNR_CAP
 
 SSIM_WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2

@@ -1,0 +1,1 @@
+"""From a model or a folder of images to metrics."""
