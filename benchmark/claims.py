@@ -18,12 +18,12 @@ from pydantic import ValidationError, model_validator
 from tabulate import tabulate
 
 from benchmark.contracts.result import Record, Run
-from benchmark.leaderboard import Table, build_table, update_files
-from benchmark.leaderboard.collect import tables_in
-from benchmark.leaderboard.render import environment, number
-from benchmark.leaderboard.table import SEEDS_WANTED
+from benchmark.results.statistics import LEVEL, Difference, Estimate, compare, holm
+from benchmark.results.tables import Table, build_table, update_files
+from benchmark.results.tables.collect import tables_in
+from benchmark.results.tables.render import environment, number
+from benchmark.results.tables.table import SEEDS_WANTED
 from benchmark.scoring.metrics import METRICS
-from benchmark.statistics import LEVEL, Difference, Estimate, compare, holm
 from benchmark.support.errors import BenchError
 from benchmark.support.progress import tracked
 

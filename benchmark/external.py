@@ -13,7 +13,7 @@ from benchmark.contracts.config import Cell, digest
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.result import Cost, Result, Run, provenance, write_result
 from benchmark.data.preparation.images import BadImage, open_rgb, to_rgb
-from benchmark.fingerprint import code_hash, engine_files
+from benchmark.results.fingerprint import code_hash, engine_files
 from benchmark.scoring.evaluate import batch_size_for, device_name
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.stages import Context

@@ -7,9 +7,9 @@ import pytest
 from fake_results import write_method, write_skipped, write_suite
 
 from benchmark.claims import Decided, as_json, build_claims, load_claims, summary
-from benchmark.leaderboard import build
-from benchmark.leaderboard.published import load_published
-from benchmark.statistics import Difference
+from benchmark.results.statistics import Difference
+from benchmark.results.tables import build
+from benchmark.results.tables.published import load_published
 from benchmark.support.errors import BenchError
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from fake_results import write_method, write_suite
 
-from benchmark.leaderboard import build
+from benchmark.results.tables import build
 from benchmark.support.errors import BenchError, InputError
 
 PAGE = "# Title\n\nprose\n\n<!-- table: results/{} -->\nstale words\n<!-- end of table -->\n\nmore prose\n"

@@ -16,8 +16,8 @@ from benchmark.claims import decide_all
 from benchmark.cli import main
 from benchmark.findings import build_findings, facts
 from benchmark.findings.facts import Facts
-from benchmark.leaderboard import build_table
-from benchmark.leaderboard.published import load_published
+from benchmark.results.tables import build_table
+from benchmark.results.tables.published import load_published
 
 FIGURES = ["findings-color.svg", "findings-cost.svg", "findings-data.svg", "findings-gray.svg"]
 PART = "500 of 202,599 faces."

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import fingerprint
 from benchmark.contracts import registry
-from benchmark.fingerprint import _canonical, code_hash, data_code, evaluation_code, method_code
+from benchmark.results import fingerprint
+from benchmark.results.fingerprint import _canonical, code_hash, data_code, evaluation_code, method_code
 
 
 def meaning(text: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 from fake_results import IMAGES, write_method, write_skipped, write_suite
 from rich.console import Console
 
-from benchmark.leaderboard import Table, as_json, build, build_table, print_table
+from benchmark.results.tables import Table, as_json, build, build_table, print_table
 from benchmark.support.errors import InputError
 
 FORMS = ("md", "csv", "tex", "html")
@@ -375,7 +375,7 @@ def test_printed_plain_and_to_a_terminal(table: Table) -> None:
 def test_needs_neither_torch_nor_pandas_and_three_seconds_at_most(suite: Path) -> None:
     program = (
         "import sys, time; began = time.perf_counter(); from pathlib import Path\n"
-        "from benchmark.leaderboard import build\n"
+        "from benchmark.results.tables import build\n"
         f"build(Path({str(suite)!r})); print(time.perf_counter() - began)\n"
         "sys.exit(', '.join({'torch', 'pandas', 'skimage', 'matplotlib'} & sys.modules.keys()))"
     )

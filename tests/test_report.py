@@ -23,14 +23,14 @@ from benchmark.cli import main
 from benchmark.contracts.config import resolve
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.result import write_result
-from benchmark.leaderboard import as_json, build_table
-from benchmark.leaderboard.collect import collect
-from benchmark.leaderboard.render import number
 from benchmark.report import build
 from benchmark.report.chapter import short_names
 from benchmark.report.gallery import EXTREMES, FAILURES, choose
 from benchmark.report.svg import Drawing, Scale, spread
 from benchmark.report.trained import POINTS, find_trained, read_history
+from benchmark.results.tables import as_json, build_table
+from benchmark.results.tables.collect import collect
+from benchmark.results.tables.render import number
 from benchmark.scoring.evaluate import colorize
 from benchmark.scoring.metrics import METRICS
 from benchmark.stages import load_trained

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmark.results.statistics import DRAWS, Estimate, compare, holm, image_weights, pairwise, ranks, resample
 from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.pooled import pooled
-from benchmark.statistics import DRAWS, Estimate, compare, holm, image_weights, pairwise, ranks, resample
 
 IMAGES = 200
 

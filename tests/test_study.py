@@ -27,8 +27,8 @@ from benchmark.cli import main
 from benchmark.contracts.config import read_params
 from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
-from benchmark.leaderboard import build
 from benchmark.report import build_report
+from benchmark.results.tables import build
 from benchmark.study.analysis import analyse, design_effect, krippendorff, rate_interval, split, wilson
 from benchmark.study.build import render
 from benchmark.study.design import Design, make_plan

@@ -53,7 +53,7 @@ def fingerprint() -> None:
     """Write the hashes of code and settings by which DVC knows what is out of date (a stage of dvc.yaml)."""
     from benchmark.contracts.config import find_root, read_params
     from benchmark.contracts.workspace import Workspace
-    from benchmark.fingerprint import write_fingerprints
+    from benchmark.results.fingerprint import write_fingerprints
 
     root = find_root()
     written = write_fingerprints(read_params(root), Workspace(root).fingerprints)

@@ -17,8 +17,8 @@ from benchmark.support.errors import BenchError
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: bool) -> None:
     """Regenerate the tables under results/ from the result files alone."""
-    from benchmark import leaderboard as tables
     from benchmark.contracts.config import find_root
+    from benchmark.results import tables as tables
 
     built = tables.build(find_root() / "results", data_set, preset, check)
     for message in built.messages:

@@ -11,11 +11,11 @@ from benchmark.claims import decide_all
 from benchmark.findings import facts as pieces
 from benchmark.findings import figures
 from benchmark.findings.facts import Facts
-from benchmark.leaderboard import build_table, update_files
-from benchmark.leaderboard.collect import tables_in
-from benchmark.leaderboard.embed import part
-from benchmark.leaderboard.published import load_published
-from benchmark.leaderboard.render import cell_text, environment, number
+from benchmark.results.tables import build_table, update_files
+from benchmark.results.tables.collect import tables_in
+from benchmark.results.tables.embed import part
+from benchmark.results.tables.published import load_published
+from benchmark.results.tables.render import cell_text, environment, number
 from benchmark.scoring.metrics import METRICS
 
 __all__ = ["BuiltFindings", "build_findings"]

@@ -8,11 +8,11 @@ from typing import get_args
 import numpy as np
 
 from benchmark.claims import Decided, Decision, Finding, Verdict, verdict_text
-from benchmark.leaderboard.published import Published
-from benchmark.leaderboard.render import NOTHING, TEXT, cell_text, markdown_grid, number
-from benchmark.leaderboard.table import GRAY, GRAY_TEST, Row, Table
+from benchmark.results.statistics import compare
+from benchmark.results.tables.published import Published
+from benchmark.results.tables.render import NOTHING, TEXT, cell_text, markdown_grid, number
+from benchmark.results.tables.table import GRAY, GRAY_TEST, Row, Table
 from benchmark.scoring.metrics import METRICS
-from benchmark.statistics import compare
 
 DATA = ("cifar10", "celeba", "coco")  # of the protocol, the one to look at first in front; `sample` only demonstrates
 COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # of the page's table, as far as measured

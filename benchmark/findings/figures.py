@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from benchmark.leaderboard.render import ARROWS, TEXT, cell_text
-from benchmark.leaderboard.table import GRAY, Row, Table
 from benchmark.report.charts import EDGE, HUES, WIDTH, Mark, against_cost, whiskers
 from benchmark.report.svg import Drawing, Scale, spread
+from benchmark.results.tables.render import ARROWS, TEXT, cell_text
+from benchmark.results.tables.table import GRAY, Row, Table
 from benchmark.scoring.metrics import METRICS, Metric
 
 GAP, MARGIN, HEADING = 36.0, 18.0, 26.0

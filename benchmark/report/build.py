@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from benchmark import PROTOCOL, claims, leaderboard
+from benchmark import PROTOCOL, claims
 from benchmark.contracts.config import Params
 from benchmark.contracts.workspace import Workspace
-from benchmark.leaderboard import Table, render
-from benchmark.leaderboard.collect import Measured, collect
-from benchmark.leaderboard.people import COLUMNS
-from benchmark.leaderboard.table import GRAY
 from benchmark.report import charts
 from benchmark.report.chapter import COSTS, Chapter, make_chapter
 from benchmark.report.gallery import HARM, draw_gallery
 from benchmark.report.trained import find_trained
+from benchmark.results import tables as leaderboard
+from benchmark.results.tables import Table, render
+from benchmark.results.tables.collect import Measured, collect
+from benchmark.results.tables.people import COLUMNS
+from benchmark.results.tables.table import GRAY
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import BenchError, InputError
 

@@ -7,14 +7,14 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from benchmark.leaderboard.collect import Measured
-from benchmark.leaderboard.render import ARROWS, HEADLINE, TEXT, cell_text, headline
-from benchmark.leaderboard.table import GRAY, Row, Table
 from benchmark.report import charts
 from benchmark.report.charts import Mark
 from benchmark.report.gallery import Gallery
 from benchmark.report.svg import Point
 from benchmark.report.trained import Found, History, read_history
+from benchmark.results.tables.collect import Measured
+from benchmark.results.tables.render import ARROWS, HEADLINE, TEXT, cell_text, headline
+from benchmark.results.tables.table import GRAY, Row, Table
 from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.training.record import HISTORY_FILE
 

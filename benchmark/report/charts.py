@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from benchmark.leaderboard.render import number
 from benchmark.report.svg import Drawing, Point, Scale, spread
+from benchmark.results.tables.render import number
 
 WIDTH = 340.0
 EDGE = 5.0  # kept free at both sides, for dots and the halves of tick labels

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.contracts.dataset import Prepared
-from benchmark.leaderboard.render import number
-from benchmark.leaderboard.table import GRAY
 from benchmark.report.trained import Found, Trained
+from benchmark.results.tables.render import number
+from benchmark.results.tables.table import GRAY
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import BenchError
 

@@ -13,7 +13,7 @@ from benchmark.contracts.config import Cell, digest, resolve
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
 from benchmark.data.batches import Batches
-from benchmark.fingerprint import method_code
+from benchmark.results.fingerprint import method_code
 from benchmark.scoring.evaluate import device_name
 from benchmark.stages.context import Context
 from benchmark.support.errors import BenchError

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from benchmark.statistics import LEVEL, Difference, holm
+from benchmark.results.statistics import LEVEL, Difference, holm
 from benchmark.study.schema import RATED, TRUTH, Judgments, StudyResult
 
 Floats = NDArray[np.float64]

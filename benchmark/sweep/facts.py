@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmark.contracts import registry
 from benchmark.contracts.config import Cell, digest
-from benchmark.fingerprint import method_code
+from benchmark.results.fingerprint import method_code
 from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically
 

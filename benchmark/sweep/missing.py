@@ -14,8 +14,8 @@ from benchmark.contracts.config import Cell
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.result import Result, ResultError, Run, read_result, result_path
 from benchmark.contracts.workspace import Workspace
-from benchmark.fingerprint import evaluation_code
 from benchmark.inventory import can_be_had
+from benchmark.results.fingerprint import evaluation_code
 from benchmark.support import weights
 from benchmark.support.errors import BenchError
 from benchmark.support.files import file_sha256

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
+from benchmark.results.statistics import DRAWS, Estimate, compare, ranks, resample
 from benchmark.scoring.metrics import METRICS
-from benchmark.statistics import DRAWS, Estimate, compare, ranks, resample
 
 METHODS, SEEDS, IMAGES, TRIALS = 10, 3, 10_000, 1000
 SECONDS_WANTED = 2.0

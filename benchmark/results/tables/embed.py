@@ -10,9 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from benchmark.leaderboard.people import COLUMNS
-from benchmark.leaderboard.render import MARKDOWN, caption, footnotes, main_grid, markdown_grid, metric_grid, seeds_of
-from benchmark.leaderboard.table import Table
+from benchmark.results.tables.people import COLUMNS
+from benchmark.results.tables.render import (
+    MARKDOWN,
+    caption,
+    footnotes,
+    main_grid,
+    markdown_grid,
+    metric_grid,
+    seeds_of,
+)
+from benchmark.results.tables.table import Table
 from benchmark.support.errors import BenchError, unknown
 
 Value = TypeVar("Value")

@@ -15,9 +15,9 @@ from pathlib import Path
 from benchmark.contracts import registry
 from benchmark.contracts.config import Cell, Params, digest, resolve
 
-ENGINE = Path(__file__).resolve().parent
-TRAINING_CODE = ("trainer",)  # and, by their imports, method, dataset, color, …
-EVALUATION_CODE = ("evaluate",)
+ENGINE = Path(__file__).resolve().parents[1]
+TRAINING_CODE = ("training.trainer",)  # and, by their imports, method, dataset, color, …
+EVALUATION_CODE = ("scoring.evaluate",)
 
 
 def _canonical(node: ast.AST) -> Iterator[str]:
@@ -131,7 +131,7 @@ def evaluation_code(adapter: str) -> str:
 
 def data_code(adapter: str) -> str:
     """Hash of the code that prepares this data set."""
-    return code_hash([*engine_files("preparation.prepare"), *_adapter("dataset", adapter)])
+    return code_hash([*engine_files("data.preparation.prepare"), *_adapter("dataset", adapter)])
 
 
 def write_fingerprints(params: Params, folder: Path) -> list[Path]:

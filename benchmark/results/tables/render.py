@@ -15,8 +15,8 @@ from markupsafe import Markup, escape
 from tabulate import tabulate
 
 from benchmark.contracts.result import Cost, Run
-from benchmark.leaderboard.people import COLUMNS
-from benchmark.leaderboard.table import GRAY, GRAY_TEST, SEEDS_WANTED, Cell, Row, Table
+from benchmark.results.tables.people import COLUMNS
+from benchmark.results.tables.table import GRAY, GRAY_TEST, SEEDS_WANTED, Cell, Row, Table
 from benchmark.scoring.metrics import METRICS, Metric
 
 HEADLINE = ("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "top1", "delta_colorfulness", "fooled")
@@ -62,7 +62,7 @@ TEXT = Style(str, str, str, lambda text: f"({text})")
 def environment() -> Environment:
     """The templates' environment. HTML templates escape what they print."""
     templates = Environment(
-        loader=PackageLoader("benchmark"),
+        loader=PackageLoader("benchmark.results.tables"),
         autoescape=lambda name: bool(name and ".html" in name),
         undefined=StrictUndefined,
         trim_blocks=True,

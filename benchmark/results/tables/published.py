@@ -8,8 +8,8 @@ import yaml
 from pydantic import Field, field_validator
 
 from benchmark.contracts.result import Record
-from benchmark.leaderboard.render import NOTHING, environment, markdown_grid, number
-from benchmark.leaderboard.table import GRAY
+from benchmark.results.tables.render import NOTHING, environment, markdown_grid, number
+from benchmark.results.tables.table import GRAY
 from benchmark.scoring.metrics import METRICS
 
 PAGE = "published.md"

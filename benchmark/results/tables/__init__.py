@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.leaderboard import published, render
-from benchmark.leaderboard.collect import tables_in
-from benchmark.leaderboard.embed import embed
-from benchmark.leaderboard.render import as_json, print_table
-from benchmark.leaderboard.table import Table, build_table
+from benchmark.results.tables import published, render
+from benchmark.results.tables.collect import tables_in
+from benchmark.results.tables.embed import embed
+from benchmark.results.tables.render import as_json, print_table
+from benchmark.results.tables.table import Table, build_table
 from benchmark.support.errors import InputError, unknown
 from benchmark.support.files import write_atomically
 from benchmark.support.progress import tracked

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from benchmark.contracts.result import Run
-from benchmark.leaderboard.collect import Measured
+from benchmark.results.tables.collect import Measured
 
 REPEATED = ("--device", "--devices", "--threads")  # options that numbers may depend on, beside those that name the cell
 PACKAGES = ("python", "torch", "torchvision", "numpy", "colorbench")

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import PROTOCOL
-from benchmark.leaderboard.collect import Measured
+from benchmark.results.statistics import LEVEL, Estimate
+from benchmark.results.tables.collect import Measured
 from benchmark.scoring.metrics import METRICS, Metric
-from benchmark.statistics import LEVEL, Estimate
 from benchmark.study.analysis import Column, Opinion, analyse
 from benchmark.study.schema import RESULT_FILE, STUDY_METRICS, TRUTH, StudyResult, read
 from benchmark.support.errors import BenchError

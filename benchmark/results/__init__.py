@@ -1,0 +1,1 @@
+"""From results to tables: what is current, intervals and tests, leaderboards."""
