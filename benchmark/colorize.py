@@ -27,7 +27,7 @@ from benchmark.contracts.method import DataInfo, Method
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.data.preparation.archives import FileSource, list_folder
 from benchmark.data.preparation.images import SUFFIXES, BadImage, open_rgb
-from benchmark.stages import choose_device
+from benchmark.running.stages import choose_device
 from benchmark.support.errors import InputError, unknown
 from benchmark.support.files import write_atomically
 from benchmark.support.progress import progress_bar

@@ -13,8 +13,8 @@ from pathlib import Path
 # What `bench train` imports before its first step.
 PRELOAD = [
     "benchmark.cli",
-    "benchmark.stages",
-    "benchmark.summary",
+    "benchmark.running.stages",
+    "benchmark.running.summary",
     "benchmark.methods.cgan",
     "benchmark.datasets.sample",
     "torch._dynamo",

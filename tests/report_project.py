@@ -14,7 +14,7 @@ from benchmark.contracts.config import Cell, Params, read_params, resolve
 from benchmark.contracts.result import write_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.report import Report, build_report
-from benchmark.stages import Context, build_method, choose_device, prepare_data
+from benchmark.running.stages import Context, build_method, choose_device, prepare_data
 from benchmark.training.checkpoint import save_model
 from benchmark.training.record import HISTORY_FILE, MODEL_FILE
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmark.contracts import registry
 from benchmark.contracts.config import find_root, read_params, resolve
 from benchmark.contracts.method import Batch, Method, MethodConfig, Update
-from benchmark.testing import CHECKS, Check, Violation, check_method, tiny_info
+from benchmark.running.conformance import CHECKS, Check, Violation, check_method, tiny_info
 
 PARAMS = read_params(find_root(Path(__file__).parent))
 ENTRIES = sorted({*PARAMS.entries, *registry.names("method")})

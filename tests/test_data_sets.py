@@ -24,8 +24,8 @@ from benchmark.contracts.dataset import (
     subset,
 )
 from benchmark.data.preparation.prepare import prepare
+from benchmark.running.conformance_data import CHECKS, check_dataset
 from benchmark.support.errors import BenchError, InputError
-from benchmark.testing_data import CHECKS, check_dataset
 
 
 def ids(dataset: Dataset) -> dict[str, list[str]]:

@@ -20,9 +20,9 @@ from benchmark.contracts.method import Batch, Method, Update
 from benchmark.contracts.registry import load_method
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
+from benchmark.running.conformance import build, tiny_images
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE
-from benchmark.testing import build, tiny_images
 from benchmark.training import distributed
 from benchmark.training.checkpoint import load_checkpoint
 from benchmark.training.distributed import ALONE, Ranks

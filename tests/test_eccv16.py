@@ -13,8 +13,8 @@ from benchmark.contracts.method import parameter_count
 from benchmark.contracts.registry import load_method
 from benchmark.data.ab_bins import decode
 from benchmark.methods._eccv16 import Eccv16
+from benchmark.running.conformance import build, make_trainer, tiny_batch, tiny_images, tiny_info
 from benchmark.support import weights
-from benchmark.testing import build, make_trainer, tiny_batch, tiny_images, tiny_info
 
 # Names and shapes of colorization_release_v2-9b330a0b.pth: convolutions (out, in), by block; N is a BatchNorm.
 RELEASED: dict[str, list[Any]] = {

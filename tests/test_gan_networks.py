@@ -12,8 +12,8 @@ from benchmark.methods._patchgan import PatchGAN
 from benchmark.methods._resnet_unet import ResNet18Encoder
 from benchmark.methods._scale import scale_ab, scale_L
 from benchmark.methods._unet import UNet
+from benchmark.running.conformance import build, make_trainer, tiny_batch, tiny_images, tiny_info
 from benchmark.support import weights
-from benchmark.testing import build, make_trainer, tiny_batch, tiny_images, tiny_info
 
 
 def count(module: nn.Module) -> int:

@@ -14,9 +14,18 @@ from benchmark.contracts.method import Batch, Method
 from benchmark.contracts.registry import load_method
 from benchmark.methods import _vgg, _vgg_training
 from benchmark.methods._eccv16 import Eccv16
+from benchmark.running.conformance import (
+    CHECKS,
+    Check,
+    build,
+    check_device,
+    make_trainer,
+    tiny_batch,
+    tiny_images,
+    tiny_info,
+)
 from benchmark.support import weights
 from benchmark.support.errors import BenchError
-from benchmark.testing import CHECKS, Check, build, check_device, make_trainer, tiny_batch, tiny_images, tiny_info
 
 SMALL: dict[str, Any] = {"width": 0.125, "discriminator_channels": 8}
 

@@ -11,7 +11,7 @@ from benchmark.contracts.method import Batch, Method
 from benchmark.contracts.registry import load_method
 from benchmark.data import ab_bins
 from benchmark.methods._classification import BinLoss, BinsConfig
-from benchmark.testing import build, make_trainer, tiny_batch, tiny_images, tiny_info
+from benchmark.running.conformance import build, make_trainer, tiny_batch, tiny_images, tiny_info
 
 
 def ab_error(method: Method, batch: Batch) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.scaffold import add_entry, rename
+from benchmark.running.scaffold import add_entry, rename
 from benchmark.support.errors import BenchError
 from projects import REPOSITORY, TINY, bench, copy_code, make_project
 

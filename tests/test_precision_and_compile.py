@@ -12,7 +12,7 @@ from benchmark.contracts.method import Method
 from benchmark.contracts.registry import load_method
 from benchmark.contracts.result import read_result
 from benchmark.data.color import rgb_to_lab
-from benchmark.testing import build, make_trainer
+from benchmark.running.conformance import build, make_trainer
 from projects import bench, make_project
 
 

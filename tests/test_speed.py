@@ -23,14 +23,14 @@ from benchmark.contracts.method import Batch, Method, Update
 from benchmark.contracts.registry import load_method
 from benchmark.data.batches import Batches
 from benchmark.data.color import rgb_to_lab
+from benchmark.running.conformance import build, make_trainer, tiny_batch, tiny_info
+from benchmark.running.stages import Context, prepare_data
 from benchmark.speed import as_json, as_text
 from benchmark.speed.flops import peak_flops, peak_of, training_flops
 from benchmark.speed.loops import Clock, OurLoop, PlainLoop
 from benchmark.speed.measure import PhaseSpeed, Plan, Report, Speed, measure_loops, over_phases
 from benchmark.speed.originals import image_files, write_jpegs
 from benchmark.speed.plain import ImageFiles, PlainTraining
-from benchmark.stages import Context, prepare_data
-from benchmark.testing import build, make_trainer, tiny_batch, tiny_info
 from projects import TINY, make_project
 
 CPU = torch.device("cpu")

@@ -16,12 +16,12 @@ import pytest
 from benchmark.contracts.config import read_params
 from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
+from benchmark.running.sweep.cells import Choice
+from benchmark.running.sweep.plan import Job, Planner
+from benchmark.running.sweep.schedule import Sweep, duration
+from benchmark.running.sweep.worker import Attempt, error_line
 from benchmark.support import weights
 from benchmark.support.interruption import REQUEUE
-from benchmark.sweep.cells import Choice
-from benchmark.sweep.plan import Job, Planner
-from benchmark.sweep.schedule import Sweep, duration
-from benchmark.sweep.worker import Attempt, error_line
 from projects import TINY, bench, make_project, one_thread
 
 FAMILY: dict[str, Any] = copy.deepcopy(TINY)
@@ -228,8 +228,8 @@ def cell_processes(project: Path) -> Iterator[tuple[int, int]]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"benchmark.sweep.guard" in words and b"run" in words and (folder / "cwd").resolve() == project:
-                yield int(folder.name), int(words[words.index(b"benchmark.sweep.guard") + 1])
+            if b"benchmark.running.sweep.guard" in words and b"run" in words and (folder / "cwd").resolve() == project:
+                yield int(folder.name), int(words[words.index(b"benchmark.running.sweep.guard") + 1])
         except OSError:  # it has ended meanwhile
             continue
 

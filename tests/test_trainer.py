@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
 from benchmark.contracts.registry import load_method
+from benchmark.running.conformance import build, make_trainer, tiny_info
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE, Interrupted, exclusive
-from benchmark.testing import build, make_trainer, tiny_info
 from benchmark.training.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint, save_model
 from benchmark.training.trainer import Row, SilentMonitor, phase_bounds, step_seed, write_history
 

@@ -461,7 +461,7 @@ def test_a_fault_of_training_keeps_the_last_good_state(
 
 
 def no_memory_at_all() -> None:
-    from benchmark.stages import training
+    from benchmark.running.stages import training
 
     def build_method(*arguments: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")

@@ -17,8 +17,8 @@ def run(**options: Any) -> None:
     """
     cell, params = take_cell(options)
     context = make_context(params, **options)
-    from benchmark.stages import run_cell
-    from benchmark.summary import print_summary
+    from benchmark.running.stages import run_cell
+    from benchmark.running.summary import print_summary
 
     if finished := run_cell(cell, context):
         print_summary(cell, *finished, context)
@@ -31,7 +31,7 @@ def train(**options: Any) -> None:
     """Train one cell on prepared data (a stage of dvc.yaml)."""
     cell, params = take_cell(options)
     context = make_context(params, **options)
-    from benchmark.stages import train_cell
+    from benchmark.running.stages import train_cell
 
     click.echo(train_cell(cell, context))
 
@@ -43,7 +43,7 @@ def evaluate(**options: Any) -> None:
     """Score one trained cell (a stage of dvc.yaml)."""
     cell, params = take_cell(options)
     context = make_context(params, **options)
-    from benchmark.stages import evaluate_cell
+    from benchmark.running.stages import evaluate_cell
 
     click.echo(evaluate_cell(cell, context))
 

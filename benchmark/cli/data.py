@@ -93,8 +93,8 @@ def data_check(name: str, preset: str | None, assignments: tuple[str, ...], root
     from dataclasses import asdict
 
     from benchmark.data.preparation.show import print_json
-    from benchmark.testing import print_verdicts
-    from benchmark.testing_data import check_dataset
+    from benchmark.running.conformance import print_verdicts
+    from benchmark.running.conformance_data import check_dataset
 
     dataset, _, title = resolve_data(name, preset, assignments, root)
     if not as_json:

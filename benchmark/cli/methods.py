@@ -9,7 +9,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_(as_json: bool) -> None:
     """Show methods, data sets, presets, metrics, and what is ready or missing on this machine."""
-    from benchmark.inventory import inventory, print_inventory
+    from benchmark.running.inventory import inventory, print_inventory
 
     if as_json:
         import json
@@ -24,7 +24,7 @@ def list_(as_json: bool) -> None:
 @click.option("--preset", metavar="NAME", help="With the settings of this preset; default: the suite's.")
 def check(method: str, preset: str | None) -> None:
     """Check that METHOD (an entry, an adapter, or package:Class) holds the contract; exit code 1 if not."""
-    from benchmark.testing import check_by_name, print_verdicts
+    from benchmark.running.conformance import check_by_name, print_verdicts
 
     if not print_verdicts(method, check_by_name(method, preset)):
         sys.exit(1)
@@ -34,8 +34,8 @@ def check(method: str, preset: str | None) -> None:
 @click.argument("name")
 def new_method(name: str) -> None:
     """Write a working adapter methods/NAME.py from the template, and its entry in params.yaml."""
-    from benchmark import scaffold
     from benchmark.contracts.config import find_root
+    from benchmark.running import scaffold
 
     path = scaffold.new_method(name, find_root())
     click.echo(f"{path}\nnow change its loss or network, and run:")

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from benchmark.contracts.config import Cell
     from benchmark.contracts.dataset import Dataset
-    from benchmark.stages import Context
+    from benchmark.running.stages import Context
 
 
 def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,7 +107,7 @@ def make_context(
 
     from benchmark.contracts.config import find_root
     from benchmark.contracts.workspace import Workspace
-    from benchmark.stages import Context, choose_device
+    from benchmark.running.stages import Context, choose_device
     from benchmark.training import distributed
 
     if devices > 1 and not distributed.started_by_torchrun():

@@ -47,9 +47,9 @@ def score(folder: Path, data_set: str, name: str, preset: str | None, go_on: boo
     params = read_params(find_root())
     cell = external_cell(params, name=name, data=data_set, preset=preset or params.suite.preset)
     context = make_context(params, **machine)
-    from benchmark.external import score_folder
-    from benchmark.stages import prepare_data
-    from benchmark.summary import print_table_of
+    from benchmark.running.external import score_folder
+    from benchmark.running.stages import prepare_data
+    from benchmark.running.summary import print_table_of
 
     prepare_data(cell, context)
     result = score_folder(cell, folder, context, go_on)

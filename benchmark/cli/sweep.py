@@ -10,8 +10,8 @@ import click
 from benchmark.support.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmark.sweep.cells import Choice
-    from benchmark.sweep.plan import Planner
+    from benchmark.running.sweep.cells import Choice
+    from benchmark.running.sweep.plan import Planner
 
 
 def choosing_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,8 +33,8 @@ def planner_and_choice(
     """The project's planner, and the cells that the options choose."""
     from benchmark.contracts.config import find_root, read_params
     from benchmark.contracts.workspace import Workspace
-    from benchmark.sweep.cells import Choice
-    from benchmark.sweep.plan import Planner
+    from benchmark.running.sweep.cells import Choice
+    from benchmark.running.sweep.plan import Planner
 
     root = find_root()
     choice = Choice(
@@ -70,8 +70,8 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
     A cell that starts from the model of another comes after it.
     """
     planner, choice = planner_and_choice(**chosen)
-    from benchmark.sweep import cells as commands
-    from benchmark.sweep import command, plan
+    from benchmark.running.sweep import cells as commands
+    from benchmark.running.sweep import command, plan
 
     found = planner.missing(choice) if missing else planner.all(choice)
     found = plan.ready(found) if ready else found
@@ -101,8 +101,8 @@ def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_ce
     """
     retries, root = more.pop("retries"), more.pop("root")
     planner, choice = planner_and_choice(**more)
-    from benchmark.sweep.command import sweep as run_sweep
-    from benchmark.sweep.over_ray import Resources
+    from benchmark.running.sweep.command import sweep as run_sweep
+    from benchmark.running.sweep.over_ray import Resources
 
     found = planner.missing(choice)
     if not found:

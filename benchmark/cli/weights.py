@@ -81,8 +81,8 @@ def judge_train(data_set: str, preset: str | None, seed: int, epochs: int, out: 
     first = next(iter(read_params(find_root()).entries))  # any method: preparation knows none
     cell, params = resolve_cell(first, data_set, preset, seed, ())
     context = make_context(params, **machine)
+    from benchmark.running.stages import prepare_data
     from benchmark.scoring.judge import JudgeTraining, make_judge
-    from benchmark.stages import prepare_data
 
     path = out or context.workspace.root / "runs" / f"judge-{cell.data}-v1.safetensors"
     training = JudgeTraining(epochs=epochs)

@@ -31,7 +31,7 @@ from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import BenchError, InputError
 
 if TYPE_CHECKING:
-    from benchmark.stages import Context
+    from benchmark.running.stages import Context
 
 PAGE, IMAGES = "index.html", "images"
 MARKER = '<meta name="generator" content="colorbench">'  # a folder whose page has it is ours to replace

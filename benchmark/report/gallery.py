@@ -20,7 +20,7 @@ from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import BenchError
 
 if TYPE_CHECKING:
-    from benchmark.stages import Context
+    from benchmark.running.stages import Context
 
 EVENLY = 8  # images spread over the test split, whatever they look like
 EXTREMES = 3  # images per kind and metric
@@ -206,8 +206,8 @@ def _colored(
     shown: Mapping[str, Trained], prepared: Prepared, target: NDArray[np.uint8], context: "Context"
 ) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
     """Column by column: its name, the stem of its files, the images (n, S, S, 3) in the order of `target`."""
+    from benchmark.running.stages import load_trained
     from benchmark.scoring.evaluate import batches, colorize
-    from benchmark.stages import load_trained
     from benchmark.support.progress import progress_bar
     from benchmark.training.monitor import gray_of
 

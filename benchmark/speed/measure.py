@@ -14,14 +14,14 @@ from benchmark.contracts.config import Cell
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method, Phase
 from benchmark.data.batches import Batches
+from benchmark.running.stages import Context, build_method, prepare_data
+from benchmark.running.stages.training import peak_memory
 from benchmark.scoring.evaluate import batches as evaluation_batches
 from benchmark.scoring.evaluate import colorize, device_name
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.speed.flops import peak_flops, training_flops
 from benchmark.speed.loops import Loop, OurLoop, PlainLoop
 from benchmark.speed.originals import image_files
-from benchmark.stages import Context, build_method, prepare_data
-from benchmark.stages.training import peak_memory
 from benchmark.support.errors import InputError
 
 _WARM_UP = 2  # steps before the clock starts: memory is taken, workers fill their queue, networks are compiled

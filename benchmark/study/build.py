@@ -21,8 +21,8 @@ from benchmark.colorize import Colorizer, Rgb, choose_models, load_colorizer
 from benchmark.contracts.config import find_root, read_params
 from benchmark.contracts.dataset import Prepared
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
+from benchmark.running.stages import choose_device
 from benchmark.scoring.evaluate import batches, colorize
-from benchmark.stages import choose_device
 from benchmark.study.design import Design, Plan, make_plan
 from benchmark.study.schema import CHECK, KEY_FILE, PAGE_FILE, TRUTH, Key, write
 from benchmark.support.errors import InputError

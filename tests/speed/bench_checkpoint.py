@@ -17,7 +17,7 @@ import torch
 
 from benchmark.contracts.registry import load_method
 from benchmark.contracts.settings import Training
-from benchmark.testing import build, make_trainer, tiny_images
+from benchmark.running.conformance import build, make_trainer, tiny_images
 from benchmark.training.checkpoint import GENERATIONS
 from benchmark.training.trainer import CHECKPOINT_SHARE, Trainer
 

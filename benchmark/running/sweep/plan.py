@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from benchmark.contracts.config import Cell, Params, resolve
 from benchmark.contracts.workspace import Workspace
-from benchmark.sweep.cells import Choice, choose, parents_first, run_arguments, spec
-from benchmark.sweep.facts import Facts, facts_of
-from benchmark.sweep.missing import has_its_model, why_missing
+from benchmark.running.sweep.cells import Choice, choose, parents_first, run_arguments, spec
+from benchmark.running.sweep.facts import Facts, facts_of
+from benchmark.running.sweep.missing import has_its_model, why_missing
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.contracts.workspace import Workspace
+from benchmark.running.sweep.cells import command
+from benchmark.running.sweep.over_ray import RayEngine, Resources
+from benchmark.running.sweep.plan import Job, Listed, jobs_of
+from benchmark.running.sweep.schedule import Report, Sweep
 from benchmark.support.interruption import Interrupted
-from benchmark.sweep.cells import command
-from benchmark.sweep.over_ray import RayEngine, Resources
-from benchmark.sweep.plan import Job, Listed, jobs_of
-from benchmark.sweep.schedule import Report, Sweep
 
 
 def as_json(found: Sequence[Listed]) -> list[dict[str, Any]]:

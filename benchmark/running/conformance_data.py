@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from benchmark.contracts.dataset import SPLITS, Dataset
-from benchmark.testing import Verdict, Violation, require
+from benchmark.running.conformance import Verdict, Violation, require
 
 DECODED = 24  # images of each split that are decoded
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from benchmark.running.sweep.plan import Job
+from benchmark.running.sweep.worker import STOP, Attempt, attempt
 from benchmark.support.errors import BenchError, InputError
-from benchmark.sweep.plan import Job
-from benchmark.sweep.worker import STOP, Attempt, attempt
 
 OBJECT_STORE_BYTES = 80 << 20  # near Ray's minimum: nothing but exit codes passes through it
 
@@ -29,7 +29,7 @@ class Resources:
 
 
 class RayEngine:
-    """Implements `benchmark.sweep.schedule.Engine`; a context manager that connects to Ray and leaves it.
+    """Implements `benchmark.running.sweep.schedule.Engine`; a context manager that connects to Ray and leaves it.
 
     Args:
         resources: what there is, and what a cell gets.

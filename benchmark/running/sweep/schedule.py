@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Protocol
 
+from benchmark.running.sweep.plan import Job
+from benchmark.running.sweep.worker import Attempt
 from benchmark.support.interruption import stop_request
-from benchmark.sweep.plan import Job
-from benchmark.sweep.worker import Attempt
 
 WAIT_SECONDS = 0.5  # between looks at whether we were asked to stop
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from benchmark.contracts.config import Cell
 from benchmark.contracts.result import read_result
 from benchmark.results.tables import build, print_table
+from benchmark.running.stages import Context, picture_path
 from benchmark.scoring.metrics import METRICS
-from benchmark.stages import Context, picture_path
 from benchmark.training.record import MODEL_FILE
 
 

@@ -14,8 +14,8 @@ from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
 from benchmark.data.batches import Batches
 from benchmark.results.fingerprint import method_code
+from benchmark.running.stages.context import Context
 from benchmark.scoring.evaluate import device_name
-from benchmark.stages.context import Context
 from benchmark.support.errors import BenchError
 from benchmark.support.files import file_sha256
 from benchmark.support.interruption import exclusive

@@ -12,12 +12,12 @@ from benchmark.contracts.config import Cell
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
 from benchmark.contracts.result import Result, ResultError, Run, provenance, read_result, result_path, write_result
-from benchmark.inventory import can_be_had
 from benchmark.results.fingerprint import evaluation_code
+from benchmark.running.inventory import can_be_had
+from benchmark.running.stages.context import Context
+from benchmark.running.stages.training import build_method
 from benchmark.scoring.evaluate import colorize, cost_of, device_name, evaluate, side_by_side
 from benchmark.scoring.metrics.scorer import Scorer
-from benchmark.stages.context import Context
-from benchmark.stages.training import build_method
 from benchmark.support.errors import BenchError
 from benchmark.support.progress import progress_bar
 from benchmark.training.checkpoint import load_model

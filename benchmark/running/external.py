@@ -14,9 +14,9 @@ from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.result import Cost, Result, Run, provenance, write_result
 from benchmark.data.preparation.images import BadImage, open_rgb, to_rgb
 from benchmark.results.fingerprint import code_hash, engine_files
+from benchmark.running.stages import Context
 from benchmark.scoring.evaluate import batch_size_for, device_name
 from benchmark.scoring.metrics.scorer import Scorer
-from benchmark.stages import Context
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import file_sha256
 from benchmark.support.progress import progress_bar
@@ -139,7 +139,7 @@ def _score(cell: Cell, inspected: Folder, prepared: Prepared, context: Context) 
         sys.argv,
         config,
         config_hash=digest(config),
-        code_hash=code_hash(engine_files("external")),
+        code_hash=code_hash(engine_files("running.external")),
         data_sha256=prepared.sha256,
         device=device_name(context.device),
     )

@@ -6,9 +6,9 @@ DVC runs the stages one by one, `bench run` all in a row; both end with the same
 from pathlib import Path
 
 from benchmark.contracts.config import Cell
-from benchmark.stages.context import Context, choose_device, prepare_data
-from benchmark.stages.evaluation import draw_examples, evaluate_cell, load_trained, picture_path
-from benchmark.stages.training import build_method, train_cell
+from benchmark.running.stages.context import Context, choose_device, prepare_data
+from benchmark.running.stages.evaluation import draw_examples, evaluate_cell, load_trained, picture_path
+from benchmark.running.stages.training import build_method, train_cell
 
 __all__ = [
     "Context",

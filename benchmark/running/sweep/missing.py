@@ -14,12 +14,12 @@ from benchmark.contracts.config import Cell
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.result import Result, ResultError, Run, read_result, result_path
 from benchmark.contracts.workspace import Workspace
-from benchmark.inventory import can_be_had
 from benchmark.results.fingerprint import evaluation_code
+from benchmark.running.inventory import can_be_had
+from benchmark.running.sweep.facts import Facts
 from benchmark.support import weights
 from benchmark.support.errors import BenchError
 from benchmark.support.files import file_sha256
-from benchmark.sweep.facts import Facts
 from benchmark.training.record import MODEL_FILE
 
 _code_of = cache(evaluation_code)  # the files are read once per process
