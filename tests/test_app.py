@@ -14,10 +14,10 @@ from browser import DESKTOP, PHONE, Browser, chromium
 from data_files import encoded, gray_picture, picture
 from PIL import Image
 
-from benchmark import app
-from benchmark.colorize import Colorizer, ModelCard
 from benchmark.contracts.method import DataInfo, Method, MethodConfig
 from benchmark.contracts.registry import load_method
+from benchmark.photographs import app
+from benchmark.photographs.colorize import Colorizer, ModelCard
 from benchmark.support.errors import BenchError, InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")

@@ -12,7 +12,10 @@ from data_files import encoded, gray_picture, picture
 from PIL import Image
 
 from benchmark.cli import main
-from benchmark.colorize import (
+from benchmark.contracts.method import DataInfo
+from benchmark.contracts.registry import load_method
+from benchmark.data.color import join, rgb_to_lab
+from benchmark.photographs.colorize import (
     SEEN_PIXELS,
     Colorizer,
     choose_models,
@@ -22,9 +25,6 @@ from benchmark.colorize import (
     load_colorizer,
     plan,
 )
-from benchmark.contracts.method import DataInfo
-from benchmark.contracts.registry import load_method
-from benchmark.data.color import join, rgb_to_lab
 from benchmark.scoring.evaluate import colorize
 from benchmark.support.errors import BenchError, InputError
 from benchmark.training.checkpoint import save_model
@@ -89,7 +89,7 @@ def test_the_network_never_sees_more_than_it_can_hold(colorizer: Colorizer) -> N
 
 @pytest.mark.parametrize("colors", [(7, 9), (64, 48), (130, 90), (1, 1)])
 def test_strips_give_the_same_picture_as_the_whole(colors: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.colorize.STRIP_PIXELS", 48 * 5)
+    monkeypatch.setattr("benchmark.photographs.colorize.STRIP_PIXELS", 48 * 5)
     pixels = picture(3, 64, 48)
     ab = torch.randn(1, 2, *colors, generator=torch.Generator().manual_seed(0)) * 20
     expected = join(rgb_to_lab(torch.from_numpy(pixels)[None])[0], ab)[0][0].numpy()

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from benchmark.compare import GAP, LABEL_WIDTH, draw
+from benchmark.photographs.compare import GAP, LABEL_WIDTH, draw
 
 SIZE = 32
 

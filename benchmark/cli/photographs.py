@@ -21,7 +21,7 @@ import click
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder, or one PNG.")
 def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overwrite: bool, **models: Any) -> None:
     """Color any photographs, files or folders, color or gray, at their own size; PNG out."""
-    from benchmark import colorize as coloring
+    from benchmark.photographs import colorize as coloring
 
     colorizers = coloring.load_chosen(**models)
     several = models["every"] or len(colorizers) > 1
@@ -44,8 +44,8 @@ def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overw
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0: any free one.")
 def app(host: str, port: int, methods: tuple[str, ...], **models: Any) -> None:
     """Serve a page: drop a photograph, see every trained method's version (needs the extra `app`)."""
-    from benchmark.app import serve
-    from benchmark.colorize import load_chosen
+    from benchmark.photographs.app import serve
+    from benchmark.photographs.colorize import load_chosen
 
     serve(load_chosen(methods=methods, every=not methods, model=None, **models), host, port)
 

@@ -117,7 +117,7 @@ def compare(data_set: str, methods: str, preset: str | None, seed: int, images: 
     """Draw the same test images as several methods color them: a row per method."""
     cells = [resolve_cell(name, data_set, preset, seed, ()) for name in methods.split(",")]
     context = make_context(cells[0][1], "auto", None, None, False)
-    from benchmark.compare import compare as draw
+    from benchmark.photographs.compare import compare as draw
 
     draw([cell for cell, _ in cells], context, out, images, size)
     click.echo(out)

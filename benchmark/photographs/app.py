@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmark.colorize import Colorizer, Rgb, has_color, png
 from benchmark.data.preparation.archives import FileSource
 from benchmark.data.preparation.images import BadImage, open_rgb
+from benchmark.photographs.colorize import Colorizer, Rgb, has_color, png
 from benchmark.results.tables.render import ARROWS, NOTHING, environment, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer

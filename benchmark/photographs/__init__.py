@@ -1,0 +1,1 @@
+"""Your own photographs: colored, compared, and in a web app."""
