@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from fake_results import write_method, write_skipped, write_suite
 
-from benchmark.claims import Decided, as_json, build_claims, load_claims, summary
+from benchmark.paper.claims import Decided, as_json, build_claims, load_claims, summary
+from benchmark.paper.published import load_published
 from benchmark.results.statistics import Difference
 from benchmark.results.tables import build
-from benchmark.results.tables.published import load_published
 from benchmark.support.errors import BenchError
 
 

@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 from fake_results import write_method, write_skipped, write_suite
 
-from benchmark.claims import decide_all
 from benchmark.cli import main
-from benchmark.findings import build_findings, facts
-from benchmark.findings.facts import Facts
+from benchmark.paper.claims import decide_all
+from benchmark.paper.findings import build_findings, facts
+from benchmark.paper.findings.facts import Facts
+from benchmark.paper.published import load_published
 from benchmark.results.tables import build_table
-from benchmark.results.tables.published import load_published
 
 FIGURES = ["findings-color.svg", "findings-cost.svg", "findings-data.svg", "findings-gray.svg"]
 PART = "500 of 202,599 faces."
@@ -225,7 +225,7 @@ def test_decisions_are_those_of_the_claims_page(project: Path) -> None:
 
 def test_needs_no_torch(project: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from benchmark.findings import build_findings\n"
+        "import sys; from pathlib import Path; from benchmark.paper.findings import build_findings\n"
         f"build_findings(Path({str(project)!r}), check=True); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

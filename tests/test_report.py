@@ -18,11 +18,11 @@ from fake_results import fake_result
 from PIL import Image
 from report_project import make_context, make_report_project, report_on
 
-from benchmark import claims
 from benchmark.cli import main
 from benchmark.contracts.config import resolve
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.result import write_result
+from benchmark.paper import claims
 from benchmark.report import build
 from benchmark.report.chapter import short_names
 from benchmark.report.gallery import EXTREMES, FAILURES, choose

@@ -62,8 +62,8 @@ def score(folder: Path, data_set: str, name: str, preset: str | None, go_on: boo
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def claims(check: bool, as_json: bool) -> None:
     """Decide the reports' claims from the result files; write results/claims.md."""
-    from benchmark import claims as reports
     from benchmark.contracts.config import find_root, read_params
+    from benchmark.paper import claims as reports
 
     root = find_root()
     built = reports.build_claims(root / "results", read_params(root).suite.preset, check)
@@ -77,7 +77,7 @@ def claims(check: bool, as_json: bool) -> None:
 def findings(check: bool) -> None:
     """Write docs/findings.md and its figures: what the reports claim, and what holds under one protocol."""
     from benchmark.contracts.config import find_root
-    from benchmark.findings import build_findings
+    from benchmark.paper.findings import build_findings
 
     built = build_findings(find_root(), check)
     for path in built.stale:

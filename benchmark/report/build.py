@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from benchmark import PROTOCOL, claims
+from benchmark import PROTOCOL
 from benchmark.contracts.config import Params
 from benchmark.contracts.workspace import Workspace
+from benchmark.paper import claims
 from benchmark.report import charts
 from benchmark.report.chapter import COSTS, Chapter, make_chapter
 from benchmark.report.gallery import HARM, draw_gallery

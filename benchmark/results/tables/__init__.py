@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.results.tables import published, render
+from benchmark.paper import published
+from benchmark.results.tables import render
 from benchmark.results.tables.collect import tables_in
 from benchmark.results.tables.embed import embed
 from benchmark.results.tables.render import as_json, print_table

@@ -129,7 +129,7 @@ def load_claims(text: str | None = None) -> list[Claim]:
     Raises:
         BenchError: a claim that is not of its form; names it.
     """
-    entries = yaml.safe_load(text or files("benchmark").joinpath("claims.yaml").read_text(encoding="utf-8"))
+    entries = yaml.safe_load(text or files("benchmark.paper").joinpath("claims.yaml").read_text(encoding="utf-8"))
     claims = []
     for entry in entries:
         try:

@@ -7,9 +7,9 @@ from typing import get_args
 
 import numpy as np
 
-from benchmark.claims import Decided, Decision, Finding, Verdict, verdict_text
+from benchmark.paper.claims import Decided, Decision, Finding, Verdict, verdict_text
+from benchmark.paper.published import Published
 from benchmark.results.statistics import compare
-from benchmark.results.tables.published import Published
 from benchmark.results.tables.render import NOTHING, TEXT, cell_text, markdown_grid, number
 from benchmark.results.tables.table import GRAY, GRAY_TEST, Row, Table
 from benchmark.scoring.metrics import METRICS

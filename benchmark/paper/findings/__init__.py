@@ -1,20 +1,20 @@
 """`bench findings`: docs/findings.md and its figures, from the committed result files alone.
 
-The prose is the template's (`benchmark/templates/findings.md.j2`); every number and figure in it follows from results.
+The prose is the template's (`benchmark/paper/templates/findings.md.j2`); every number and figure in it follows from results.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.claims import decide_all
-from benchmark.findings import facts as pieces
-from benchmark.findings import figures
-from benchmark.findings.facts import Facts
+from benchmark.paper.claims import decide_all
+from benchmark.paper.findings import facts as pieces
+from benchmark.paper.findings import figures
+from benchmark.paper.findings.facts import Facts
+from benchmark.paper.published import load_published
 from benchmark.results.tables import build_table, update_files
 from benchmark.results.tables.collect import tables_in
 from benchmark.results.tables.embed import part
-from benchmark.results.tables.published import load_published
 from benchmark.results.tables.render import cell_text, environment, number
 from benchmark.scoring.metrics import METRICS
 

@@ -37,7 +37,7 @@ class Published(Record):
 
 def load_published() -> list[Published]:
     """Reads `published.yaml`."""
-    entries = yaml.safe_load(files("benchmark").joinpath("published.yaml").read_text(encoding="utf-8"))
+    entries = yaml.safe_load(files("benchmark.paper").joinpath("published.yaml").read_text(encoding="utf-8"))
     return [Published.model_validate(entry) for entry in entries]
 
 

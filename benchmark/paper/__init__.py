@@ -1,0 +1,1 @@
+"""What the five reports claim and publish, held against the measured cells."""
