@@ -26,9 +26,9 @@ from benchmark.report.trained import find_trained
 from benchmark.results import tables as leaderboard
 from benchmark.results.tables import Table, render
 from benchmark.results.tables.collect import Measured, collect
-from benchmark.results.tables.people import COLUMNS
 from benchmark.results.tables.table import GRAY
 from benchmark.scoring.metrics import METRICS
+from benchmark.study.people import COLUMNS
 from benchmark.support.errors import BenchError, InputError
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from benchmark.results.tables.people import COLUMNS
 from benchmark.results.tables.render import (
     MARKDOWN,
     caption,
@@ -21,6 +20,7 @@ from benchmark.results.tables.render import (
     seeds_of,
 )
 from benchmark.results.tables.table import Table
+from benchmark.study.people import COLUMNS
 from benchmark.support.errors import BenchError, unknown
 
 Value = TypeVar("Value")

@@ -15,9 +15,9 @@ from markupsafe import Markup, escape
 from tabulate import tabulate
 
 from benchmark.contracts.result import Cost, Run
-from benchmark.results.tables.people import COLUMNS
 from benchmark.results.tables.table import GRAY, GRAY_TEST, SEEDS_WANTED, Cell, Row, Table
 from benchmark.scoring.metrics import METRICS, Metric
+from benchmark.study.people import COLUMNS
 
 HEADLINE = ("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "top1", "delta_colorfulness", "fooled")
 MORE_PER_TABLE = 6  # metrics side by side, with their intervals, before a page gets too wide

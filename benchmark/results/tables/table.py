@@ -16,8 +16,8 @@ from benchmark.contracts.result import Cost, Run
 from benchmark.results.statistics import LEVEL, Estimate, compare, holm, image_weights, ranks, resample
 from benchmark.results.tables.collect import Collection, Measured, collect
 from benchmark.results.tables.origin import Origin, origin_of
-from benchmark.results.tables.people import COLUMNS, People, judged_by_people
 from benchmark.scoring.metrics import METRICS, Metric
+from benchmark.study.people import COLUMNS, People, judged_by_people
 
 GRAY = "gray"
 GRAY_TEST = ("psnr", "ssim", "auc")  # in which a method that learned color must beat no color at all
