@@ -65,7 +65,7 @@ def bench(
 ) -> subprocess.CompletedProcess[str]:
     """Runs `bench` as a user would, in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "benchmark", *arguments],
+        [sys.executable, "-m", "benchmark.cli", *arguments],
         cwd=cwd,
         env=one_thread(os.environ if env is None else env),
         capture_output=True,

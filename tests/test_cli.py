@@ -86,7 +86,7 @@ def test_killed_again_and_again_it_ends_with_the_same_model(project: Path, tmp_p
     model = next((other / "models").rglob("model.safetensors"))
     whole = model.read_bytes()
     model.unlink()
-    command = [sys.executable, "-m", "benchmark", "run", *CGAN, *slow]
+    command = [sys.executable, "-m", "benchmark.cli", "run", *CGAN, *slow]
     kills = 0
     for _ in range(3):
         process = subprocess.Popen(command, cwd=other, env=one_thread(), stderr=subprocess.DEVNULL)

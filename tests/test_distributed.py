@@ -108,7 +108,7 @@ def test_a_run_under_torchrun_stands_in_the_same_table(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     gray = bench("run", "--method", "gray", "--data", "sample", cwd=project, out=tmp_path / "gray")
     assert gray.returncode == 0, gray.stderr
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "benchmark"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "benchmark.cli"]
     done = subprocess.run(
         [sys.executable, *torchrun, "run", "--method", "cgan", "--data", "sample", "--device", "cpu"],
         cwd=project,

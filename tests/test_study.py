@@ -576,7 +576,7 @@ def test_many_at_once_lose_nothing(server: StudyServer) -> None:
 @pytest.mark.pipeline
 def test_kill_9_loses_no_acknowledged_answer(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "study", make_key(LARGE))
-    command = [sys.executable, "-m", "benchmark", "study", "serve", str(folder), "--port", "0"]
+    command = [sys.executable, "-m", "benchmark.cli", "study", "serve", str(folder), "--port", "0"]
     acknowledged: list[int] = []
     participant = None
     for _ in range(3):

@@ -219,7 +219,7 @@ def ray_is_here() -> None:
 
 
 def start_sweep(project: Path, *options: str) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-m", "benchmark", "sweep", "--cpus", "2", *options]
+    arguments = [sys.executable, "-m", "benchmark.cli", "sweep", "--cpus", "2", *options]
     return subprocess.Popen(arguments, cwd=project, env=one_thread(), stdout=subprocess.PIPE, text=True)
 
 

@@ -26,7 +26,7 @@ def at_a_terminal(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
     ours, theirs = pty.openpty()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmark", *arguments],
+            [sys.executable, "-m", "benchmark.cli", *arguments],
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=theirs,

@@ -168,7 +168,7 @@ def launch(command: Sequence[str], devices: int) -> int:
             logs_specs=DefaultLogsSpecs(log_dir=logs, redirects=dict.fromkeys(range(1, devices), Std.ALL)),
         )
         try:
-            elastic_launch(config, sys.executable)("-m", "benchmark", *command)
+            elastic_launch(config, sys.executable)("-m", "benchmark.cli", *command)
         except ChildFailedError as error:
             codes = {
                 rank: failure.exitcode

@@ -1,4 +1,4 @@
-"""`python -m benchmark` = `bench`."""
+"""`python -m benchmark.cli` = `bench`."""
 
 from benchmark.cli import main
 
