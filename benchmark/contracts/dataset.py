@@ -1,7 +1,7 @@
 """The contract of a data set, and its prepared arrays. Numpy only at import.
 
-An adapter (one file in `datasets/`) lists its photographs by split; it decodes nothing. `benchmark.data.preparation` turns
-the list once into arrays of uint8 on disk, and from then on training and scoring know only `Prepared`.
+An adapter (one file in `datasets/`) lists its photographs by split; it decodes nothing. `benchmark.data.preparation`
+turns the list once into arrays of uint8 on disk, and from then on training and scoring know only `Prepared`.
 """
 
 import hashlib

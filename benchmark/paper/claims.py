@@ -163,7 +163,11 @@ def build_claims(results_root: Path, preset: str = "quick", check: bool = False)
     folders = [folder for data in sorted(wanted) for folder in tables_in(results_root, data)]
     tables = [build_table(folder) for folder in tracked(folders, "tables of the claims")]
     decided = decide_all(tables, preset)
-    page = environment().get_template("claims.md.j2").render(claims=decided, verdict=verdict_text, line=_line)
+    page = (
+        environment("benchmark.paper")
+        .get_template("claims.md.j2")
+        .render(claims=decided, verdict=verdict_text, line=_line)
+    )
     return BuiltClaims(decided, page, update_files({results_root / PAGE: page}, check))
 
 

@@ -51,7 +51,11 @@ def page(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
     lines = [line for row in rows for line in _lines(row, tables)]
     heads = ("source", "system", "data there", "metric", "reported there", "measured here", "`gray` here", "difference")
     notes = [f"{row.source}, {row.system}: {row.note}" for row in rows if row.note]
-    return environment().get_template("published.md.j2").render(table=markdown_grid(heads, lines, left=4), notes=notes)
+    return (
+        environment("benchmark.paper")
+        .get_template("published.md.j2")
+        .render(table=markdown_grid(heads, lines, left=4), notes=notes)
+    )
 
 
 def _lines(row: Published, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> list[list[str]]:

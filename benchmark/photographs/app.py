@@ -88,7 +88,7 @@ def score_rows(versions: Mapping[str, Rgb], original: Rgb) -> list[tuple[str, li
 
 
 def _render(**content: Any) -> str:
-    template = environment().get_template("app.html.j2")
+    template = environment("benchmark.photographs").get_template("app.html.j2")
     return template.render({"fault": "", "pictures": [], "heads": [], "rows": []} | content)
 
 

@@ -12,7 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment
 from markupsafe import Markup
 
 from benchmark import PROTOCOL
@@ -127,7 +127,7 @@ def _page(chapters: Sequence[Chapter], decided: Sequence[claims.Decided], newest
 @cache
 def _environment() -> Environment:
     """The leaderboard's environment, with our templates and what they call."""
-    environment = render.environment().overlay(loader=PackageLoader("benchmark.report"))
+    environment = render.environment("benchmark.report")
     ours = {
         "caption": render.caption,
         "commands": render.commands,

@@ -98,7 +98,7 @@ def image_weights(images: int, draws: int = DRAWS) -> np.ndarray:
 def resample(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Metrics over resampled test images, for every metric of `METRICS` whose columns are there.
 
-    What `benchmark.scoring.metrics.pooled` gives for each seed and draw, but with one product of matrices for all of them.
+    What `benchmark.scoring.metrics.pooled` gives for each seed and draw, but with one product of matrices for all.
 
     Args:
         columns: per-image column → (K, N): one value per seed and test image; all of the same K and N.

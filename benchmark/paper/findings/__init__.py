@@ -1,6 +1,7 @@
 """`bench findings`: docs/findings.md and its figures, from the committed result files alone.
 
-The prose is the template's (`benchmark/paper/templates/findings.md.j2`); every number and figure in it follows from results.
+The prose is the template's (`benchmark/paper/templates/findings.md.j2`); every number and figure in it follows from
+results.
 """
 
 from collections.abc import Sequence
@@ -65,7 +66,7 @@ def _figures(facts: Facts) -> dict[str, str]:
 
 
 def _page(facts: Facts, drawn: dict[str, str]) -> str:
-    template = environment().get_template("findings.md.j2")
+    template = environment("benchmark.paper").get_template("findings.md.j2")
     return template.render(
         facts=facts,
         main=facts.main,

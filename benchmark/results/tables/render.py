@@ -59,10 +59,10 @@ TEXT = Style(str, str, str, lambda text: f"({text})")
 
 
 @lru_cache
-def environment() -> Environment:
+def environment(package: str = "benchmark.results.tables") -> Environment:
     """The templates' environment. HTML templates escape what they print."""
     templates = Environment(
-        loader=PackageLoader("benchmark.results.tables"),
+        loader=PackageLoader(package),
         autoescape=lambda name: bool(name and ".html" in name),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,7 +1,7 @@
 """Runs `bench` in this process and lets it live no longer than the process that asked for it (on Linux).
 
-`python -m benchmark.running.sweep.guard PID run --method …`, PID being the caller's. A Ray worker that is killed cannot end
-what it started; a cell that outlived it would hold its folder, and the next attempt at the cell would find it locked.
+`python -m benchmark.running.sweep.guard PID run --method …`, PID being the caller's. A Ray worker that is killed cannot
+end what it started; a cell that outlived it would hold its folder, and the next attempt would find it locked.
 """
 
 import os
