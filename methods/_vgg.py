@@ -20,7 +20,7 @@ from benchmark.support.errors import BenchError
 VGG19 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
 OWN = (32, 32, 0, 64, 64, 0, 128, 128, 0, 160, 160)
 
-# Networks of our own by data set: the file in the package `benchmark`, and its SHA-256.
+# Networks of our own by data set: the file in the package `benchmark.methods`, and its SHA-256.
 OWN_FILES: dict[str, tuple[str, str]] = {
     "cifar10": ("vgg-cifar10-v1", "9822bf565a26738d63fdb46478143bf2b6313635181526e5c32802361950d92c"),
 }

@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import save
 
-import benchmark
 from benchmark.contracts.method import Batch, Method
 from benchmark.contracts.registry import load_method
 from benchmark.methods import _vgg, _vgg_training
@@ -160,7 +159,7 @@ def test_the_committed_networks_are_whole() -> None:
     for name, (file, sha256) in _vgg.OWN_FILES.items():
         network = _vgg.VGG(_vgg.OWN, [_vgg_training.LAYER])
         network.load_features(_vgg.load_own(name))
-        path = Path(benchmark.__file__).with_name(f"{file}.safetensors")
+        path = Path(_vgg.__file__).with_name(f"{file}.safetensors")
         assert path.stat().st_size <= 2_000_000
         record = json.loads(path.with_suffix(".json").read_text())
         assert (record["sha256"], record["data"], record["plan"]) == (sha256, name, list(_vgg.OWN))
