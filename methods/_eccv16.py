@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.data import ab_bins
-from benchmark.training.precision import no_autocast
+from benchmark.support.precision import no_autocast
 
 from ._unet import pad_to_multiple
 

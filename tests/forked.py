@@ -104,7 +104,7 @@ def _bench(
     import torch
 
     from benchmark.cli import main
-    from benchmark.training.monitor import TrainingMonitor
+    from benchmark.running.monitor import TrainingMonitor
 
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)

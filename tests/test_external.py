@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from benchmark.contracts.dataset import Prepared
-from benchmark.training.monitor import gray_of
+from benchmark.data.color import gray_of
 from projects import bench, make_project
 
 pytestmark = pytest.mark.pipeline

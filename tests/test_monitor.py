@@ -15,12 +15,12 @@ from torch import Tensor
 
 from benchmark.contracts.method import Method
 from benchmark.contracts.registry import load_method
+from benchmark.running import monitor
 from benchmark.running.conformance import build, make_trainer, tiny_images
+from benchmark.running.monitor import TrainingMonitor, ValidationSets
 from benchmark.scoring.evaluate import colorize
 from benchmark.scoring.metrics.sets import InceptionMetrics
 from benchmark.support import weights
-from benchmark.training import monitor
-from benchmark.training.monitor import TrainingMonitor, ValidationSets
 from benchmark.training.trainer import Outcome
 
 CPU = torch.device("cpu")

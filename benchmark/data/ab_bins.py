@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from benchmark.support.errors import InputError
-from benchmark.training.precision import no_autocast
+from benchmark.support.precision import no_autocast
 
 BINS = 313
 NEIGHBORS = 5  # Zhang et al. 2016, §2.1; the Caffe training code that they released has 10

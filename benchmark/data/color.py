@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.training.precision import no_autocast
+from benchmark.support.precision import no_autocast
 
 _XYZ_FROM_RGB = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
@@ -113,6 +113,12 @@ def join(L: Tensor, ab: Tensor) -> tuple[Tensor, Tensor]:
         with no_autocast(L.device):
             ab = functional.interpolate(ab.float(), size=L.shape[-2:], mode="bilinear", align_corners=False)
     return lab_to_rgb(L, ab)
+
+
+def gray_of(rgb: np.ndarray) -> np.ndarray:
+    """Shows what a method sees: the lightness of images (B, H, W, 3) uint8 as gray pictures of the same shape."""
+    L, ab = rgb_to_lab(torch.from_numpy(np.array(rgb)))
+    return lab_to_rgb(L, torch.zeros_like(ab))[0].numpy()
 
 
 @lru_cache(maxsize=16)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmark.data.color import gray_of
 from benchmark.data.preparation.archives import FileSource
 from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.photographs.colorize import Colorizer, Rgb, has_color, png
@@ -22,7 +23,6 @@ from benchmark.results.tables.render import ARROWS, NOTHING, environment, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.errors import BenchError, InputError
-from benchmark.training.monitor import gray_of
 
 if TYPE_CHECKING:
     import gradio

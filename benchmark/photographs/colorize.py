@@ -24,7 +24,7 @@ from torch import Tensor
 from benchmark.contracts import registry
 from benchmark.contracts.config import find_root, read_params, validate
 from benchmark.contracts.method import DataInfo, Method
-from benchmark.data.color import lab_to_rgb, rgb_to_lab
+from benchmark.data.color import gray_of, lab_to_rgb, rgb_to_lab
 from benchmark.data.preparation.archives import FileSource, list_folder
 from benchmark.data.preparation.images import SUFFIXES, BadImage, open_rgb
 from benchmark.running.stages import choose_device
@@ -32,7 +32,6 @@ from benchmark.support.errors import InputError, unknown
 from benchmark.support.files import write_atomically
 from benchmark.support.progress import progress_bar
 from benchmark.training.checkpoint import load_model
-from benchmark.training.monitor import gray_of
 from benchmark.training.record import MODEL_FILE
 
 SEEN_PIXELS = 1 << 20  # by a network, at most: the short side alone would not bound the memory that a panorama takes

@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmark.contracts.config import Cell
 from benchmark.contracts.dataset import Prepared
+from benchmark.data.color import gray_of
+from benchmark.data.preparation.pictures import evenly
 from benchmark.running.stages import Context, load_trained
 from benchmark.scoring.evaluate import colorize
-from benchmark.training.monitor import evenly, gray_of
 
 LABEL_WIDTH, MARGIN, GAP = 128, 4, 4  # pixels; the labels take more if a name is long
 

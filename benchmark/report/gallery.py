@@ -206,10 +206,10 @@ def _colored(
     shown: Mapping[str, Trained], prepared: Prepared, target: NDArray[np.uint8], context: "Context"
 ) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
     """Column by column: its name, the stem of its files, the images (n, S, S, 3) in the order of `target`."""
+    from benchmark.data.color import gray_of
     from benchmark.running.stages import load_trained
     from benchmark.scoring.evaluate import batches, colorize
     from benchmark.support.progress import progress_bar
-    from benchmark.training.monitor import gray_of
 
     yield INPUT, "_gray", gray_of(target)
     with progress_bar(context.console) as bar:

@@ -19,7 +19,7 @@ _AB_RANGE = 110  # Lab units: sRGB reaches from -108 to 99
 def contact_sheet(prepared: Prepared, path: Path) -> Path:
     """Writes a PNG with photographs of every split, evenly spaced over it, under the split's name and size."""
     step = _THUMBNAIL + _MARGIN
-    shown = {split: _evenly(len(prepared.ids(split)), _SHEET_COLUMNS * _SHEET_ROWS) for split in SPLITS}
+    shown = {split: evenly(len(prepared.ids(split)), _SHEET_COLUMNS * _SHEET_ROWS) for split in SPLITS}
     height = sum(_TITLE + -(-len(places) // _SHEET_COLUMNS) * step for places in shown.values()) + _MARGIN
     sheet = Image.new("RGB", (_MARGIN + _SHEET_COLUMNS * step, height), "white")
     draw, top = ImageDraw.Draw(sheet), 0
@@ -37,8 +37,8 @@ def contact_sheet(prepared: Prepared, path: Path) -> Path:
     return path
 
 
-def _evenly(count: int, wanted: int) -> NDArray[np.int64]:
-    """At most `wanted` indices, evenly over [0, count)."""
+def evenly(count: int, wanted: int) -> NDArray[np.int64]:
+    """Spreads `wanted` indices evenly over [0, count); gives all of them if there are fewer."""
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
 
 
@@ -72,7 +72,7 @@ def chroma_histogram(prepared: Prepared, path: Path) -> Path:
     from benchmark.data.color import lab_to_rgb
 
     images = prepared.images("train")
-    density = chroma_density(images[place] for place in _evenly(len(images), _HISTOGRAM_IMAGES))
+    density = chroma_density(images[place] for place in evenly(len(images), _HISTOGRAM_IMAGES))
     axis = torch.arange(-_AB_RANGE, _AB_RANGE, dtype=torch.float32) + 0.5
     ab = torch.stack(torch.meshgrid(axis, axis, indexing="xy"))[None]  # (1, 2, 2R, 2R)
     hues = lab_to_rgb(torch.full_like(ab[:, :1], 65.0), ab)[0][0].numpy() / 255

@@ -12,6 +12,8 @@ from benchmark.contracts.config import Cell
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
 from benchmark.contracts.result import Result, ResultError, Run, provenance, read_result, result_path, write_result
+from benchmark.data.color import gray_of
+from benchmark.data.preparation.pictures import evenly
 from benchmark.results.fingerprint import evaluation_code
 from benchmark.running.inventory import can_be_had
 from benchmark.running.stages.context import Context
@@ -21,7 +23,6 @@ from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.errors import BenchError
 from benchmark.support.progress import progress_bar
 from benchmark.training.checkpoint import load_model
-from benchmark.training.monitor import evenly, gray_of
 from benchmark.training.record import MODEL_FILE, read_record
 
 PICTURE_FILE, PICTURE_IMAGES = "examples.png", 8

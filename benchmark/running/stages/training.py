@@ -14,6 +14,7 @@ from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
 from benchmark.data.batches import Batches
 from benchmark.results.fingerprint import method_code
+from benchmark.running.monitor import TrainingMonitor
 from benchmark.running.stages.context import Context
 from benchmark.scoring.evaluate import device_name
 from benchmark.support.errors import BenchError
@@ -21,7 +22,6 @@ from benchmark.support.files import file_sha256
 from benchmark.support.interruption import exclusive
 from benchmark.training.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.training.distributed import synchronize_batch_norm
-from benchmark.training.monitor import TrainingMonitor
 from benchmark.training.record import HISTORY_FILE, MODEL_FILE, read_record, write_record
 from benchmark.training.trainer import Monitor, Outcome, SilentMonitor, Trainer, make_deterministic, write_history
 

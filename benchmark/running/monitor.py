@@ -16,6 +16,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
+from benchmark.data.color import gray_of
+from benchmark.data.preparation.pictures import evenly
 from benchmark.scoring.evaluate import batches, colorize, side_by_side
 from benchmark.scoring.metrics.inception import Inception
 from benchmark.scoring.metrics.scorer import Scorer
@@ -29,11 +31,6 @@ FEATURES = ".features"  # beside the prepared folders, where the evaluation keep
 SETS_SHARE = 0.1  # of the time, at most, goes into FID and KID; on a CPU they would else take longer than the training
 GRID_IMAGES = 8
 PLAIN_SECONDS = 15.0  # between lines where there is no terminal to draw a bar on
-
-
-def evenly(count: int, wanted: int) -> np.ndarray:
-    """`wanted` indices spread evenly over `range(count)` (all of them if there are fewer)."""
-    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))
 
 
 class SmallInception(Inception):
@@ -194,11 +191,3 @@ def _leave_files_to_the_training(failure: threading.ExceptHookArgs) -> None:
     """TensorBoard's thread prints an error of its file (a full disk) that it also raises at the training's next row."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
-
-
-def gray_of(rgb: np.ndarray) -> np.ndarray:
-    """The lightness of images as gray pictures, (B, H, W, 3) uint8: what a method gets to see."""
-    from benchmark.data.color import lab_to_rgb, rgb_to_lab
-
-    L, ab = rgb_to_lab(torch.from_numpy(np.array(rgb)))
-    return lab_to_rgb(L, torch.zeros_like(ab))[0].numpy()
