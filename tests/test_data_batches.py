@@ -60,7 +60,7 @@ def test_a_split_smaller_than_a_batch_is_repeated() -> None:
 @pytest.mark.parametrize("world", [1, 2, 3, 6])
 def test_the_global_batch_is_the_same_at_any_world_size(world: int) -> None:
     images = numbered(20)
-    settings: dict[str, Any] = {"batch_size": 12, "seed": 1, "device": "cpu", "crop": 6}
+    settings: dict[str, Any] = {"batch_size": 12, "seed": 1, "device": "cpu"}
     whole = Batches(images, **settings)
     ranks = [Batches(images, **settings, rank=rank, world=world) for rank in range(world)]
     for step in range(5):
@@ -88,16 +88,6 @@ def _ramp() -> torch.Tensor:
     return torch.arange(8, dtype=torch.uint8)
 
 
-def test_crops_are_squares_of_the_image() -> None:
-    batches = Batches(numbered(100), 50, seed=0, device="cpu", crop=5, flip=False)
-    rgb = shown(batches, 0)
-    assert rgb.shape == (50, 5, 5, 3)
-    left, top = rgb[:, 0, 0, 1].long(), rgb[:, 0, 0, 2].long()
-    assert torch.equal(rgb[..., 1].long(), (left[:, None] + torch.arange(5))[:, None, :].expand(-1, 5, -1))
-    assert torch.equal(rgb[..., 2].long(), (top[:, None] + torch.arange(5))[:, :, None].expand(-1, -1, 5))
-    assert set(left.tolist()) == set(top.tolist()) == {0, 1, 2, 3}
-
-
 @pytest.mark.parametrize("on_device", ["no", "yes"])
 @pytest.mark.parametrize("size", [16, 7])
 def test_lab_is_that_of_the_bytes(on_device: Literal["no", "yes"], size: int) -> None:
@@ -116,12 +106,11 @@ def test_lab_is_that_of_the_bytes(on_device: Literal["no", "yes"], size: int) ->
     assert (batch.L.shape, batch.ab.shape, batch.L.dtype) == ((16, 1, size, size), (16, 2, size, size), torch.float32)
 
 
-@pytest.mark.parametrize("crop", [None, 6])
-def test_memory_maps_and_resident_splits_give_the_same(crop: int | None, tmp_path: Path) -> None:
+def test_memory_maps_and_resident_splits_give_the_same(tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", numbered(40))
     images = np.load(tmp_path / "images.npy", mmap_mode="r")
     places: tuple[Literal["auto", "no", "yes"], ...] = ("no", "yes", "auto")
-    mapped, resident, auto = (Batches(images, 16, seed=2, device="cpu", crop=crop, on_device=place) for place in places)
+    mapped, resident, auto = (Batches(images, 16, seed=2, device="cpu", on_device=place) for place in places)
     for step in range(6):
         batch = mapped(step)
         for other in (resident(step), auto(step)):
@@ -170,8 +159,8 @@ def test_free_memory_is_what_the_control_groups_leave(tmp_path: Path) -> None:
 @pytest.mark.parametrize("on_device", ["auto", "no"])
 def test_a_gpu_gives_the_same_batches(on_device: Literal["auto", "no"]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
-    here = Batches(images, 16, seed=0, device="cpu", crop=12)
-    there = Batches(images, 16, seed=0, device="cuda", crop=12, on_device=on_device)
+    here = Batches(images, 16, seed=0, device="cpu")
+    there = Batches(images, 16, seed=0, device="cuda", on_device=on_device)
     for step in range(5):
         torch.testing.assert_close(there(step).L.cpu(), here(step).L, atol=1e-3, rtol=0)
         torch.testing.assert_close(there(step).ab.cpu(), here(step).ab, atol=1e-3, rtol=0)
@@ -180,7 +169,5 @@ def test_a_gpu_gives_the_same_batches(on_device: Literal["auto", "no"]) -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="batch_size 5 cannot be shared equally by 2"):
         Batches(numbered(4), 5, seed=0, device="cpu", world=2)
-    with pytest.raises(InputError, match="crop 9 is larger"):
-        Batches(numbered(4), 2, seed=0, device="cpu", crop=9)
     with pytest.raises(InputError, match="empty"):
         Batches(numbered(0), 2, seed=0, device="cpu")

@@ -126,11 +126,6 @@ class _SoftCrossEntropy(torch.autograd.Function):
         return p.mul_(gradient).scatter_add_(1, indices, -weights * gradient), None, None
 
 
-def bin_counts(ab: Tensor) -> Tensor:
-    """How many pixels of ab (B, 2, H, W), Lab units, are nearest to each bin: (313,) int64."""
-    return torch.bincount(nearest_bin(ab).flatten(), minlength=BINS)
-
-
 def smooth_prior(prior: Tensor, sigma: float = SIGMA) -> Tensor:
     """A distribution over the bins (313,), smoothed by a Gaussian in the ab plane (§2.2, p̃). Float64, sums to 1.
 

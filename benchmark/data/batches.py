@@ -35,7 +35,6 @@ class Batches:
         device: torch.device | str,
         *,
         flip: bool = True,
-        crop: int | None = None,
         on_device: Literal["auto", "yes", "no"] = "auto",
         rank: int = 0,
         world: int = 1,
@@ -45,10 +44,9 @@ class Batches:
         Args:
             images: (N, S, S, 3) uint8, usually memory-mapped.
             batch_size: images per step over all ranks together; a multiple of `world`.
-            seed: of order, flips and crops.
+            seed: of order and flips.
             device: where batches are made.
             flip: mirror half of the images.
-            crop: random squares of this side instead of whole images.
             on_device: keep the whole split on the device. "auto": if it takes no more than half of the free memory,
                 on a CPU together with the other ranks.
             rank: this process, of
@@ -61,9 +59,7 @@ class Batches:
             raise InputError("the training split is empty")
         if batch_size % world:
             raise InputError(f"batch_size {batch_size} cannot be shared equally by {world} processes")
-        if crop is not None and not 1 <= crop <= images.shape[1]:
-            raise InputError(f"crop {crop} is larger than the images, {images.shape[1]}×{images.shape[1]}")
-        self.batch_size, self.seed, self.flip, self.crop = batch_size, seed, flip, crop
+        self.batch_size, self.seed, self.flip = batch_size, seed, flip
         self.device = torch.device(device)
         self._world = world
         self._images = images
@@ -94,19 +90,13 @@ class Batches:
         if epoch not in self._epochs:
             while len(self._epochs) >= 2:  # a batch may lie across two epochs
                 del self._epochs[next(iter(self._epochs))]
-            count, size = len(self._images), self._images.shape[1]
+            count = len(self._images)
             random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, epoch])))
-            self._epochs[epoch] = Order(
-                random.permutation(count),
-                random.random(count) < 0.5,
-                random.integers(0, size - (self.crop or size) + 1, (count, 2)),
-            )
+            self._epochs[epoch] = Order(random.permutation(count), random.random(count) < 0.5)
         return self._epochs[epoch]
 
     def _shown(self, images: Tensor, order: "Order") -> Tensor:
-        """Crops and mirrors images (B, C, S, S), which are overwritten, as their order says."""
-        if self.crop is not None and self.crop < images.shape[-1]:
-            images = _cropped(images, torch.from_numpy(order.corner).to(self.device), self.crop)
+        """Mirrors images (B, C, S, S), which are overwritten, as their order says."""
         if self.flip:
             mirrored = torch.from_numpy(np.flatnonzero(order.mirrored)).to(self.device)
             images.index_copy_(0, mirrored, images.index_select(0, mirrored).flip(-1))
@@ -144,17 +134,7 @@ class Order(NamedTuple):
 
     image: NDArray[np.int64]  # (n,) into the split
     mirrored: NDArray[np.bool_]  # (n,)
-    corner: NDArray[np.int64]  # (n, 2): top and left of the crop
 
     def take(self, places: NDArray[np.int64]) -> "Order":
         """The part at these places."""
-        return Order(self.image[places], self.mirrored[places], self.corner[places])
-
-
-def _cropped(images: Tensor, corner: Tensor, size: int) -> Tensor:
-    """A square of each image (B, C, S, S), top left at `corner` (B, 2): (B, C, size, size)."""
-    reach = torch.arange(size, device=images.device)
-    rows, columns = corner[:, :1] + reach, corner[:, 1:] + reach  # (B, size)
-    image = torch.arange(len(images), device=images.device)[:, None, None, None]
-    channel = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
-    return images[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+        return Order(self.image[places], self.mirrored[places])
