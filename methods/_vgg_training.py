@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from benchmark.contracts.dataset import Prepared
+from benchmark.data.prepared import Prepared
 from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically
 

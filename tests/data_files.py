@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, Pixels, Prepared, Source
+from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, Pixels, Source
 from benchmark.contracts.registry import load_dataset
 from benchmark.data.preparation.images import decode
+from benchmark.data.prepared import Prepared
 from benchmark.datasets.folder import Folder, FolderConfig
 
 SIZE = 16  # of prepared images

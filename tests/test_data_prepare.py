@@ -28,13 +28,14 @@ from data_files import (
 )
 from scipy.spatial import cKDTree
 
-from benchmark.contracts.dataset import SPLITS, Pixels, Prepared
+from benchmark.contracts.dataset import SPLITS, Pixels
 from benchmark.data.ab_bins import centers
 from benchmark.data.color import rgb_to_lab
 from benchmark.data.preparation.arrays import image_keys, in_several_splits
 from benchmark.data.preparation.chroma import ColorCount, grayscale
 from benchmark.data.preparation.images import decode
 from benchmark.data.preparation.prepare import prepare, up_to_date, verify
+from benchmark.data.prepared import Prepared
 from benchmark.support.errors import BenchError
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.contracts.dataset import Prepared
 from benchmark.data.color import gray_of
+from benchmark.data.prepared import Prepared
 from projects import bench, make_project
 
 pytestmark = pytest.mark.pipeline

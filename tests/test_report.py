@@ -20,8 +20,8 @@ from report_project import make_context, make_report_project, report_on
 
 from benchmark.cli import main
 from benchmark.contracts.config import resolve
-from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.result import write_result
+from benchmark.data.prepared import Prepared
 from benchmark.paper import claims
 from benchmark.report import build
 from benchmark.report.chapter import short_names

@@ -535,7 +535,7 @@ def test_a_signal_saves_and_ends(number: int, code: int, times: int, project: Pa
 
 def sleep_before_data_are_opened() -> None:
     """Stands for anything long outside of the training loop."""
-    from benchmark.contracts.dataset import Prepared
+    from benchmark.data.prepared import Prepared
 
     def open_(folder: Path) -> Prepared:
         (folder.parent.parent / "reached").touch()

@@ -8,9 +8,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmark.contracts.config import Cell
-from benchmark.contracts.dataset import Prepared
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
+from benchmark.data.prepared import Prepared
 from benchmark.running.stages import Context, load_trained
 from benchmark.scoring.evaluate import colorize
 

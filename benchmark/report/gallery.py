@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.contracts.dataset import Prepared
+from benchmark.data.prepared import Prepared
 from benchmark.report.trained import Found, Trained
 from benchmark.results.tables.render import number
 from benchmark.results.tables.table import GRAY

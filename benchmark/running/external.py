@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.contracts.config import Cell, digest
-from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.result import Cost, Result, Run, provenance, write_result
 from benchmark.data.preparation.images import BadImage, open_rgb, to_rgb
+from benchmark.data.prepared import Prepared
 from benchmark.results.fingerprint import code_hash, engine_files
 from benchmark.running.stages import Context
 from benchmark.scoring.evaluate import batch_size_for, device_name

@@ -14,10 +14,10 @@ from PIL import Image
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
+from benchmark.data.prepared import Prepared
 from benchmark.scoring.evaluate import batches, colorize, side_by_side
 from benchmark.scoring.metrics.inception import Inception
 from benchmark.scoring.metrics.scorer import Scorer

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method, OracleMethod, parameter_count
 from benchmark.contracts.result import Cost
 from benchmark.data.color import join, rgb_to_lab
+from benchmark.data.prepared import Prepared
 from benchmark.scoring.metrics.scorer import Scorer, Scores
 
 PIXELS_PER_BATCH = 1 << 18  # 4 images of 256², 256 of 32²: bounds the memory, and is fixed so that scores repeat

@@ -29,7 +29,7 @@ from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically
 
 if TYPE_CHECKING:
-    from benchmark.contracts.dataset import Prepared
+    from benchmark.data.prepared import Prepared
 
 WIDTHS = (48, 128, 192)
 WHITENED = 24  # 12 principal directions of 2×2 RGB patches, and their opposites

@@ -10,9 +10,9 @@ from typing import Protocol, TypeVar
 import torch
 
 from benchmark.contracts.config import Cell
-from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Batch
 from benchmark.data.batches import Batches
+from benchmark.data.prepared import Prepared
 from benchmark.running.stages import Context, build_method
 from benchmark.speed.plain import PlainTraining, endless, make_loader, use_usual_malloc
 from benchmark.training.trainer import SilentMonitor, Trainer, keep_freed_memory, make_deterministic, phase_bounds

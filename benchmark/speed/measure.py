@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from benchmark.contracts.config import Cell
-from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method, Phase
 from benchmark.data.batches import Batches
+from benchmark.data.prepared import Prepared
 from benchmark.running.stages import Context, build_method, prepare_data
 from benchmark.running.stages.training import peak_memory
 from benchmark.scoring.evaluate import batches as evaluation_batches

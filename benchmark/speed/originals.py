@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.contracts.dataset import Dataset, Prepared
+from benchmark.contracts.dataset import Dataset
 from benchmark.data.preparation.archives import FileSource
+from benchmark.data.prepared import Prepared
 
 QUALITY = 95  # of JPEG files written here
 _PIXELS = 1 << 27  # of all files written: 2,048 images of 256², all of CIFAR-10

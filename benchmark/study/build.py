@@ -18,8 +18,8 @@ from rich.console import Console
 
 from benchmark import PROTOCOL
 from benchmark.contracts.config import find_root, read_params
-from benchmark.contracts.dataset import Prepared
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
+from benchmark.data.prepared import Prepared
 from benchmark.photographs.colorize import Colorizer, Rgb, choose_models, load_colorizer
 from benchmark.running.stages import choose_device
 from benchmark.scoring.evaluate import batches, colorize

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from benchmark.contracts.dataset import SPLITS, Prepared
+from benchmark.contracts.dataset import SPLITS
 from benchmark.data.preparation.chroma import ColorCount, ab_of
+from benchmark.data.prepared import Prepared
 
 _SHEET_COLUMNS, _SHEET_ROWS = 12, 3  # per split
 _THUMBNAIL, _MARGIN, _TITLE = 96, 4, 24  # pixels

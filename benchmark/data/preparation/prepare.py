@@ -1,4 +1,4 @@
-"""Photographs → the prepared arrays of `benchmark.contracts.dataset.Prepared`, once, in parallel, and resumable.
+"""Photographs → the prepared arrays of `benchmark.data.prepared.Prepared`, once, in parallel, and resumable.
 
 Worker processes read, decode and resize chunks of consecutive images. This process takes their results in order, drops
 the grayscale photographs, and appends the rest to the final file: the bytes are the same for any number of workers, and
@@ -18,23 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchmark import PROTOCOL
-from benchmark.contracts.dataset import (
-    META_FILE,
-    PRIOR_FILE,
-    SPLITS,
-    Dataset,
-    Item,
-    LeftOut,
-    Meta,
-    MissingDataError,
-    Prepared,
-    SplitMeta,
-)
+from benchmark.contracts.dataset import SPLITS, Dataset, Item, MissingDataError
 from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, blocks, in_several_splits, rows_in
 from benchmark.data.preparation.chroma import ColorCount, grayscale
 from benchmark.data.preparation.decoding import Decoded, Decoder
 from benchmark.data.preparation.images import RULE, decoder_versions
 from benchmark.data.preparation.journal import Entry, Journal
+from benchmark.data.prepared import META_FILE, PRIOR_FILE, LeftOut, Meta, Prepared, SplitMeta
 from benchmark.support.errors import BenchError
 
 if TYPE_CHECKING:

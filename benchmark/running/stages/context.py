@@ -8,9 +8,9 @@ import torch
 from rich.console import Console
 
 from benchmark.contracts.config import Cell, Params
-from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.workspace import Workspace
 from benchmark.data.preparation.prepare import prepare
+from benchmark.data.prepared import Prepared
 from benchmark.support.errors import BenchError
 from benchmark.training.distributed import ALONE, Ranks
 

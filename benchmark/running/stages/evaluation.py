@@ -9,11 +9,11 @@ from PIL import Image
 
 from benchmark import PROTOCOL
 from benchmark.contracts.config import Cell
-from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
 from benchmark.contracts.result import Result, ResultError, Run, provenance, read_result, result_path, write_result
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
+from benchmark.data.prepared import Prepared
 from benchmark.results.fingerprint import evaluation_code
 from benchmark.running.inventory import can_be_had
 from benchmark.running.stages.context import Context

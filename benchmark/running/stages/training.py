@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from benchmark.contracts.config import Cell, digest, resolve
-from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.method import Method
 from benchmark.data.batches import Batches
+from benchmark.data.prepared import Prepared
 from benchmark.results.fingerprint import method_code
 from benchmark.running.monitor import TrainingMonitor
 from benchmark.running.stages.context import Context

@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmark import PROTOCOL
 from benchmark.contracts.config import Cell
-from benchmark.contracts.dataset import Prepared
 from benchmark.contracts.result import Result, ResultError, Run, read_result, result_path
 from benchmark.contracts.workspace import Workspace
+from benchmark.data.prepared import Prepared
 from benchmark.results.fingerprint import evaluation_code
 from benchmark.running.inventory import can_be_had
 from benchmark.running.sweep.facts import Facts

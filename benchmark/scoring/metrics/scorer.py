@@ -22,7 +22,7 @@ from benchmark.support.errors import unknown
 from benchmark.support.weights import path as weights_path
 
 if TYPE_CHECKING:
-    from benchmark.contracts.dataset import Prepared
+    from benchmark.data.prepared import Prepared
 
 _CPU_PIXELS, _GPU_PIXELS = 1 << 16, 1 << 21  # at a time: what fits the cache, and some 500 MB of a GPU's memory
 _NETWORKS = {"inception": "Inception", "alexnet": "AlexNet"}
