@@ -39,6 +39,7 @@ PUBLIC = (
     "benchmark.data.preparation.images",
     "benchmark.data.preparation.pictures",
     "benchmark.data.preparation.prepare",
+    "benchmark.data.prepared",
     "benchmark.training.checkpoint",
     "benchmark.training.record",
     "benchmark.training.trainer",
