@@ -56,7 +56,7 @@ class ECCV16(Method):
     def load_pretrained(self) -> None:
         """The authors' released weights, if they are wanted."""
         if self.config.pretrained:
-            self.colorizer.load_state_dict(weights.load("eccv16"))
+            self.colorizer.load_state_dict(weights.load("colorization-v2"))
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
         """Adam on the network; none for the released weights."""
@@ -80,5 +80,5 @@ class ECCV16(Method):
     def skip(cls, config: Eccv16Config, data: DataInfo) -> str | None:
         """The released weights are not here, or do not fit; training needs whole cells of 8 pixels."""
         if config.pretrained:
-            return weights.absent("eccv16") if weights.path("eccv16") is None else None
+            return weights.absent("colorization-v2") if weights.path("colorization-v2") is None else None
         return f"needs images whose size is a multiple of 8, not {data.image_size}" if data.image_size % 8 else None

@@ -56,6 +56,13 @@ def test_set_wins_over_all_and_marks_the_run(params: Params) -> None:
     assert not cell(params).overrides
 
 
+def test_work_on_data_alone_needs_no_method(params: Params) -> None:
+    alone = cell(params, method=None, assignments=["image_size=32"])
+    assert (alone.data_config.image_size, alone.method, alone.adapter) == (32, "", "")
+    with pytest.raises(InputError, match="unknown key of --set 'steps'"):
+        cell(params, method=None, assignments=["steps=5"])
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

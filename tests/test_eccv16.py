@@ -95,9 +95,9 @@ def test_takes_the_released_file_unchanged_and_gives_its_colors(
     file = tmp_path / "colorization_release_v2-9b330a0b.pth"
     torch.save(state, file)
     entry = weights.Pretrained(
-        "eccv16", weights.WEIGHTS["eccv16"].url, file.stat().st_size, weights.file_sha256(file), ""
+        "colorization-v2", weights.WEIGHTS["colorization-v2"].url, file.stat().st_size, weights.file_sha256(file), ""
     )
-    monkeypatch.setitem(weights.WEIGHTS, "eccv16", entry)
+    monkeypatch.setitem(weights.WEIGHTS, "colorization-v2", entry)
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
     adapter: Any = load_method("eccv16")
     config = adapter.Config(pretrained=True, width=0.25)  # the width is the released one all the same
@@ -116,7 +116,7 @@ def test_released_weights_that_are_not_here_are_a_reason_to_skip(
     adapter: Any = load_method("eccv16")
     reason = adapter.skip(adapter.Config(pretrained=True), tiny_info())
     assert "colorization_release_v2-9b330a0b.pth" in str(reason)
-    assert "bench weights fetch eccv16" in str(reason)
+    assert "bench weights fetch colorization-v2" in str(reason)
     assert adapter.skip(adapter.Config(), tiny_info()) is None
     assert "multiple of 8" in str(adapter.skip(adapter.Config(), tiny_info(36)))
 

@@ -81,12 +81,10 @@ STILL_ALLOWED: dict[str, set[str]] = {
     },
     "method": {
         "benchmark.cli.speed",
-        "benchmark.contracts.config",
         "benchmark.results.tables",
         "benchmark.results.tables.table",
         "benchmark.running.scaffold",
         "benchmark.scoring.metrics.sets",
-        "benchmark.support.weights",
     },
 }
 ENGINE_LINES_STILL_ALLOWED = 13_600

@@ -110,8 +110,8 @@ def test_a_skipped_cell_is_missing_when_the_weights_it_lacked_arrive(
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "none"))
     assert bench("run", *choice, cwd=project).returncode == 0
     assert why(project, "eccv16-pretrained") is None
-    monkeypatch.setattr(weights, "path", lambda name: tmp_path if name == "eccv16" else None)
-    assert why(project, "eccv16-pretrained") == "skipped for want of eccv16, which is here now"
+    monkeypatch.setattr(weights, "path", lambda name: tmp_path if name == "colorization-v2" else None)
+    assert why(project, "eccv16-pretrained") == "skipped for want of colorization-v2, which is here now"
 
 
 def test_a_list_needs_no_torch(tmp_path: Path) -> None:

@@ -68,9 +68,9 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def resolve_cell(
-    method: str, data: str, preset: str | None, seed: int, assignments: tuple[str, ...]
+    method: str | None, data: str, preset: str | None, seed: int, assignments: tuple[str, ...]
 ) -> "tuple[Cell, Any]":
-    """The cell that the options mean, and the project's parameters."""
+    """The cell that the options mean (of the data alone if `method` is None), and the project's parameters."""
     from benchmark.contracts.config import find_root, read_params, resolve
 
     params = read_params(find_root())
@@ -142,9 +142,8 @@ def resolve_data(
     name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None
 ) -> "tuple[Dataset, Path, str]":
     """The data set that the options mean, the folder of its prepared arrays, and its name."""
-    from benchmark.contracts.config import find_root, read_params
+    from benchmark.contracts.config import find_root
     from benchmark.contracts.workspace import Workspace
 
-    first = next(iter(read_params(find_root()).entries))  # any method: preparation knows none
-    cell, _ = resolve_cell(first, name, preset, 0, assignments)
+    cell, _ = resolve_cell(None, name, preset, 0, assignments)
     return cell.dataset_class(cell.data_config, cell.data_path or root), Workspace(find_root()).data(cell), cell.data

@@ -76,10 +76,7 @@ def judge() -> None:
 @machine_options
 def judge_train(data_set: str, preset: str | None, seed: int, epochs: int, out: Path | None, **machine: Any) -> None:
     """Train a judge on the true colors of DATA, which has labels. The protocol's own judge stays as it is."""
-    from benchmark.contracts.config import find_root, read_params
-
-    first = next(iter(read_params(find_root()).entries))  # any method: preparation knows none
-    cell, params = resolve_cell(first, data_set, preset, seed, ())
+    cell, params = resolve_cell(None, data_set, preset, seed, ())
     context = make_context(params, **machine)
     from benchmark.running.stages import prepare_data
     from benchmark.scoring.judge import JudgeTraining, make_judge

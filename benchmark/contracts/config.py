@@ -214,13 +214,13 @@ def _assign(overrides: Mapping[str, Any], sections: Mapping[str, type[BaseModel]
 
 
 def resolve(
-    params: Params, *, method: str, data: str, preset: str, seed: int = 0, assignments: Sequence[str] = ()
+    params: Params, *, method: str | None, data: str, preset: str, seed: int = 0, assignments: Sequence[str] = ()
 ) -> Cell:
     """The cell that these names mean.
 
     Args:
         params: the project's `params.yaml`.
-        method: an entry, or an adapter without one.
+        method: an entry, or an adapter without one; None: work on the data alone, for which no method is needed.
         data: a data set's name, or `folder:/path`.
         preset: a preset's name.
         seed: of everything random in training.
@@ -234,7 +234,8 @@ def resolve(
     data_adapter, data_path, data_name = parse_spec(data)
     if data_adapter not in registry.names("dataset"):
         raise unknown("data set", data, registry.names("dataset"))
-    entry, sizes = params.entry(method), params.preset(preset)
+    entry, sizes = params.entry(method) if method is not None else {}, params.preset(preset)
+    method = method or ""
     adapter = entry.get("adapter", method)
     departures = [*_sections(sizes, adapter, data_adapter), entry]
     if adapter != method:
@@ -247,14 +248,12 @@ def resolve(
     data_settings = dict(sizes.data.get(data_adapter, {}))
     overrides = _parse_overrides(assignments)
     if overrides:
-        models: dict[str, type[BaseModel]] = {
-            "training": Training,
-            "method": registry.load_method(adapter).Config,
-            "data": registry.load_dataset(data_adapter).Config,
-        }
+        models: dict[str, type[BaseModel]] = {"data": registry.load_dataset(data_adapter).Config}
+        if method:
+            models |= {"training": Training, "method": registry.load_method(adapter).Config}
         assigned = _assign(overrides, models)
-        training |= assigned["training"]
-        chosen |= assigned["method"]
+        training |= assigned.get("training", {})
+        chosen |= assigned.get("method", {})
         data_settings |= assigned["data"]
     return Cell(
         method=method,
@@ -281,5 +280,5 @@ def external_cell(params: Params, *, name: str, data: str, preset: str) -> Cell:
         raise InputError(f"--name {name}: a method of the suite has this name; choose another for an external row")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"--name {name!r}: letters, digits, dot, hyphen and underscore only")
-    plain = resolve(params, method="gray", data=data, preset=preset)
-    return replace(plain, method=name, adapter="external", method_settings={})
+    plain = resolve(params, method=None, data=data, preset=preset)
+    return replace(plain, method=name, adapter="external")

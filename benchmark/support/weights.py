@@ -25,7 +25,8 @@ class Pretrained:
     """One published file.
 
     `sha256` may be a prefix: publishers put the first eight digits into the file's name. The full ones here are those
-    that users of the files have published, several independently (for eccv16, one); each begins with the publisher's.
+    that users of the files have published, several independently (for colorization-v2, one). Each begins with the
+    publisher's digits.
     """
 
     name: str
@@ -62,21 +63,21 @@ WEIGHTS: dict[str, Pretrained] = {
             "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
             574_673_361,
             "dcbb9e9d",
-            "feature loss of gan-perceptual",
+            "features of a perceptual loss",
         ),
         Pretrained(
             "resnet18",
             "https://download.pytorch.org/models/resnet18-f37072fd.pth",
             46_830_571,
             "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
-            "encoder of cgan-resnet18",
+            "an encoder trained on ImageNet",
         ),
         Pretrained(
-            "eccv16",
+            "colorization-v2",
             "https://colorizers.s3.us-east-2.amazonaws.com/colorization_release_v2-9b330a0b.pth",
             128_976_165,
             "9b330a0bae53f4ded77b1e23defbf78beaa09c10ebc4c4999e8e4f4a160b93f9",
-            "the network of eccv16-pretrained",
+            "a network for colorization as its authors trained it",
         ),
     )
 }
