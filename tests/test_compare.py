@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from benchmark.photographs.compare import GAP, LABEL_WIDTH, draw
+from benchmark.photographs.compare import GAP, draw
+from benchmark.support.montage import LEFT
 
 SIZE = 32
 
@@ -14,14 +15,14 @@ def rows(*names: str) -> dict[str, np.ndarray]:
 
 def test_a_row_per_name_and_a_column_per_image() -> None:
     picture = draw(rows("gray", "l2"), SIZE)
-    assert picture.size == (LABEL_WIDTH + 3 * (SIZE + GAP), 2 * (SIZE + GAP))
-    assert [picture.getpixel((LABEL_WIDTH + 5, y)) for y in (5, SIZE + GAP + 5)] == [(40,) * 3, (80,) * 3]
+    assert picture.size == (LEFT + 3 * (SIZE + GAP) - GAP, 2 * (SIZE + GAP) - GAP)
+    assert [picture.getpixel((LEFT + 5, y)) for y in (5, SIZE + GAP + 5)] == [(40,) * 3, (80,) * 3]
 
 
 def test_a_long_name_is_not_cut_off() -> None:
     picture = draw(rows("gan-perceptual-own-lambda-100"), SIZE)
-    left = picture.width - 3 * (SIZE + GAP)
-    assert left > LABEL_WIDTH
+    left = picture.width - 3 * (SIZE + GAP) + GAP
+    assert left > LEFT
     label = np.asarray(picture.crop((0, 0, left, SIZE)).convert("L"))
     assert label[:, -2:].min() == 255, "the name reaches into the images"
     assert label.min() < 128
@@ -29,6 +30,6 @@ def test_a_long_name_is_not_cut_off() -> None:
 
 def test_small_images_are_enlarged_by_whole_pixels() -> None:
     checks = {"x": np.indices((16, 16)).sum(0)[None, ..., None].repeat(3, -1).astype(np.uint8) % 2 * 255}
-    pixels = np.asarray(draw(checks, SIZE).crop((LABEL_WIDTH, 0, LABEL_WIDTH + SIZE, SIZE)))
+    pixels = np.asarray(draw(checks, SIZE).crop((LEFT, 0, LEFT + SIZE, SIZE)))
     assert set(np.unique(pixels)) == {0, 255}
     assert Image.fromarray(pixels).getpixel((0, 0)) == Image.fromarray(pixels).getpixel((1, 1))

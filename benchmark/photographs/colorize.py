@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 from rich.console import Console
 from torch import Tensor
@@ -30,13 +30,14 @@ from benchmark.data.preparation.images import SUFFIXES, BadImage, open_rgb
 from benchmark.running.stages import choose_device
 from benchmark.support.errors import InputError, unknown
 from benchmark.support.files import write_atomically
+from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
 from benchmark.training.checkpoint import load_model
 from benchmark.training.record import MODEL_FILE
 
 SEEN_PIXELS = 1 << 20  # by a network, at most: the short side alone would not bound the memory that a panorama takes
 STRIP_PIXELS = 1 << 20  # converted at a time at full size: some 60 MB
-PANEL, LABEL_HEIGHT = (1024, 512), 24  # of the side-by-side picture: a panel's largest width and height
+PANEL = (1024, 512)  # of the side-by-side picture: a panel's largest width and height
 
 Rgb = NDArray[np.uint8]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -403,14 +404,7 @@ def side_by_side(photograph: Image.Image, colored: Mapping[str, Rgb]) -> Image.I
     panels |= {name: _panel(Image.fromarray(image)) for name, image in colored.items()}
     if has_color(photograph):
         panels["original"] = _panel(photograph)
-    width, height = panels["gray"].size
-    step = width + 4
-    canvas = Image.new("RGB", (step * len(panels) - 4, height + LABEL_HEIGHT), "white")
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(15)
-    for place, (name, image) in enumerate(panels.items()):
-        pen.text((place * step + 4, LABEL_HEIGHT / 2), name, fill="black", font=font, anchor="lm")
-        canvas.paste(image, (place * step, LABEL_HEIGHT))
-    return canvas
+    return montage([panels.values()], gap=4, above=list(panels))
 
 
 def _panel(image: Image.Image) -> Image.Image:

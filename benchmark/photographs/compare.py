@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from benchmark.contracts.config import Cell
 from benchmark.data.color import gray_of
@@ -13,8 +13,9 @@ from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
 from benchmark.running.stages import Context, load_trained
 from benchmark.scoring.evaluate import colorize
+from benchmark.support.montage import montage
 
-LABEL_WIDTH, MARGIN, GAP = 128, 4, 4  # pixels; the labels take more if a name is long
+GAP = 4  # pixels between images
 
 
 def compare(cells: Sequence[Cell], context: Context, path: Path, images: int, size: int) -> None:
@@ -39,17 +40,11 @@ def compare(cells: Sequence[Cell], context: Context, path: Path, images: int, si
 
 
 def draw(rows: dict[str, np.ndarray], size: int) -> Image.Image:
-    """Rows of images (B, H, W, 3) uint8 with their names at the left."""
-    count = len(next(iter(rows.values())))
-    step = size + GAP
-    font = ImageFont.load_default(15)
-    left = max(LABEL_WIDTH, round(max(font.getlength(name) for name in rows)) + 2 * MARGIN)
-    canvas = Image.new("RGB", (left + count * step, len(rows) * step), "white")
-    pen = ImageDraw.Draw(canvas)
-    for number, (name, images) in enumerate(rows.items()):
-        pen.text((MARGIN, number * step + size / 2), name, fill="black", font=font, anchor="lm")
-        for column, pixels in enumerate(images):
-            image = Image.fromarray(pixels)
-            method = Image.Resampling.NEAREST if size > image.width else Image.Resampling.LANCZOS
-            canvas.paste(image.resize((size, size), method), (left + column * step, number * step))
-    return canvas
+    """Rows of images (B, H, W, 3) uint8 with their names at the left, each image shown at `size` pixels."""
+    return montage([[_sized(image, size) for image in images] for images in rows.values()], GAP, left=list(rows))
+
+
+def _sized(pixels: np.ndarray, size: int) -> Image.Image:
+    image = Image.fromarray(pixels)
+    filter_ = Image.Resampling.NEAREST if size > image.width else Image.Resampling.LANCZOS
+    return image.resize((size, size), filter_)

@@ -10,7 +10,6 @@ from typing import Self
 
 import numpy as np
 import torch
-from PIL import Image
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
@@ -18,11 +17,12 @@ from benchmark.contracts.method import Method
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
-from benchmark.scoring.evaluate import batches, colorize, side_by_side
+from benchmark.scoring.evaluate import batches, colorize
 from benchmark.scoring.metrics.inception import Inception
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.metrics.sets import InceptionMetrics, Reference
 from benchmark.support import weights
+from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
 from benchmark.training.trainer import Row
 
@@ -179,12 +179,12 @@ class TrainingMonitor:
 
     def _show(self, step: int) -> None:
         output = colorize(self.method, self.grid)
-        gray = torch.from_numpy(gray_of(output.target.cpu().numpy()))
-        picture = side_by_side([gray, output.predicted, output.target])
-        self.writer.add_image("gray, output, truth", picture, step, dataformats="HWC")
+        target = output.target.cpu().numpy()
+        picture = montage([gray_of(target), output.predicted.cpu().numpy(), target])
+        self.writer.add_image("gray, output, truth", np.asarray(picture), step, dataformats="HWC")
         path = self.folder / "pictures" / f"step{step:07d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(path)
+        picture.save(path)
 
 
 def _leave_files_to_the_training(failure: threading.ExceptHookArgs) -> None:

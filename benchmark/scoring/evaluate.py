@@ -1,7 +1,7 @@
 """A finished model (or a baseline) → outputs on the test split → metrics: the same path for every method."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -131,25 +131,6 @@ def cpu_name() -> str:
     import platform
 
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def side_by_side(rows: Sequence[Tensor], gap: int = 2) -> np.ndarray:
-    """Rows of equally many images → one picture.
-
-    Args:
-        rows: each (B, H, W, 3) uint8; shown one below the other, image k of every row in column k.
-        gap: white pixels between images.
-
-    Returns:
-        (height, width, 3) uint8.
-    """
-    count, height, width, _ = rows[0].shape
-    canvas = np.full((len(rows) * (height + gap) - gap, count * (width + gap) - gap, 3), 255, dtype=np.uint8)
-    for r, row in enumerate(rows):
-        for k, image in enumerate(row.cpu().numpy()):
-            top, left = r * (height + gap), k * (width + gap)
-            canvas[top : top + height, left : left + width] = image
-    return canvas
 
 
 def _now(device: torch.device) -> float:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from benchmark import PROTOCOL
 from benchmark.contracts.config import Cell
@@ -18,9 +17,10 @@ from benchmark.results.fingerprint import evaluation_code
 from benchmark.running.inventory import can_be_had
 from benchmark.running.stages.context import Context
 from benchmark.running.stages.training import build_method
-from benchmark.scoring.evaluate import colorize, cost_of, device_name, evaluate, side_by_side
+from benchmark.scoring.evaluate import colorize, cost_of, device_name, evaluate
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.errors import BenchError
+from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
 from benchmark.training.checkpoint import load_model
 from benchmark.training.record import MODEL_FILE, read_record
@@ -157,6 +157,6 @@ def draw_examples(method: Method, prepared: Prepared, device: torch.device, path
     images = prepared.images("test")
     chosen = torch.from_numpy(images[evenly(len(images), PICTURE_IMAGES)].copy()).to(device)
     output = colorize(method, chosen)
-    gray = torch.from_numpy(gray_of(output.target.cpu().numpy()))
+    target = output.target.cpu().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(side_by_side([gray, output.predicted, output.target])).save(path)
+    montage([gray_of(target), output.predicted.cpu().numpy(), target]).save(path)
