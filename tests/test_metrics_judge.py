@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-import benchmark.scoring.judge
-from benchmark.scoring.judge import (
+import benchmark.scoring.networks.judge
+from benchmark.scoring.networks.judge import (
     JUDGES,
     JudgeNetwork,
     JudgeTraining,
@@ -80,7 +80,7 @@ def test_another_file_is_not_the_judge_of_the_protocol(
     trained: tuple[JudgeNetwork, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_judge(tmp_path / "judge-noise-v1.safetensors", *trained)
-    monkeypatch.setattr(benchmark.scoring.judge, "__file__", str(tmp_path / "judge.py"))
+    monkeypatch.setattr(benchmark.scoring.networks.judge, "__file__", str(tmp_path / "judge.py"))
     monkeypatch.setitem(JUDGES, "noise", ("judge-noise-v1", read_judge(path).sha256))
     assert load_judge("noise") is not None
     monkeypatch.setitem(JUDGES, "noise", ("judge-noise-v1", "0" * 64))
@@ -96,7 +96,7 @@ def test_another_file_is_not_the_judge_of_the_protocol(
 def test_a_committed_judge_is_the_one_that_its_record_describes(data: str) -> None:
     judge = load_judge(data)
     assert judge is not None
-    path = Path(benchmark.scoring.judge.__file__).with_name(f"{judge.name}.safetensors")
+    path = Path(benchmark.scoring.networks.judge.__file__).with_name(f"{judge.name}.safetensors")
     record = json.loads(path.with_suffix(".json").read_text())
     assert (record["sha256"], record["data"]) == (judge.sha256, data)
     assert record["accuracy"]["test"] >= 85
@@ -117,7 +117,7 @@ def test_too_few_images_are_named(prepared: Any) -> None:
 
 def test_whitened_patches_are_uncorrelated() -> None:
     images = torch.from_numpy(colored_noise(50, 0)[0])
-    layer = torch.nn.Conv2d(3, benchmark.scoring.judge.WHITENED, 2, bias=False)
+    layer = torch.nn.Conv2d(3, benchmark.scoring.networks.judge.WHITENED, 2, bias=False)
     _whiten(layer, images)
     responses = layer((images.permute(0, 3, 1, 2).float() - 120) / 64)[:, :12].transpose(0, 1).flatten(1)
     torch.testing.assert_close(torch.cov(responses), torch.eye(12), atol=0.05, rtol=0)

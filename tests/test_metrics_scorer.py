@@ -14,9 +14,9 @@ from torch import Tensor
 
 from benchmark.data.ab_bins import centers
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
-from benchmark.scoring.judge import Judge, JudgeNetwork
 from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer, Scores
+from benchmark.scoring.networks.judge import Judge, JudgeNetwork
 from benchmark.support.errors import InputError
 
 CPU = torch.device("cpu")

@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmark.scoring.metrics.distances import Gaussian, frechet_distance, kernel_distance
-from benchmark.scoring.metrics.features import FeatureStream, exact_arithmetic
-from benchmark.scoring.metrics.inception import Inception
-from benchmark.scoring.metrics.perceptual import Lpips
 from benchmark.scoring.metrics.sets import InceptionMetrics, Reference
+from benchmark.scoring.networks.features import FeatureStream, exact_arithmetic
+from benchmark.scoring.networks.inception import Inception
+from benchmark.scoring.networks.perceptual import Lpips
 from benchmark.support.errors import BenchError
 
 CPU = torch.device("cpu")
@@ -164,7 +164,7 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(
     def fail(path: Path, content: bytes) -> None:
         raise BenchError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr("benchmark.scoring.metrics.features.write_atomically", fail)
+    monkeypatch.setattr("benchmark.scoring.networks.features.write_atomically", fail)
     stream = FeatureStream(Averages(), CPU, tmp_path / "kept.npy", len(images))
     stream.update(images)
     with pytest.warns(UserWarning, match=r"features are not kept: cannot write .*kept.npy: No space"):

@@ -79,7 +79,7 @@ def judge_train(data_set: str, preset: str | None, seed: int, epochs: int, out: 
     cell, params = resolve_cell(None, data_set, preset, seed, ())
     context = make_context(params, **machine)
     from benchmark.running.stages import prepare_data
-    from benchmark.scoring.judge import JudgeTraining, make_judge
+    from benchmark.scoring.networks.judge import JudgeTraining, make_judge
 
     path = out or context.workspace.root / "runs" / f"judge-{cell.data}-v1.safetensors"
     training = JudgeTraining(epochs=epochs)

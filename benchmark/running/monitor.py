@@ -18,9 +18,9 @@ from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
 from benchmark.scoring.evaluate import batches, colorize
-from benchmark.scoring.metrics.inception import Inception
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.metrics.sets import InceptionMetrics, Reference
+from benchmark.scoring.networks.inception import Inception
 from benchmark.support import weights
 from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar

@@ -30,9 +30,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from benchmark.data.ab_bins import centers
 from benchmark.scoring.evaluate import batch_size_for
 from benchmark.scoring.metrics import METRICS
-from benchmark.scoring.metrics.features import FeatureStream
-from benchmark.scoring.metrics.inception import Inception
 from benchmark.scoring.metrics.scorer import Scorer
+from benchmark.scoring.networks.features import FeatureStream
+from benchmark.scoring.networks.inception import Inception
 
 WANTED = {256: 4, 32: 15}
 IMAGES = {256: 16, 32: 1024}

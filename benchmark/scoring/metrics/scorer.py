@@ -12,12 +12,12 @@ from torch import Tensor
 
 from benchmark.data.ab_bins import class_weights, nearest_bin
 from benchmark.data.color import rgb_to_lab
-from benchmark.scoring.judge import load_judge
 from benchmark.scoring.metrics import METRICS, pixels
-from benchmark.scoring.metrics.inception import Inception
-from benchmark.scoring.metrics.perceptual import Lpips
 from benchmark.scoring.metrics.pooled import pooled
 from benchmark.scoring.metrics.sets import InceptionMetrics, JudgeMetrics, Reference
+from benchmark.scoring.networks.inception import Inception
+from benchmark.scoring.networks.judge import load_judge
+from benchmark.scoring.networks.perceptual import Lpips
 from benchmark.support.errors import unknown
 from benchmark.support.weights import path as weights_path
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.scoring.metrics.distances import Gaussian, frechet_distance, kernel_distance
-from benchmark.scoring.metrics.features import FeatureNetwork, FeatureStream, cache_file
+from benchmark.scoring.networks.features import FeatureNetwork, FeatureStream, cache_file
 
 if TYPE_CHECKING:
-    from benchmark.scoring.judge import Judge
+    from benchmark.scoring.networks.judge import Judge
 
 
 class Reference(NamedTuple):

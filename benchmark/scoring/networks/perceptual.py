@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmark.scoring.metrics.features import exact_arithmetic
 from benchmark.scoring.metrics.pixels import planes
+from benchmark.scoring.networks.features import exact_arithmetic
 
 
 class Lpips:

@@ -23,8 +23,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.scoring.metrics.features import exact_arithmetic
 from benchmark.scoring.metrics.pixels import planes
+from benchmark.scoring.networks.features import exact_arithmetic
 from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically
 
@@ -87,7 +87,7 @@ def _normalisation(channels: int) -> nn.BatchNorm2d:
 
 @dataclass
 class Judge:
-    """A trained judge, on a device; `features` make it a network of `benchmark.scoring.metrics.features`."""
+    """A trained judge, on a device; `features` make it a network of `benchmark.scoring.networks.features`."""
 
     name: str  # "judge-cifar10-v1"
     sha256: str  # of its file
