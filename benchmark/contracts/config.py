@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
 from benchmark.contracts.settings import Strict, Training
-from benchmark.support.errors import InputError, unknown
+from benchmark.support.errors import InputError, first_fault, unknown
 
 if TYPE_CHECKING:
     from benchmark.contracts.dataset import Dataset, DatasetConfig
@@ -103,10 +103,10 @@ def validate(model: type[Model], content: Any, where: str) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
+            place = ".".join(map(str, first["loc"]))
             raise unknown(f"key of {where}", place, _legal_keys(model, first["loc"])) from None
-        raise InputError(f"{where}: {place or 'the whole'}: {first['msg']}, got {first['input']!r}") from None
+        raise InputError(f"{where}: {first_fault(error, value=True)}") from None
 
 
 def _legal_keys(model: type[BaseModel], location: Sequence[Any]) -> Iterable[str]:

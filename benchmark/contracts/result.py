@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark import PROTOCOL
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, first_fault
 from benchmark.support.files import write_atomically
 
 SCHEMA = 1
@@ -282,9 +282,7 @@ def _validated(content: Any, path: Path) -> Result:
     try:
         return Result.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise ResultError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise ResultError(f"{path}: {first_fault(error)}") from None
 
 
 def _check_columns(columns: Mapping[str, np.ndarray], images: int, where: str) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.contracts.dataset import SPLITS
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, first_fault
 
 if TYPE_CHECKING:
     from benchmark.contracts.method import DataInfo
@@ -87,9 +87,7 @@ class Prepared:
         except FileNotFoundError:
             raise BenchError(f"{folder} is not prepared; run: bench data prepare") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the whole"
-            raise _damaged(folder, f"{META_FILE}: {place}: {first['msg']}") from None
+            raise _damaged(folder, f"{META_FILE}: {first_fault(error)}") from None
         prepared = cls(folder, meta)
         for split in SPLITS:
             shape = (meta.splits[split].images, meta.image_size, meta.image_size, 3)

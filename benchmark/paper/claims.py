@@ -24,7 +24,7 @@ from benchmark.results.tables.collect import tables_in
 from benchmark.results.tables.render import environment, number
 from benchmark.results.tables.table import SEEDS_WANTED
 from benchmark.scoring.metrics import METRICS
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, first_fault
 from benchmark.support.progress import tracked
 
 PAGE = "claims.md"
@@ -135,9 +135,7 @@ def load_claims(text: str | None = None) -> list[Claim]:
         try:
             claims.append(Claim.model_validate(entry))
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise BenchError(f"claims.yaml: {entry.get('id', '?')}: {place}: {first['msg']}") from None
+            raise BenchError(f"claims.yaml: {entry.get('id', '?')}: {first_fault(error)}") from None
     return claims
 
 

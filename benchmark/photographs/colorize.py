@@ -28,7 +28,7 @@ from benchmark.data.color import gray_of, lab_to_rgb, rgb_to_lab
 from benchmark.data.preparation.archives import FileSource, list_folder
 from benchmark.data.preparation.images import SUFFIXES, BadImage, open_rgb
 from benchmark.running.stages import choose_device
-from benchmark.support.errors import InputError, unknown
+from benchmark.support.errors import InputError, first_fault, unknown
 from benchmark.support.files import write_atomically
 from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
@@ -171,10 +171,8 @@ def load_colorizer(path: Path, device: torch.device) -> Colorizer:
 def _read_card(path: Path, about: Mapping[str, Any]) -> ModelCard:
     try:
         return ModelCard.model_validate(about)
-    except ValidationError as error:  # without the value, which may be hundreds of numbers
-        first = error.errors(include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} does not describe a model: {place}: {first['msg']}; train it anew") from None
+    except ValidationError as error:
+        raise InputError(f"{path} does not describe a model: {first_fault(error)}; train it anew") from None
 
 
 def trained(models: Path, data: str | None, preset: str, seed: int) -> dict[str, dict[str, Path]]:

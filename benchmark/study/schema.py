@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from benchmark.contracts.result import Count, Digest, Name, Number, Record
 from benchmark.scoring.metrics import Metric
-from benchmark.support.errors import BenchError, InputError
+from benchmark.support.errors import BenchError, InputError, first_fault
 from benchmark.support.files import write_atomically
 
 TRUTH, CHECK = "truth", "check"  # where a picture that is no method's comes from
@@ -208,9 +208,7 @@ def validated(model: type[Model], content: Any, where: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise StudyError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise StudyError(f"{where}: {first_fault(error)}") from None
 
 
 def read(model: type[Model], path: Path) -> Model:

@@ -2,6 +2,12 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+VALUE_SHOWN = 80  # characters of a wrong value that a message repeats
 
 
 class BenchError(Exception):
@@ -28,3 +34,19 @@ def unknown(kind: str, value: str, legal: Iterable[str]) -> InputError:
     near = get_close_matches(value, names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return InputError(f"unknown {kind} {value!r}{hint}; legal: {', '.join(names) or 'none'}")
+
+
+def first_fault(error: "ValidationError", value: bool = False) -> str:
+    """The first thing that pydantic found wrong, on one line: `training.steps: Input should be greater than 0`.
+
+    Args:
+        error: what the validation raised.
+        value: whether to repeat the wrong value, shortened. A file's value may be hundreds of numbers.
+    """
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"])) or "the whole"
+    told = f"{place}: {first['msg'].removeprefix('Value error, ')}"
+    if not value:
+        return told
+    given = repr(first["input"])
+    return f"{told}, got {given if len(given) <= VALUE_SHOWN else f'{given[:VALUE_SHOWN]}…'}"
