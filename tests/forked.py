@@ -1,18 +1,20 @@
-"""`bench` in processes forked from one that has imported torch: tenths of a second each, so that many can be killed."""
+"""`bench` in processes forked from one that has imported everything: tenths of a second each, instead of seconds."""
 
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-# What `bench train` imports before its first step.
+# What the commands import before they do anything.
 PRELOAD = [
     "benchmark.cli",
+    "benchmark.photographs.colorize",
+    "benchmark.report",
     "benchmark.running.stages",
     "benchmark.running.summary",
     "benchmark.methods.cgan",
@@ -24,7 +26,7 @@ PRELOAD = [
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """How a command ended; a negative return code is the signal that killed it, as in `subprocess`."""
 
     returncode: int
     stdout: str
@@ -59,9 +61,12 @@ class Forked:
         return False
 
     def end(self, timeout: float = 60) -> Done:
-        """Waits until it ends."""
+        """Waits until it ends; kills it and fails after `timeout` seconds."""
         self.process.join(timeout)
-        assert self.process.exitcode is not None, f"still running: {self._text('stderr')}"
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+            raise AssertionError(f"still running after {timeout:.0f} s: {self._text('stderr')}")
         return Done(self.process.exitcode, self._text("stdout"), self._text("stderr"))
 
     def _text(self, name: str) -> str:
@@ -75,7 +80,13 @@ def forkserver() -> ForkServerContext:
     return context
 
 
-def start(*arguments: str, cwd: Path, out: Path, before: Callable[[], object] | None = None) -> Forked:
+def start(
+    *arguments: str,
+    cwd: Path,
+    out: Path,
+    before: Callable[[], object] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Forked:
     """Starts `bench` in a process of its own.
 
     Args:
@@ -83,11 +94,13 @@ def start(*arguments: str, cwd: Path, out: Path, before: Callable[[], object] | 
         cwd: the project.
         out: folder for what it prints.
         before: called in that process first, to put a fault in; a function of a module.
+        env: the process's environment; None: that of the test. What Python or torch reads as it starts or is imported
+            (PYTHONPATH, OMP_NUM_THREADS) has no effect here: such a test needs a new process.
     """
     context = forkserver()
     out.mkdir(parents=True, exist_ok=True)
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_bench, args=(arguments, cwd, out, sender, before))
+    process = context.Process(target=_bench, args=(arguments, cwd, out, sender, before, dict(env or os.environ)))
     process.start()
     sender.close()
     return Forked(process, receiver, out)
@@ -99,7 +112,12 @@ def bench(*arguments: str, cwd: Path, out: Path, before: Callable[[], object] | 
 
 
 def _bench(
-    arguments: Sequence[str], cwd: Path, out: Path, steps: Connection, before: Callable[[], object] | None
+    arguments: Sequence[str],
+    cwd: Path,
+    out: Path,
+    steps: Connection,
+    before: Callable[[], object] | None,
+    env: Mapping[str, str],
 ) -> None:
     import torch
 
@@ -108,6 +126,8 @@ def _bench(
 
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.environ.clear()
+    os.environ.update(env)  # the server has that of the moment in which the first test asked for it
     os.chdir(cwd)
     torch.set_num_threads(1)  # sums are the same bits only for the same number of threads
     advance = TrainingMonitor.advance
