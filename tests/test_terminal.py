@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from data_files import encoded, picture
 
+from forked import Done
 from projects import bench, make_project, one_thread
 
 pytestmark = pytest.mark.pipeline
@@ -61,7 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run_in_a_pipe(project: Path) -> subprocess.CompletedProcess[str]:
+def run_in_a_pipe(project: Path) -> Done:
     return bench(*RUN, cwd=project)
 
 
@@ -80,9 +81,7 @@ def run_in_a_pipe(project: Path) -> subprocess.CompletedProcess[str]:
     ],
     ids=" ".join,
 )
-def test_pipes_get_plain_lines(
-    project: Path, run_in_a_pipe: subprocess.CompletedProcess[str], arguments: tuple[str, ...]
-) -> None:
+def test_pipes_get_plain_lines(project: Path, run_in_a_pipe: Done, arguments: tuple[str, ...]) -> None:
     done = run_in_a_pipe if arguments is RUN else bench(*arguments, cwd=project)
     assert done.returncode == 0, done.stderr
     assert not CONTROL.search(done.stdout + done.stderr)
@@ -92,7 +91,7 @@ def test_pipes_get_plain_lines(
 
 @pytest.mark.parametrize("arguments", [("list",), ("leaderboard",), ("claims",), ("data", "list")], ids=" ".join)
 def test_json_is_all_that_stands_on_standard_output(
-    project: Path, run_in_a_pipe: subprocess.CompletedProcess[str], arguments: tuple[str, ...]
+    project: Path, run_in_a_pipe: Done, arguments: tuple[str, ...]
 ) -> None:
     done = bench(*arguments, "--json", cwd=project)
     assert done.returncode == 0, done.stderr
