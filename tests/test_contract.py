@@ -41,6 +41,10 @@ class Faulty(Method):
     def optimizers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
         return {"colorizer": torch.optim.SGD(self.colorizer.parameters(), lr=1e-6)}
 
+    def learning_rate(self, optimizer: str, progress: float) -> float:
+        self.asked = getattr(self, "asked", 0) + 1
+        return {"negative rate": 0.5 - progress, "no rate": 0.0, "rate with a state": self.asked}.get(self.fault, 1.0)
+
     def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
         loss = (self.colorizer(batch.L * 0.01) - batch.ab).square().mean()
         if self.fault == "detached":
@@ -81,6 +85,9 @@ class Faulty(Method):
         ("not finite", "training step", "is nan"),
         ("live logs", "training step", "must be detached"),
         ("unknown optimizer", "training step", "its optimizers are ['colorizer']"),
+        ("negative rate", "training step", "negative or infinite"),
+        ("no rate", "training step", "always 0"),
+        ("rate with a state", "training step", "is state kept?"),
         ("dropout", "determinism", "dropout left on"),
         ("batch", "determinism", "other colors than in a batch"),
         ("scale", "shapes", "not Lab units"),

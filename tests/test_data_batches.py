@@ -1,6 +1,7 @@
 """Batches are a pure function of (seed, step): each epoch a permutation, the same at any world size."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from benchmark.data.batches import Batches
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.support.errors import InputError
-from benchmark.support.memory import free_memory
+from benchmark.support.memory import free_memory, peak_memory
 
 
 def numbered(count: int, size: int = 8) -> np.ndarray:
@@ -153,6 +154,13 @@ def test_free_memory_is_what_the_control_groups_leave(tmp_path: Path) -> None:
     assert free_memory(machine(tmp_path / "v1", "4:cpu,memory:/box\n0::/", files)) == 0
     assert free_memory(tmp_path / "nothing") is None
     assert (free_memory() or 1) > 0
+
+
+@pytest.mark.parametrize(("system", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_peak_memory_is_in_bytes_on_every_system(system: str, unit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr("resource.getrusage", lambda who: SimpleNamespace(ru_maxrss=5000))
+    assert peak_memory(torch.device("cpu")) == 5000 * unit
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -26,7 +26,8 @@ from benchmark.support.interruption import REQUEUE
 from benchmark.training import distributed
 from benchmark.training.checkpoint import load_checkpoint
 from benchmark.training.distributed import ALONE, Ranks
-from benchmark.training.trainer import SilentMonitor, Trainer
+from benchmark.training.progress import Monitor
+from benchmark.training.trainer import Trainer
 from forked import Done, bench, forkserver, start
 from projects import TINY, make_project, one_thread
 
@@ -52,7 +53,7 @@ def train(folder: Path, ranks: Ranks, steps: int, of: int) -> dict[str, Tensor]:
     batches = Batches(tiny_images(24), BATCH, seed=0, device=cpu, rank=ranks.rank, world=ranks.world)
     settings = Training(steps=of, batch_size=BATCH, checkpoint_seconds=1e9)
     trainer = Trainer(
-        method, settings, batches, seed=0, device=cpu, folder=folder, key="k", monitor=SilentMonitor(), ranks=ranks
+        method, settings, batches, seed=0, device=cpu, folder=folder, key="k", monitor=Monitor(), ranks=ranks
     )
     trainer.resume()
     while trainer.step < steps:
@@ -282,7 +283,7 @@ class Unused(Method):
 def test_alone_nothing_is_exchanged() -> None:
     method = build(Unused, Unused.Config())
     ALONE.average_gradients(list(method.parameters()))
-    ALONE.average_buffers(method)
+    ALONE.average_buffers(list(method.buffers()))
     ALONE.wait()
     assert ALONE.largest(3) == 3
     assert ALONE.from_first(lambda: "made") == "made"

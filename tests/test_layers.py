@@ -40,7 +40,9 @@ PUBLIC = (
     "benchmark.data.preparation.pictures",
     "benchmark.data.preparation.prepare",
     "benchmark.data.prepared",
+    "benchmark.training.acceleration",
     "benchmark.training.checkpoint",
+    "benchmark.training.progress",
     "benchmark.training.record",
     "benchmark.training.trainer",
     "benchmark.scoring.evaluate",
@@ -68,16 +70,13 @@ STILL_ALLOWED: dict[str, set[str]] = {
         "benchmark.results.tables.table → benchmark.study.people",
         "benchmark.running.sweep.guard → benchmark.cli",
     },
-    "public": {
-        "benchmark.speed.measure → benchmark.running.stages.training",
-    },
+    "public": set(),
     "cycle": set(),
     "monitor": set(),
     "lines": {
         "benchmark.data.preparation.archives",
         "benchmark.photographs.colorize",
         "benchmark.results.tables.render",
-        "benchmark.training.trainer",
     },
     "method": {
         "benchmark.cli.speed",

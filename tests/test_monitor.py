@@ -21,7 +21,7 @@ from benchmark.running.monitor import TrainingMonitor, ValidationSets
 from benchmark.scoring.evaluate import colorize
 from benchmark.scoring.metrics.sets import InceptionMetrics
 from benchmark.support import weights
-from benchmark.training.trainer import Outcome
+from benchmark.training.progress import Outcome
 
 CPU = torch.device("cpu")
 STEPS, VALIDATE_EVERY = 12, 4

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ from torch import Tensor, nn
 
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
 from benchmark.contracts.registry import load_method
+from benchmark.contracts.schedules import linear_decay, steps, warm_up
 from benchmark.running.conformance import build, make_trainer, tiny_info
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE, Interrupted, exclusive
 from benchmark.training.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint, save_model
-from benchmark.training.trainer import Row, SilentMonitor, phase_bounds, step_seed, write_history
+from benchmark.training.distributed import Ranks
+from benchmark.training.progress import Monitor, Row, write_history
+from benchmark.training.trainer import phase_bounds, step_seed
 
 CGAN = {"base_channels": 4, "discriminator_channels": 4, "pretrain_share": 0.5, "dropout": 0.5}
 
@@ -68,6 +71,115 @@ def test_averaged_weights_are_what_is_left(whole: dict[str, Tensor], tmp_path: P
     assert not same(weights(method), whole)
 
 
+class Looking(Monitor):
+    """Keeps what the colorizer holds at each validation."""
+
+    def __init__(self, method: Method) -> None:
+        self.colorizer = method.colorizer
+        self.seen: list[dict[str, Tensor]] = []
+
+    def validate(self, step: int) -> Row:
+        self.seen.append({name: value.clone() for name, value in self.colorizer.state_dict().items()})
+        return {}
+
+
+def test_what_is_validated_is_what_is_saved(whole: dict[str, Tensor], tmp_path: Path) -> None:
+    method = make_cgan()
+    trainer = make_trainer(method, 12, tmp_path, ema_decay=0.9, validate_every=3)
+    looking = trainer.monitor = Looking(method)
+    trainer.run()
+    assert len(looking.seen) == 4
+    assert any("running_mean" in name for name in looking.seen[-1])
+    assert same(looking.seen[-1], dict(method.colorizer.state_dict()))
+    assert same(weights(method), whole)  # validations in between changed nothing
+
+
+class Agreeing(Ranks):
+    """Stands in for several ranks, whose mean of any running statistic is 7."""
+
+    def average_buffers(self, buffers: Sequence[Tensor]) -> None:
+        for buffer in buffers:
+            if buffer.is_floating_point():
+                buffer.fill_(7.0)
+
+
+def test_averaged_weights_have_the_running_statistics_of_all_ranks(tmp_path: Path) -> None:
+    method = make_cgan()
+    trainer = make_trainer(method, 2, tmp_path, ema_decay=0.9)
+    trainer.ranks = Agreeing()
+    trainer.run()
+    means = [value for name, value in method.colorizer.state_dict().items() if "running_mean" in name]
+    assert means
+    assert all((mean == 7).all() for mean in means)
+
+
+class Scheduled(Method):
+    """One optimizer with two groups, whose rate rises and then falls in two steps."""
+
+    name = "scheduled"
+    Config = MethodConfig
+
+    def __init__(self, config: MethodConfig, data: DataInfo) -> None:
+        super().__init__(config, data)
+        self.colorizer = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1))
+
+    def optimizers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
+        first, second = (list(module.parameters()) for module in self.colorizer.children())
+        return {"all": torch.optim.Adam([{"params": first, "lr": 1e-3}, {"params": second, "lr": 1e-4}])}
+
+    def learning_rate(self, optimizer: str, progress: float) -> float:
+        return warm_up(progress, 0.25) * steps(progress, (0.5, 0.75))
+
+    def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
+        yield Update("all", (self.colorizer(batch.L / 100) - batch.ab / 100).square().mean())
+
+    def predict_ab(self, L: Tensor) -> Tensor:
+        return 100 * self.colorizer(L / 100)
+
+
+def test_rates_follow_the_schedule_group_by_group_and_are_logged(tmp_path: Path) -> None:
+    method = build(Scheduled, MethodConfig())
+    before = weights(method)
+    trainer = make_trainer(method, 8, tmp_path, log_every=1)
+    trainer.train_step()
+    assert same(weights(method), before)  # the rate of the first step of a warm-up is 0
+    rates = []
+    for _ in range(7):
+        trainer.train_step()
+        rates.append([group["lr"] for group in trainer.optimizers["all"].param_groups])
+    factors = [0.5, 1, 1, 0.1, 0.1, 0.01, 0.01]
+    assert rates == [[pytest.approx(1e-3 * factor), pytest.approx(1e-4 * factor)] for factor in factors]
+    logged = [row["all_learning_rate"] for row in trainer.history if "all_learning_rate" in row]
+    assert logged == [0.0, *(first for first, _ in rates)]
+
+
+def test_a_schedule_resumes_exactly(tmp_path: Path) -> None:
+    whole = build(Scheduled, MethodConfig())
+    make_trainer(whole, 8, tmp_path / "whole").run()
+    first = make_trainer(build(Scheduled, MethodConfig()), 8, tmp_path / "halves")
+    for _ in range(5):  # the saved rates are a tenth of the base rates
+        first.train_step()
+    first.save()
+    first.writer.close()
+    second = build(Scheduled, MethodConfig(), seed=1)
+    make_trainer(second, 8, tmp_path / "halves").run()
+    assert same(weights(second), weights(whole))
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), -0.1])
+def test_a_factor_that_is_none_stops_the_run(factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scheduled, "learning_rate", lambda self, optimizer, progress: factor)
+    with pytest.raises(BenchError, match=r"scheduled: learning_rate\('all', …\) gives .* in step 1; it must be"):
+        make_trainer(build(Scheduled, MethodConfig()), 8, tmp_path).run()
+
+
+def test_schedules_are_closed_forms() -> None:
+    assert [warm_up(progress, 0.5) for progress in (0, 0.25, 0.5, 0.9)] == [0, 0.5, 1, 1]
+    assert [linear_decay(progress, start=0.5) for progress in (0, 0.5, 0.75)] == [1, 1, 0.5]
+    assert linear_decay(0.5, end=0.2) == pytest.approx(0.6)
+    assert [steps(progress, (0.5, 0.75), 0.5) for progress in (0, 0.49, 0.5, 0.75)] == [1, 1, 0.5, 0.25]
+
+
 def test_phase_bounds() -> None:
     assert phase_bounds((Phase("a", 0.3), Phase("b", 0.7)), 10) == [("a", 3), ("b", 10)]
     assert phase_bounds((Phase("a", 1 / 3), Phase("b", 1 / 3), Phase("c", 1 / 3)), 100)[-1] == ("c", 100)
@@ -106,7 +218,7 @@ def test_a_checkpoint_of_other_settings_is_not_continued_and_said_so(tmp_path: P
     other = make_trainer(make_cgan(), 12, tmp_path)
     other.key = "other"
     said: list[str] = []
-    other.monitor = type("Ears", (SilentMonitor,), {"message": lambda self, text: said.append(text)})()
+    other.monitor = type("Ears", (Monitor,), {"message": lambda self, text: said.append(text)})()
     other.resume()
     assert other.step == 0
     assert "other settings, code or data" in said[0]
@@ -152,7 +264,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(t
 def test_a_signal_saves_and_the_next_run_goes_on(
     number: int, code: int, tmp_path: Path, whole: dict[str, Tensor]
 ) -> None:
-    class Interrupting(SilentMonitor):
+    class Interrupting(Monitor):
         def advance(self, step: int) -> None:
             if step == 4:
                 os.kill(os.getpid(), number)

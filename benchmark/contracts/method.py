@@ -85,6 +85,22 @@ class Method(nn.Module, ABC):
         """Yields each update of one step, in order. A method without optimizers is never asked."""
         raise TypeError(f"{self.name} has no training")
 
+    def learning_rate(self, optimizer: str, progress: float) -> float:
+        """The factor of an optimizer's base rates in a step; the trainer sets them before each update.
+
+        It must follow from its arguments and the config alone, so that a resumed run needs no state of a schedule.
+        `benchmark.contracts.schedules` has warm-up, linear decay and steps.
+
+        Args:
+            optimizer: key into `optimizers(phase)`.
+            progress: the share of the whole run's steps done before this one, in [0, 1). It goes on over all phases
+                (each began at the sum of the `phases`' shares before it), as papers state their schedules.
+
+        Returns:
+            A finite factor of at least 0, for every parameter group of the optimizer.
+        """
+        return 1.0
+
     @abstractmethod
     def predict_ab(self, L: Tensor) -> Tensor:
         """Colors for a batch of lightness images.

@@ -4,6 +4,7 @@ Our own contract tests run the same checks. They take seconds on a CPU, on tiny 
 """
 
 import copy
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ from benchmark.data.color import rgb_to_lab
 from benchmark.scoring.evaluate import predict
 from benchmark.support.errors import InputError
 from benchmark.training.checkpoint import load_model, save_model
-from benchmark.training.trainer import SilentMonitor, Trainer, phase_bounds
+from benchmark.training.progress import Monitor
+from benchmark.training.trainer import Trainer, phase_bounds
 
 SIZE, IMAGES, BATCH, STEPS = 32, 12, 4, 6
 ODD_SIZES = ((32, 32), (33, 47), (20, 64), (5, 3))
@@ -96,7 +98,7 @@ def make_trainer(
         device=torch.device("cpu"),
         folder=folder,
         key="tiny",
-        monitor=SilentMonitor(),
+        monitor=Monitor(),
     )
 
 
@@ -123,13 +125,15 @@ def check_declaration(method_class: type[Method], config: MethodConfig) -> str:
 
 
 def check_training_step(method_class: type[Method], config: MethodConfig) -> str:
-    """Every phase yields scalar finite losses for its own optimizers, and each step moves their parameters alone."""
+    """Every phase yields scalar finite losses for its own optimizers, whose steps move their parameters alone."""
     method = build(method_class, config)
     seen = []
     for phase in method.phases:
         optimizers = method.optimizers(phase.name)
         if not optimizers:
             continue
+        for key in optimizers:
+            _check_rate(method, key)
         method.train()
         for update in method.training_step(tiny_batch(), phase.name):
             key = update.optimizer
@@ -142,6 +146,16 @@ def check_training_step(method_class: type[Method], config: MethodConfig) -> str
             seen.append(f"{phase.name}: {key}")
     require(seen or not is_trained(method), "no phase yields an update")
     return "; ".join(seen) or "no training"
+
+
+def _check_rate(method: Method, key: str) -> None:
+    """Fails unless the optimizer's rate is a finite factor of progress alone, and is not always 0."""
+    grid = [step / 100 for step in range(100)]
+    factors = [method.learning_rate(key, progress) for progress in grid]
+    require(all(0 <= f < math.inf for f in factors), f"learning_rate({key!r}, …) gives a negative or infinite factor")
+    require(any(factors), f"learning_rate({key!r}, …) is always 0")
+    again = [method.learning_rate(key, progress) for progress in reversed(grid)]
+    require(again[::-1] == factors, f"learning_rate({key!r}, …) depends on more than progress: is state kept?")
 
 
 def _check_moves(method: Method, optimizer: torch.optim.Optimizer, loss: Tensor, key: str) -> None:

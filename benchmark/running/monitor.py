@@ -24,7 +24,7 @@ from benchmark.scoring.networks.inception import Inception
 from benchmark.support import weights
 from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
-from benchmark.training.trainer import Row
+from benchmark.training.progress import Monitor, Row
 
 VALIDATION_METRICS = ("psnr", "ssim", "auc")  # and FID and KID where Inception's weights are
 FEATURES = ".features"  # beside the prepared folders, where the evaluation keeps those of the test split
@@ -76,8 +76,8 @@ class ValidationSets:
         return values
 
 
-class TrainingMonitor:
-    """Implements `benchmark.training.trainer.Monitor` for one run.
+class TrainingMonitor(Monitor):
+    """Shows one run on the console and in TensorBoard.
 
     Args:
         method: in training, on the device.

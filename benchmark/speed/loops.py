@@ -15,7 +15,9 @@ from benchmark.data.batches import Batches
 from benchmark.data.prepared import Prepared
 from benchmark.running.stages import Context, build_method
 from benchmark.speed.plain import PlainTraining, endless, make_loader, use_usual_malloc
-from benchmark.training.trainer import SilentMonitor, Trainer, keep_freed_memory, make_deterministic, phase_bounds
+from benchmark.training.acceleration import keep_freed_memory, make_deterministic
+from benchmark.training.progress import Monitor
+from benchmark.training.trainer import Trainer, phase_bounds
 
 Value = TypeVar("Value")
 _ENDLESS = 10**9  # steps: a phase never ends, and no validation or checkpoint falls due
@@ -92,7 +94,7 @@ class OurLoop:
             device=device,
             folder=Path(os.devnull),  # nothing is ever saved
             key="speed",
-            monitor=SilentMonitor(),
+            monitor=Monitor(),
         )
         bounds = [0, *(end for _, end in phase_bounds(method.phases, _ENDLESS))]
         self.trainer.step = bounds[[name for name, _ in method.phases].index(phase)]

@@ -15,7 +15,6 @@ from benchmark.contracts.method import Method, Phase
 from benchmark.data.batches import Batches
 from benchmark.data.prepared import Prepared
 from benchmark.running.stages import Context, build_method, prepare_data
-from benchmark.running.stages.training import peak_memory
 from benchmark.scoring.evaluate import batches as evaluation_batches
 from benchmark.scoring.evaluate import colorize, device_name
 from benchmark.scoring.metrics.scorer import Scorer
@@ -23,6 +22,7 @@ from benchmark.speed.flops import peak_flops, training_flops
 from benchmark.speed.loops import Loop, OurLoop, PlainLoop
 from benchmark.speed.originals import image_files
 from benchmark.support.errors import InputError
+from benchmark.support.memory import peak_memory
 
 _WARM_UP = 2  # steps before the clock starts: memory is taken, workers fill their queue, networks are compiled
 

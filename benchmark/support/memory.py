@@ -1,8 +1,24 @@
-"""How much main memory may be taken: of the machine, and of the control groups that a container or a job runs in."""
+"""How much memory may be taken, of the machine and of the control groups of a container or a job, and was taken."""
 
+import resource
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def peak_memory(device: "torch.device") -> int:
+    """The most bytes held so far: by the GPU's allocator, or on a CPU by the whole process."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS and KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def free_memory(root: Path = Path("/")) -> int | None:

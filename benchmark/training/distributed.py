@@ -55,10 +55,10 @@ class Ranks:
         for p, gradient in zip(parameters, gradients, strict=True):
             p.grad = gradient
 
-    def average_buffers(self, module: nn.Module) -> None:
-        """BatchNorm's running statistics, which each rank gathers over its own share of the batches."""
+    def average_buffers(self, buffers: Sequence[Tensor]) -> None:
+        """Averages BatchNorm's running statistics, which each rank gathers over its own share of the batches."""
         if self.world > 1:
-            self._average([buffer for buffer in module.buffers() if buffer.is_floating_point()])
+            self._average([buffer for buffer in buffers if buffer.is_floating_point()])
 
     def _average(self, tensors: Sequence[Tensor]) -> None:
         if not tensors:

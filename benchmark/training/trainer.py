@@ -4,16 +4,13 @@ Everything random in step k is a function of (seed, k): the batch, its mirroring
 state of random generators, and validation in between changes nothing.
 """
 
-import ctypes
 import hashlib
-import os
-import sys
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,63 +20,14 @@ from benchmark.contracts.method import Method, Phase, Update
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
 from benchmark.support.errors import BenchError
-from benchmark.support.files import write_atomically
 from benchmark.support.interruption import Interrupted, StopRequest, stop_request
+from benchmark.training.acceleration import compile_networks, fuse, keep_freed_memory
 from benchmark.training.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
 from benchmark.training.distributed import ALONE, Ranks
+from benchmark.training.progress import Monitor, Outcome, Row
 
-Row = dict[str, float | int | str]
-CHECKPOINT_SHARE = 0.01  # of the time at most goes into checkpoints, however large they are
-AGREE_EVERY = 10  # steps after which several ranks ask each other whether to save or stop
-
-
-class Monitor(Protocol):
-    """What the loop tells while it runs. It never changes the training."""
-
-    def start(self, step: int, steps: int) -> None:
-        """Training begins, or goes on after `step` steps."""
-
-    def advance(self, step: int) -> None:
-        """`step` steps are done."""
-
-    def log(self, row: Row) -> None:
-        """Losses and rates of a log step."""
-
-    def validate(self, step: int) -> Row:
-        """Validates and shows the method as it is now; what is returned goes into the history."""
-
-    def message(self, text: str) -> None:
-        """One line for the user."""
-
-
-class SilentMonitor:
-    """A monitor that says nothing."""
-
-    def start(self, step: int, steps: int) -> None:
-        """Nothing."""
-
-    def advance(self, step: int) -> None:
-        """Nothing."""
-
-    def log(self, row: Row) -> None:
-        """Nothing."""
-
-    def validate(self, step: int) -> Row:
-        """No scores."""
-        return {}
-
-    def message(self, text: str) -> None:
-        """Nothing."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished training leaves beside the weights."""
-
-    steps: int
-    seconds: float  # in the loop, over all sittings; validation and checkpoints included
-    images_per_second: float | None
-    history: Sequence[Row]
+CHECKPOINT_SHARE = 0.01  # Checkpoints take at most this share of the time, however large they are.
+AGREE_EVERY = 10  # Several ranks ask each other after so many steps whether to save or stop.
 
 
 def phase_bounds(phases: Sequence[Phase], steps: int) -> list[tuple[str, int]]:
@@ -109,7 +57,7 @@ class Trainer:
         batches: step → batch, on the device.
         seed: of the run.
         device: where the method is.
-        folder: of checkpoints.
+        folder: where checkpoints are.
         key: hash of everything that decides the weights; a checkpoint with another key is never continued.
         monitor: told of progress.
         ranks: the processes that train together.
@@ -148,6 +96,7 @@ class Trainer:
         self.phase = ""
         self.optimizers: dict[str, Optimizer] = {}
         self.parameters: dict[str, list[Tensor]] = {}
+        self.base_rates: dict[str, list[float]] = {}  # of each optimizer's groups, as the method made them
         self.average = _clone(method.colorizer.state_dict()) if training.ema_decay else None
         self.finite = torch.ones((), dtype=torch.bool, device=device)
         if training.compile == "always" or (training.compile == "auto" and device.type == "cuda"):
@@ -221,6 +170,7 @@ class Trainer:
         last = self.step + 1 == self.training.steps
         logging = self.step % self.training.log_every == 0 or last
         row: Row = {"step": self.step + 1, "phase": phase}
+        self._set_learning_rates()
         torch.manual_seed(step_seed(self.seed, self.step, self.ranks.rank))
         self.method.train()
         updates = self.method.training_step(self.batches(self.step), phase)
@@ -238,7 +188,8 @@ class Trainer:
         if self.step % self.training.validate_every == 0 or last:
             self._gather_statistics()
             self.method.eval()
-            self.history.append({"step": self.step, "phase": phase, **self.monitor.validate(self.step)})
+            with self._averaged():
+                self.history.append({"step": self.step, "phase": phase, **self.monitor.validate(self.step)})
 
     def _next(self, updates: Iterator[Update]) -> Update | None:
         with self._autocast():
@@ -290,6 +241,21 @@ class Trainer:
             name: [p for group in optimizer.param_groups for p in group["params"]]
             for name, optimizer in self.optimizers.items()
         }
+        self.base_rates = {
+            name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self.optimizers.items()
+        }
+
+    def _set_learning_rates(self) -> None:
+        """Sets every group's rate from its base rate and the step alone: no schedule has a state to be resumed."""
+        for name, optimizer in self.optimizers.items():
+            factor = self.method.learning_rate(name, self.step / self.training.steps)
+            if not 0 <= factor < math.inf:
+                raise BenchError(
+                    f"{self.method.name}: learning_rate({name!r}, …) gives {factor!r} in step {self.step + 1}; "
+                    "it must be a finite factor of at least 0"
+                )
+            for group, base in zip(optimizer.param_groups, self.base_rates[name], strict=True):
+                group["lr"] = base * factor
 
     def _autocast(self) -> AbstractContextManager[Any]:
         wanted = self.training.precision
@@ -306,9 +272,25 @@ class Trainer:
             else:
                 self.average[name].copy_(value)
 
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Puts the averaged weights and buffers, if any, into the colorizer for a while: what will be saved."""
+        if self.average is None:
+            yield
+            return
+        own = _clone(self.method.colorizer.state_dict())
+        self.method.colorizer.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.method.colorizer.load_state_dict(own)
+
     def _gather_statistics(self) -> None:
-        """The mean of all ranks' running statistics; taking it early or late gives the same, as they are averages."""
-        self.ranks.average_buffers(self.method)
+        """Takes the mean of all ranks' running statistics; early or late gives the same, as they are averages."""
+        buffers = list(self.method.buffers())
+        if self.average is not None:
+            buffers += [self.average[name] for name, _ in self.method.colorizer.named_buffers() if name in self.average]
+        self.ranks.average_buffers(buffers)
 
     def save(self) -> None:
         """Hands the state after `self.step` steps to the writer, which works while training goes on."""
@@ -358,43 +340,3 @@ class Trainer:
 
 def _clone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in state.items()}
-
-
-def fuse(optimizer: Optimizer) -> None:
-    """Lets torch's optimizers update all parameters in one kernel, where their author chose no other way."""
-    for group in optimizer.param_groups:
-        if group.get("fused", ...) is None and group.get("foreach") is None:
-            group["fused"] = True
-
-
-def compile_networks(method: Method) -> None:
-    """Lets torch compile each of the method's networks on first use. Names of weights stay as they are."""
-    for network in method.children():
-        network.compile()
-
-
-def keep_freed_memory() -> None:
-    """Has glibc keep what is freed instead of giving it back to the kernel, which would zero it again for every step.
-
-    A tenth of a step's time on a CPU (docs/speed.md); no bit of a result depends on it. Without glibc: nothing.
-    """
-    mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is not None and hasattr(libc, "mallopt"):
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, -1)
-
-
-def make_deterministic(device: torch.device) -> None:
-    """Same seed, same machine, same versions: same bits."""
-    if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
-
-
-def write_history(path: Path, history: Sequence[Row]) -> None:
-    """The history as CSV: one row per log step or validation, one column per quantity, empty where there is none."""
-    columns = list(dict.fromkeys(name for row in history for name in row))
-    lines = [",".join(columns), *(",".join(str(row.get(name, "")) for name in columns) for row in history)]
-    write_atomically(path, ("\n".join(lines) + "\n").encode())

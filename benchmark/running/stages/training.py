@@ -1,6 +1,5 @@
 """The training stage: a cell and prepared data → a model folder, or the reason why there is none."""
 
-import resource
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -20,10 +19,13 @@ from benchmark.scoring.evaluate import device_name
 from benchmark.support.errors import BenchError
 from benchmark.support.files import file_sha256
 from benchmark.support.interruption import exclusive
+from benchmark.support.memory import peak_memory
+from benchmark.training.acceleration import make_deterministic
 from benchmark.training.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.training.distributed import synchronize_batch_norm
+from benchmark.training.progress import Monitor, Outcome, write_history
 from benchmark.training.record import HISTORY_FILE, MODEL_FILE, read_record, write_record
-from benchmark.training.trainer import Monitor, Outcome, SilentMonitor, Trainer, make_deterministic, write_history
+from benchmark.training.trainer import Trainer
 
 
 def train_cell(cell: Cell, context: Context) -> Path:
@@ -174,7 +176,7 @@ def _monitor(
     method: Method, cell: Cell, prepared: Prepared, folder: Path, context: Context
 ) -> AbstractContextManager[Monitor]:
     if not context.ranks.first:
-        return nullcontext(SilentMonitor())
+        return nullcontext(Monitor())
     return TrainingMonitor(
         method,
         prepared,
@@ -214,10 +216,3 @@ def _describe(prepared: Prepared) -> dict[str, Any]:
         "mean_ab": list(info.mean_ab),
         "ab_prior": info.ab_prior.tolist(),
     }
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: of the GPU's allocator, or of the whole process on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
