@@ -86,6 +86,7 @@ def start(
     out: Path,
     before: Callable[[], object] | None = None,
     env: Mapping[str, str] | None = None,
+    path: Path | None = None,
 ) -> Forked:
     """Starts `bench` in a process of its own.
 
@@ -96,11 +97,12 @@ def start(
         before: called in that process first, to put a fault in; a function of a module.
         env: the process's environment; None: that of the test. What Python or torch reads as it starts or is imported
             (PYTHONPATH, OMP_NUM_THREADS) has no effect here: such a test needs a new process.
+        path: a folder whose modules go before all others, as PYTHONPATH would have it; it may hold a copy of our own.
     """
     context = forkserver()
     out.mkdir(parents=True, exist_ok=True)
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_bench, args=(arguments, cwd, out, sender, before, dict(env or os.environ)))
+    process = context.Process(target=_bench, args=(arguments, cwd, out, sender, before, dict(env or os.environ), path))
     process.start()
     sender.close()
     return Forked(process, receiver, out)
@@ -118,9 +120,14 @@ def _bench(
     steps: Connection,
     before: Callable[[], object] | None,
     env: Mapping[str, str],
+    path: Path | None,
 ) -> None:
     import torch
 
+    if path:
+        sys.path.insert(0, str(path))
+        for name in [name for name in sys.modules if name.partition(".")[0] == "benchmark"]:
+            del sys.modules[name]  # to be imported from there, if it is there
     from benchmark.cli import main
     from benchmark.running.monitor import TrainingMonitor
 

@@ -63,20 +63,13 @@ def one_thread(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {**env, "OMP_NUM_THREADS": "1"}
 
 
-def bench(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300) -> Done:
-    """Runs `bench` to its end in a forked process; see `forked.start` for what its environment cannot change."""
+def bench(
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    path: Path | None = None,
+    timeout: float = 300,
+) -> Done:
+    """Runs `bench` to its end in a forked process; see `forked.start`."""
     with tempfile.TemporaryDirectory() as out:
-        return start(*arguments, cwd=cwd, out=Path(out), env=env).end(timeout)
-
-
-def new_bench(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs `bench` as a user would, in a new process: seconds for the imports alone."""
-    return subprocess.run(
-        [sys.executable, "-m", "benchmark.cli", *arguments],
-        cwd=cwd,
-        env=one_thread(os.environ if env is None else env),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+        return start(*arguments, cwd=cwd, out=Path(out), env=env, path=path).end(timeout)

@@ -1,18 +1,14 @@
-"""The command line from end to end on tiny tiles: run, up-to-date checks, tables, kill -9, and bad input."""
+"""The command line from end to end on tiny tiles: run, up-to-date checks, tables, and bad input."""
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from projects import bench, make_project, one_thread
+from projects import bench, make_project
 
 pytestmark = pytest.mark.pipeline
 
@@ -77,36 +73,6 @@ def test_the_same_command_elsewhere_gives_the_same_numbers_and_the_same_model(pr
     assert first["metrics"] == second["metrics"]
     assert first["per_image"] == second["per_image"]
     assert (project / MODEL).read_bytes() == (other / MODEL).read_bytes()
-
-
-def test_killed_again_and_again_it_ends_with_the_same_model(project: Path, tmp_path: Path) -> None:
-    other = make_project(tmp_path / "killed")
-    slow = ("--set", "checkpoint_seconds=0", "--set", "steps=300")
-    assert bench("run", *CGAN, *slow, cwd=other).returncode == 0
-    model = next((other / "models").rglob("model.safetensors"))
-    whole = model.read_bytes()
-    model.unlink()
-    command = [sys.executable, "-m", "benchmark.cli", "run", *CGAN, *slow]
-    kills = 0
-    for _ in range(3):
-        process = subprocess.Popen(command, cwd=other, env=one_thread(), stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        before = _newest_checkpoint(other)
-        while process.poll() is None and _newest_checkpoint(other) == before and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.2)
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-    last = bench("run", *CGAN, *slow, cwd=other)
-    assert last.returncode == 0, last.stderr
-    assert kills >= 1
-    assert "going on after step" in last.stderr
-    assert model.read_bytes() == whole
-    assert not (other / "results").exists()  # overrides: never among the committed results
-
-
-def _newest_checkpoint(folder: Path) -> float:
-    return max((path.stat().st_mtime for path in folder.glob("runs/*/checkpoint.pt")), default=0.0)
 
 
 def test_tables_are_regenerated_byte_for_byte_and_checked(project: Path) -> None:

@@ -1,7 +1,6 @@
 """Adding a method: by `bench new-method` and one file, or from another package without a change here."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,24 +11,24 @@ import yaml
 
 from benchmark.running.scaffold import add_entry, rename
 from benchmark.support.errors import BenchError
-from projects import REPOSITORY, TINY, copy_code, make_project, new_bench
+from projects import REPOSITORY, TINY, bench, copy_code, make_project
 
 OUTSIDE = Path(__file__).parent / "outside_package"
 
 
 def test_three_commands_and_one_file(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
-    env = copy_code(project)
+    copy_code(project)
     before = {path: path.read_bytes() for path in project.rglob("*.py")}
-    made = new_bench("new-method", "my-l1", cwd=project, env=env)
+    made = bench("new-method", "my-l1", cwd=project, path=project)
     assert made.returncode == 0, made.stderr
     path = project / "methods" / "my_l1.py"
     path.write_text(path.read_text().replace("F.mse_loss", "F.l1_loss"))
-    checked = new_bench("check", "my-l1", cwd=project, env=env)
+    checked = bench("check", "my-l1", cwd=project, path=project)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "my-l1 holds the contract" in checked.stdout
     small = ("--set", "base_channels=4")
-    done = new_bench("run", "--method", "my-l1", "--data", "sample", *small, cwd=project, env=env)
+    done = bench("run", "--method", "my-l1", "--data", "sample", *small, cwd=project, path=project)
     assert done.returncode == 0, done.stderr
     assert all(path.read_bytes() == content for path, content in before.items())
     assert yaml.safe_load((project / "params.yaml").read_text())["entries"]["my-l1"] is None
@@ -41,9 +40,9 @@ def test_three_commands_and_one_file(tmp_path: Path) -> None:
 )
 def test_illegal_and_taken_names_are_refused_and_nothing_is_written(name: str, words: str, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
-    env = copy_code(project)
+    copy_code(project)
     before = sorted(project.rglob("*.py"))
-    done = new_bench("new-method", name, cwd=project, env=env)
+    done = bench("new-method", name, cwd=project, path=project)
     assert done.returncode == 2
     assert words in done.stderr
     assert sorted(project.rglob("*.py")) == before
@@ -74,17 +73,16 @@ def test_a_method_of_another_package_needs_no_edit_here(tmp_path: Path) -> None:
     options = ["--no-build-isolation", "--python", sys.executable, "--target", str(site)]
     source = shutil.copytree(OUTSIDE, tmp_path / "source")  # building leaves files beside what it builds
     subprocess.run([*install, *options, str(source)], check=True)
-    env = {**os.environ, "PYTHONPATH": str(site)}
     project = make_project(tmp_path / "project", {**TINY, "entries": {"gray": {}, "sepia-slow": {"adapter": "sepia"}}})
     for name in ("sepia", "sepia-slow", "sepia_colorizer:Sepia"):
-        checked = new_bench("check", name, cwd=project, env=env)
+        checked = bench("check", name, cwd=project, path=site)
         assert checked.returncode == 0, checked.stdout + checked.stderr
-    done = new_bench("run", "--method", "sepia", "--data", "sample", cwd=project, env=env)
+    done = bench("run", "--method", "sepia", "--data", "sample", cwd=project, path=site)
     assert done.returncode == 0, done.stderr
     assert "> sepia" in done.stdout
     result = json.loads((project / "results/sample/tiny/sepia/seed0.json").read_text())
     assert result["cost"]["parameters"] == 2
-    assert "sepia" in new_bench("list", cwd=project, env=env).stdout
-    gone = new_bench("check", "sepia_colorizer:Cepia", cwd=project, env=env)
+    assert "sepia" in bench("list", cwd=project, path=site).stdout
+    gone = bench("check", "sepia_colorizer:Cepia", cwd=project, path=site)
     assert gone.returncode == 2
     assert "cannot import 'sepia_colorizer:Cepia'" in gone.stderr

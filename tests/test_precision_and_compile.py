@@ -66,6 +66,7 @@ def test_the_options_are_short_for_settings_and_keep_out_of_the_table(tmp_path: 
     assert done.returncode == 0, done.stderr
     assert "in no table" in done.stdout
     (path,) = project.glob("runs/overrides-*/sample/tiny/l2/seed0.json")
+    assert not (project / "results").exists()
     assert read_result(path).run.overrides == {"training.precision": "bf16"}
     assert (
         "'fp16' is not one of"
