@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ._unet import pad_to_multiple
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's for all its classifiers
+STEM_CHANNELS = 64  # of the network whose ImageNet weights there are (He et al. 2016, table 1)
 MULTIPLE = 32  # the encoder's stride
 
 

@@ -9,11 +9,11 @@ patch follow the image size.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -22,7 +22,7 @@ from benchmark.support import weights
 
 from ._adversarial import binary_loss, judge
 from ._patchgan import PatchGAN
-from ._resnet_unet import ResNetUNet
+from ._resnet_unet import STEM_CHANNELS, ResNetUNet
 from ._scale import scale_ab, scale_L, unscale_ab
 from ._unet import UNet
 
@@ -34,8 +34,12 @@ class CGANConfig(MethodConfig):
         "unet", description="generator: plain U-Net, or ResNet-18's (seed 001)"
     )
     pretrained: bool = Field(True, description="resnet18: start from ImageNet weights (seed 001); false: from scratch")
-    base_channels: int = Field(64, ge=1, description="width of the generator's first level (Isola et al., 6.1.1)")
-    discriminator_channels: int = Field(64, ge=1, description="width of the discriminator's first layer (6.1.2)")
+    base_channels: int = Field(
+        64, ge=1, le=1024, description="width of the generator's first level (Isola et al., 6.1.1)"
+    )
+    discriminator_channels: int = Field(
+        64, ge=1, le=1024, description="width of the discriminator's first layer (6.1.2)"
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="the paper's noise (0.5 there); none in seed 003")
     output: Literal["tanh", "sigmoid"] = Field("tanh", description="end of the generator; seed 001: sigmoid")
     l1_weight: float = Field(100.0, ge=0, description="λ (Isola et al., §3.3)")
@@ -48,6 +52,15 @@ class CGANConfig(MethodConfig):
     generator_rate: float = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
     discriminator_rate: float = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's β1 (§3.3); β2 is 0.999")
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Self:
+        if self.encoder == "resnet18" and self.pretrained and self.base_channels != STEM_CHANNELS:
+            raise ValueError(
+                f"base_channels: ImageNet's ResNet-18 has {STEM_CHANNELS}, not {self.base_channels}; legal: "
+                f"base_channels={STEM_CHANNELS}, or any other with pretrained=false"
+            )
+        return self
 
 
 class StretchedSigmoid(nn.Module):

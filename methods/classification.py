@@ -23,7 +23,7 @@ from ._unet import UNet
 class ClassificationConfig(BinsConfig):
     """Settings of the U-Net classifier."""
 
-    base_channels: int = Field(64, ge=1, description="width of the U-Net's first level")
+    base_channels: int = Field(64, ge=1, le=1024, description="width of the U-Net's first level")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam")
 
 

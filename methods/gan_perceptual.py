@@ -38,7 +38,7 @@ class GanPerceptualConfig(MethodConfig):
     parent: str = Field("eccv16", description="entry to start from: eccv16 or eccv16-pretrained")
     width: float = Field(1.0, gt=0, le=1, description="of the parent's network")
     temperature: float = Field(0.38, gt=0, description="T of the annealed mean (Zhang et al. §2.3)")
-    discriminator_channels: int = Field(64, ge=1, description="width of D's first layer (Isola et al., 6.1.2)")
+    discriminator_channels: int = Field(64, ge=1, le=1024, description="width of D's first layer (Isola et al., 6.1.2)")
     l1_weight: float = Field(10.0, ge=0, description="λ")
     perceptual_weight: float = Field(1.0, ge=0, description="of the feature loss; 0 needs no features")
     features: Literal["vgg19", "own"] = Field("vgg19", description="ImageNet's VGG-19, or the data set's own network")

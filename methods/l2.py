@@ -25,7 +25,7 @@ from ._unet import UNet
 class L2Config(MethodConfig):
     """Settings of the L2 regression."""
 
-    base_channels: int = Field(64, ge=1, description="width of the first level (seed 003)")
+    base_channels: int = Field(64, ge=1, le=1024, description="width of the first level (seed 003)")
     learning_rate: float = Field(2e-4, gt=0, description="of Adam (seed 003, given there for the GAN)")
 
 

@@ -44,7 +44,7 @@ def data_fetch(name: str, files: tuple[str, ...], root: Path | None, mirror: str
 
 @data.command(name="prepare")
 @data_options
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; default: all cores.")
+@click.option("--workers", type=click.IntRange(min=1, max=4096), help="Processes that decode; default: all cores.")
 @click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read, and record them.")
 @json_option
 def data_prepare(

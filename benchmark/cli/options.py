@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from benchmark.support.names import MAX_SEED
+
 if TYPE_CHECKING:
     from benchmark.contracts.config import Cell
     from benchmark.contracts.dataset import Dataset
     from benchmark.running.stages import Context
+
+
+SEED = click.IntRange(0, MAX_SEED)
 
 
 def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,7 +27,7 @@ def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--data", required=True, metavar="NAME", help="Data set, or folder:/path/to/photographs."),
         click.option("--preset", metavar="NAME", help="Sizes and budgets; default: the suite's."),
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+        click.option("--seed", type=SEED, default=0, show_default=True),
         click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting of this run."),
         click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Short for --set precision=…"),
         click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="Short for --set compile=…"),
@@ -43,7 +48,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Where data sets are kept already (or BENCH_DATA).",
         ),
         click.option(
-            "--workers", type=click.IntRange(min=1), help="Processes of data preparation; default: all cores."
+            "--workers", type=click.IntRange(min=1, max=4096), help="Processes of data preparation; default: all cores."
         ),
         click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read, and record them."),
         click.option(
@@ -54,11 +59,14 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Keep the training images on the device; auto: if they fit.",
         ),
         click.option(
-            "--devices", type=click.IntRange(min=1), default=1, help="Processes, one per GPU, that train together."
+            "--devices",
+            type=click.IntRange(min=1, max=4096),
+            default=1,
+            help="Processes, one per GPU, that train together.",
         ),
         click.option(
             "--threads",
-            type=click.IntRange(min=1),
+            type=click.IntRange(min=1, max=4096),
             help="Threads of torch on a CPU; default: all cores. The last bits of sums depend on their number.",
         ),
     ]
@@ -83,7 +91,9 @@ def take_cell(options: dict[str, Any]) -> "tuple[Cell, Any]":
     method, data, preset, seed = (options.pop(name) for name in ("method", "data", "preset", "seed"))
     shortcuts = {name: options.pop(name) for name in ("precision", "compile")}
     given = tuple(f"training.{name}={value}" for name, value in shortcuts.items() if value)
-    return resolve_cell(method, data, preset, seed, (*options.pop("assignments"), *given))
+    cell, params = resolve_cell(method, data, preset, seed, (*options.pop("assignments"), *given))
+    cell.settings()  # everything is validated before data is prepared or a file fetched
+    return cell, params
 
 
 def make_context(

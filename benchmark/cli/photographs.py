@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from benchmark.cli.options import SEED
+
 
 @click.command()
 @click.argument("photographs", nargs=-1, required=True, metavar="PHOTO…", type=click.Path(path_type=Path))
@@ -14,7 +16,7 @@ import click
 @click.option("--model", type=click.Path(path_type=Path), help="A model file instead, from wherever.")
 @click.option("--data", "data_set", metavar="NAME", help="What the methods were trained on; default: the only one.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
 @click.option("--side-by-side", is_flag=True, help="One more picture each: gray, every method, the photograph.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
@@ -38,7 +40,7 @@ def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overw
 @click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry, several times; default: all.")
 @click.option("--data", "data_set", metavar="NAME", help="What the methods were trained on; default: the only one.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: every machine that reaches this one.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0: any free one.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import machine_options, make_context, resolve_cell
+from benchmark.cli.options import SEED, machine_options, make_context, resolve_cell
 from benchmark.support.errors import BenchError
 
 
@@ -109,7 +109,7 @@ def report(data_set: str | None, preset: str | None, out: Path | None) -> None:
 @click.option("--data", "data_set", required=True, metavar="NAME", help="Data set.")
 @click.option("--methods", required=True, metavar="A,B,…", help="Trained entries, in the order of the rows.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--images", type=click.IntRange(1, 64), default=8, show_default=True, help="Columns.")
 @click.option("--size", type=click.IntRange(16, 512), default=96, show_default=True, help="Pixels per image.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The PNG to write.")

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from benchmark.cli.options import SEED
+
 
 @click.group()
 def study() -> None:
@@ -15,7 +17,7 @@ def study() -> None:
 @click.option("--data", required=True, metavar="NAME", help="Data set whose test photographs are shown.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
 @click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry, several times; default: all.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the trained models.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the trained models.")
 @click.option("--pair", type=click.IntRange(0, 200), default=20, show_default=True, help="Trials: real beside colored.")
 @click.option("--single", type=click.IntRange(0, 200), default=0, show_default=True, help="Trials: real, or colored?")
 @click.option("--pick", type=click.IntRange(0, 200), default=10, show_default=True, help="Trials: the real one of k.")
@@ -25,7 +27,7 @@ def study() -> None:
 @click.option(
     "--exposure", type=click.FloatRange(0.1, 60), metavar="SECONDS", help="Pictures vanish after; default: no."
 )
-@click.option("--design-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Who sees what.")
+@click.option("--design-seed", type=SEED, default=0, show_default=True, help="Who sees what.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for page and key.")
 def study_build(out: Path, checks: int, alternatives: int | None, design_seed: int, **shown: Any) -> None:

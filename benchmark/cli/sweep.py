@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.support.errors import InputError
+from benchmark.support.names import seed_of
 
 if TYPE_CHECKING:
     from benchmark.running.sweep.cells import Choice
@@ -41,7 +41,7 @@ def planner_and_choice(
         methods=tuple(_names(methods)),
         data=tuple(_names(data_sets)),
         presets=tuple(_names(presets)),
-        seeds=tuple(_seed(text) for text in _names(seeds)),
+        seeds=tuple(seed_of(text) for text in _names(seeds)),
     )
     return Planner(read_params(root), Workspace(root)), choice
 
@@ -51,12 +51,6 @@ def _names(values: tuple[str, ...]) -> Iterator[str]:
     for value in values:
         parts = [value] if value.startswith("folder:") else value.split(",")
         yield from filter(None, map(str.strip, parts))
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"--seed {text!r}: not a whole number; a list reads 0,1,2")
-    return int(text)
 
 
 @click.command()
@@ -85,12 +79,20 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
 
 @click.command()
 @click.option("--address", metavar="auto|HOST:PORT|ray://…", help="A Ray cluster; default: this machine's cores.")
-@click.option("--cpus", type=click.IntRange(min=1), help="Cores of this machine to use; default: all.")
-@click.option("--cpus-per-cell", type=click.IntRange(min=1), default=1, show_default=True, help="Also its threads.")
+@click.option("--cpus", type=click.IntRange(min=1, max=100000), help="Cores of this machine to use; default: all.")
 @click.option(
-    "--gpus-per-cell", type=click.FloatRange(min=0), default=0.0, show_default=True, help="0.5: two share one."
+    "--cpus-per-cell", type=click.IntRange(min=1, max=100000), default=1, show_default=True, help="Also its threads."
 )
-@click.option("--retries", type=click.IntRange(min=0), default=1, show_default=True, help="Of a cell that failed.")
+@click.option(
+    "--gpus-per-cell",
+    type=click.FloatRange(min=0, max=1000),
+    default=0.0,
+    show_default=True,
+    help="0.5: two share one.",
+)
+@click.option(
+    "--retries", type=click.IntRange(min=0, max=1000), default=1, show_default=True, help="Of a cell that failed."
+)
 @click.option("--root", type=click.Path(path_type=Path), envvar="BENCH_DATA", help="As of bench run.")
 @choosing_options
 def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_cell: float, **more: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import machine_options, make_context, resolve_cell
+from benchmark.cli.options import SEED, machine_options, make_context, resolve_cell
 
 
 @click.group(name="weights")
@@ -70,8 +70,8 @@ def judge() -> None:
 @judge.command(name="train")
 @click.argument("data_set", metavar="DATA")
 @click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1, max=10**6), default=10, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="File; default: runs/judge-DATA-v1.safetensors.")
 @machine_options
 def judge_train(data_set: str, preset: str | None, seed: int, epochs: int, out: Path | None, **machine: Any) -> None:

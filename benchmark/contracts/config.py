@@ -8,20 +8,20 @@ Training settings follow the same order, with the preset's `training` section fi
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
 from benchmark.contracts.settings import Strict, Training
+from benchmark.support import yaml
 from benchmark.support.errors import InputError, first_fault, unknown
+from benchmark.support.names import Name, Seed, check_name, is_name
 
 if TYPE_CHECKING:
     from benchmark.contracts.dataset import Dataset, DatasetConfig
@@ -31,35 +31,54 @@ PARAMS_FILE = "params.yaml"
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def _or_empty(section: Any) -> Any:
+    return {} if section is None else section  # `gray:` with nothing after it changes nothing
+
+
+def _departures(section: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an adapter, in which `adapter` is a name and `training` a section."""
+    adapter, training = section.get("adapter", "any"), _or_empty(section.get("training"))
+    if not isinstance(adapter, str) or not is_name(adapter):
+        raise ValueError("adapter: the name of an adapter is wanted (bench list)")
+    if not isinstance(training, dict):
+        raise ValueError("training: settings as key: value are wanted")
+    return {**section, "training": training} if "training" in section else section
+
+
+Section = Annotated[dict[str, Any], BeforeValidator(_or_empty)]
+Sections = Annotated[dict[str, Section], BeforeValidator(_or_empty)]
+Departures = Annotated[Section, AfterValidator(_departures)]
+
+
 class Suite(Strict):
     """The cells that `dvc repro` runs: the product of these lists."""
 
     preset: str
     data: tuple[str, ...]
     methods: tuple[str, ...]
-    seeds: tuple[int, ...]
+    seeds: tuple[Seed, ...]
 
 
 class Preset(Strict):
     """One way to size the suite: `training` by data set (`default` first), `data` and `methods` by name."""
 
-    training: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    data: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    training: Sections = Field(default_factory=dict)
+    data: Sections = Field(default_factory=dict)
+    methods: Annotated[dict[str, Departures], BeforeValidator(_or_empty)] = Field(default_factory=dict)
 
 
 class Params(Strict):
-    """The whole of `params.yaml`."""
+    """The whole of `params.yaml`. Names become folders, and are checked here before any path is made of one."""
 
     suite: Suite
-    entries: dict[str, dict[str, Any]]
-    presets: dict[str, Preset]
+    entries: Annotated[dict[Name, Departures], Field(min_length=1)]
+    presets: dict[Name, Preset]
 
     def entry(self, name: str) -> dict[str, Any]:
         """An entry's departures. A method of another package needs no entry to be run."""
         if name not in self.entries and name not in registry.names("method"):
             raise unknown("method", name, {*self.entries, *registry.names("method")})
-        return self.entries.get(name) or {}
+        return self.entries.get(name, {})
 
     def preset(self, name: str) -> Preset:
         """A preset by name."""
@@ -88,12 +107,12 @@ def read_params(root: Path) -> Params:
         InputError: not YAML, or an unknown key or value of the wrong type; names the key and the legal ones.
     """
     path = root / PARAMS_FILE
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if isinstance(content, dict) and isinstance(content.get("entries"), dict):
-        content["entries"] = {name: entry or {} for name, entry in content["entries"].items()}
+    content = yaml.read(path)
+    if content is None:
+        raise InputError(
+            f"{path} is empty; take it back from git (git checkout {PARAMS_FILE}), or write its sections suite, "
+            f"entries and presets"
+        )
     return validate(Params, content, str(path))
 
 
@@ -186,11 +205,8 @@ def _parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key:
-            raise InputError(f"--set {assignment!r}: not of the form key=value")
-        try:
-            parsed[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"--set {assignment!r}: the value is not valid YAML") from None
+            raise InputError(f"--set {assignment[:80]!r}: not of the form key=value")
+        parsed[key.strip()] = yaml.load(value, f"--set {assignment[:80]!r}: the value")
     return parsed
 
 
@@ -276,9 +292,8 @@ def external_cell(params: Params, *, name: str, data: str, preset: str) -> Cell:
     Raises:
         InputError: an unknown data set or preset, or a name that an entry or adapter has.
     """
+    check_name("--name", name)
     if name in {*params.entries, *registry.names("method")}:
         raise InputError(f"--name {name}: a method of the suite has this name; choose another for an external row")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f"--name {name!r}: letters, digits, dot, hyphen and underscore only")
     plain = resolve(params, method=None, data=data, preset=preset)
     return replace(plain, method=name, adapter="external")

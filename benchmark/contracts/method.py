@@ -52,7 +52,7 @@ class DataInfo:
 class MethodConfig(BaseModel):
     """Base of every `Method.Config`: immutable, unknown keys refused. Defaults: the paper's, each with its source."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Method(nn.Module, ABC):

@@ -8,14 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 class Strict(BaseModel):
     """Immutable; unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Training(Strict):
     """Settings of the trainer, the same for every method."""
 
-    steps: int = Field(1000, ge=0, description="budget in steps, divided among the method's phases")
-    batch_size: int = Field(16, ge=1, description="images per step, over all devices together")
+    steps: int = Field(1000, ge=0, le=10**9, description="budget in steps, divided among the method's phases")
+    batch_size: int = Field(16, ge=1, le=2**16, description="images per step, over all devices together")
     flip: bool = Field(True, description="mirror half of the training images")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on GPUs that have it, else fp32")
     compile: Literal["auto", "always", "never"] = Field(
@@ -23,7 +23,7 @@ class Training(Strict):
     )
     deterministic: bool = Field(True, description="same seed, machine and versions: same bits")
     ema_decay: float = Field(0.0, ge=0, lt=1, description="average the colorizer's weights over steps; 0: off")
-    log_every: int = Field(20, ge=1, description="steps between rows of history.csv")
-    validate_every: int = Field(500, ge=1, description="steps between validations")
-    validation_images: int = Field(128, ge=1, description="at most so many images of the validation split")
-    checkpoint_seconds: float = Field(60.0, ge=0, description="time between checkpoints")
+    log_every: int = Field(20, ge=1, le=10**9, description="steps between rows of history.csv")
+    validate_every: int = Field(500, ge=1, le=10**9, description="steps between validations")
+    validation_images: int = Field(128, ge=1, le=10**9, description="at most so many images of the validation split")
+    checkpoint_seconds: float = Field(60.0, ge=0, le=10**9, description="time between checkpoints")

@@ -13,7 +13,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import ValidationError, model_validator
 from tabulate import tabulate
 
@@ -24,6 +23,7 @@ from benchmark.results.tables.collect import tables_in
 from benchmark.results.tables.render import environment, number
 from benchmark.results.tables.table import SEEDS_WANTED
 from benchmark.scoring.metrics import METRICS
+from benchmark.support import yaml
 from benchmark.support.errors import BenchError, first_fault
 from benchmark.support.progress import tracked
 
@@ -129,7 +129,8 @@ def load_claims(text: str | None = None) -> list[Claim]:
     Raises:
         BenchError: a claim that is not of its form; names it.
     """
-    entries = yaml.safe_load(text or files("benchmark.paper").joinpath("claims.yaml").read_text(encoding="utf-8"))
+    committed = files("benchmark.paper").joinpath("claims.yaml").read_text(encoding="utf-8")
+    entries = yaml.load(text or committed, "claims.yaml")
     claims = []
     for entry in entries:
         try:

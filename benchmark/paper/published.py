@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-import yaml
 from pydantic import Field, field_validator
 
 from benchmark.contracts.result import Record
 from benchmark.results.tables.render import NOTHING, environment, markdown_grid, number
 from benchmark.results.tables.table import GRAY
 from benchmark.scoring.metrics import METRICS
+from benchmark.support import yaml
 
 PAGE = "published.md"
 DEMONSTRATIONS = ("sample",)  # data sets whose scores are no evidence: not set beside anybody's
@@ -37,7 +37,9 @@ class Published(Record):
 
 def load_published() -> list[Published]:
     """Reads `published.yaml`."""
-    entries = yaml.safe_load(files("benchmark.paper").joinpath("published.yaml").read_text(encoding="utf-8"))
+    entries = yaml.load(
+        files("benchmark.paper").joinpath("published.yaml").read_text(encoding="utf-8"), "published.yaml"
+    )
     return [Published.model_validate(entry) for entry in entries]
 
 

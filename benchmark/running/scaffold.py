@@ -7,6 +7,7 @@ from benchmark.contracts import registry
 from benchmark.contracts.config import PARAMS_FILE
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import write_atomically
+from benchmark.support.names import is_name
 
 TEMPLATE = "l2"
 
@@ -29,9 +30,12 @@ def new_method(name: str, root: Path) -> Path:
     Raises:
         InputError: not a legal name, or taken.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+    if not (is_name(name) and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name)):
+        words = re.findall(r"[a-z0-9]+", name.lower())
+        legal = "-".join(words).lstrip("0123456789-") or "my-gan"
         raise InputError(
-            f"{name!r} is not a method's name: lower-case letters, digits and single hyphens, as in my-gan"
+            f"{name!r} is not a method's name: lower-case letters, digits and single hyphens; "
+            f"try: bench new-method {legal}"
         )
     if name in registry.names("method"):
         raise InputError(

@@ -15,6 +15,10 @@ class BenchError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        """The message as one line that any terminal shows, whatever a name or value in it holds."""
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in super().__str__())
+
 
 class InputError(BenchError):
     """What the user typed or wrote in a file is not legal. Exit code 2."""
@@ -31,9 +35,9 @@ def unknown(kind: str, value: str, legal: Iterable[str]) -> InputError:
         legal: every value that would have been accepted.
     """
     names = sorted(legal)
-    near = get_close_matches(value, names, n=1)
+    near = get_close_matches(value[:VALUE_SHOWN], names, n=1)  # its time grows with the square of the length
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return InputError(f"unknown {kind} {value!r}{hint}; legal: {', '.join(names) or 'none'}")
+    return InputError(f"unknown {kind} {value[:VALUE_SHOWN]!r}{hint}; legal: {', '.join(names) or 'none'}")
 
 
 def first_fault(error: "ValidationError", value: bool = False) -> str:
@@ -44,7 +48,7 @@ def first_fault(error: "ValidationError", value: bool = False) -> str:
         value: whether to repeat the wrong value, shortened. A file's value may be hundreds of numbers.
     """
     first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"])) or "the whole"
+    place = ".".join(str(part) for part in first["loc"] if part != "[key]") or "the whole"
     told = f"{place}: {first['msg'].removeprefix('Value error, ')}"
     if not value:
         return told
