@@ -54,17 +54,7 @@ def main(debug: bool) -> None:
     """  # noqa: D301 - click wants the backspace itself, which keeps these lines apart
 
 
-for command in (
-    *cells.COMMANDS,
-    *sweep.COMMANDS,
-    *speed.COMMANDS,
-    *methods.COMMANDS,
-    *data.COMMANDS,
-    *weights.COMMANDS,
-    *results.COMMANDS,
-    *photographs.COMMANDS,
-    *study.COMMANDS,
-    *completion.COMMANDS,
-):
-    main.add_command(command)
+for module in (cells, sweep, speed, methods, data, weights, results, photographs, study, completion):
+    for command in module.COMMANDS:
+        main.add_command(command)
 completion.offer_names(main)

@@ -1,22 +1,32 @@
 """`bench run`, and its stages one by one."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.options import cell_options, machine_options, make_context, take_cell
+from benchmark.cli.options import cell_options, machine_options, make_context, take_cell, together
+
+if TYPE_CHECKING:
+    from benchmark.contracts.config import Cell
+    from benchmark.running.stages import Context
+
+
+stage_options = together(cell_options, machine_options)
+
+
+def _take(options: dict[str, Any]) -> "tuple[Cell, Context]":
+    cell, params = take_cell(options)
+    return cell, make_context(params, **options)
 
 
 @click.command()
-@cell_options
-@machine_options
+@stage_options
 def run(**options: Any) -> None:
     """Prepare, train, evaluate, and print the table with this run's row marked.
 
     Every step is skipped when it is up to date. Ctrl-C saves; the same command goes on.
     """
-    cell, params = take_cell(options)
-    context = make_context(params, **options)
+    cell, context = _take(options)
     from benchmark.running.stages import run_cell
     from benchmark.running.summary import print_summary
 
@@ -25,24 +35,20 @@ def run(**options: Any) -> None:
 
 
 @click.command()
-@cell_options
-@machine_options
+@stage_options
 def train(**options: Any) -> None:
     """Train one cell on prepared data (a stage of dvc.yaml)."""
-    cell, params = take_cell(options)
-    context = make_context(params, **options)
+    cell, context = _take(options)
     from benchmark.running.stages import train_cell
 
     click.echo(train_cell(cell, context))
 
 
 @click.command()
-@cell_options
-@machine_options
+@stage_options
 def evaluate(**options: Any) -> None:
     """Score one trained cell (a stage of dvc.yaml)."""
-    cell, params = take_cell(options)
-    context = make_context(params, **options)
+    cell, context = _take(options)
     from benchmark.running.stages import evaluate_cell
 
     click.echo(evaluate_cell(cell, context))
@@ -60,9 +66,4 @@ def fingerprint() -> None:
     click.echo(f"{len(written)} fingerprints in {Workspace(root).fingerprints}")
 
 
-COMMANDS: tuple[click.Command, ...] = (
-    run,
-    train,
-    evaluate,
-    fingerprint,
-)
+COMMANDS: tuple[click.Command, ...] = (run, train, evaluate, fingerprint)

@@ -2,12 +2,11 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from benchmark.cli.options import data_options, resolve_data
-
-json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+from benchmark.cli.options import data_options, json_option, preparing_options, resolve_data
 
 
 @click.group()
@@ -44,23 +43,14 @@ def data_fetch(name: str, files: tuple[str, ...], root: Path | None, mirror: str
 
 @data.command(name="prepare")
 @data_options
-@click.option("--workers", type=click.IntRange(min=1, max=4096), help="Processes that decode; default: all cores.")
-@click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read, and record them.")
+@preparing_options
 @json_option
-def data_prepare(
-    name: str,
-    preset: str | None,
-    assignments: tuple[str, ...],
-    root: Path | None,
-    workers: int | None,
-    skip_corrupt: bool,
-    as_json: bool,
-) -> None:
+def data_prepare(workers: int | None, skip_corrupt: bool, as_json: bool, **named: Any) -> None:
     """Decode, resize and crop data set NAME (or folder:/path) once into arrays of bytes."""
     from benchmark.data.preparation.prepare import prepare, up_to_date
     from benchmark.data.preparation.show import prepared_facts, print_json
 
-    dataset, folder, title = resolve_data(name, preset, assignments, root)
+    dataset, folder, title = resolve_data(**named)
     done = up_to_date(dataset, folder, title)
     prepared = done or prepare(dataset, folder, name=title, workers=workers, skip_corrupt=skip_corrupt)
     if as_json:
@@ -72,11 +62,11 @@ def data_prepare(
 @data.command(name="verify")
 @data_options
 @json_option
-def data_verify(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None, as_json: bool) -> None:
+def data_verify(as_json: bool, **named: Any) -> None:
     """Compare downloads with official checksums, prepared arrays with meta.json. Exit code 1 if any differs."""
     from benchmark.data.preparation.show import print_json, print_verified, verify_data_set
 
-    dataset, folder, title = resolve_data(name, preset, assignments, root)
+    dataset, folder, title = resolve_data(**named)
     verified = verify_data_set(dataset, folder)
     if as_json:
         print_json({"right": verified.right, **verified._asdict()})
@@ -88,7 +78,7 @@ def data_verify(name: str, preset: str | None, assignments: tuple[str, ...], roo
 @data.command(name="check")
 @data_options
 @json_option
-def data_check(name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None, as_json: bool) -> None:
+def data_check(as_json: bool, **named: Any) -> None:
     """Run the conformance checks on data set NAME, whose originals must be here."""
     from dataclasses import asdict
 
@@ -96,25 +86,24 @@ def data_check(name: str, preset: str | None, assignments: tuple[str, ...], root
     from benchmark.running.conformance import print_verdicts
     from benchmark.running.conformance_data import check_dataset
 
-    dataset, _, title = resolve_data(name, preset, assignments, root)
+    dataset, _, title = resolve_data(**named)
+    verdicts = check_dataset(dataset)
     if not as_json:
-        sys.exit(not print_verdicts(title, check_dataset(dataset)))
-    verdicts = list(check_dataset(dataset))
-    print_json([asdict(verdict) for verdict in verdicts])
-    sys.exit(not all(verdict.passed for verdict in verdicts))
+        sys.exit(not print_verdicts(title, verdicts))
+    facts = [asdict(verdict) for verdict in verdicts]
+    print_json(facts)
+    sys.exit(not all(fact["passed"] for fact in facts))
 
 
 @data.command(name="show")
 @data_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures; default: runs/data/NAME-PRESET.")
 @json_option
-def data_show(
-    name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None, out: Path | None, as_json: bool
-) -> None:
+def data_show(out: Path | None, as_json: bool, **named: Any) -> None:
     """What data set NAME is, what was prepared of it, a contact sheet and a histogram of its colors."""
     from benchmark.data.preparation.show import data_set_facts, print_data_set, print_json
 
-    dataset, folder, _ = resolve_data(name, preset, assignments, root)
+    dataset, folder, _ = resolve_data(**named)
     facts = data_set_facts(dataset, folder, out or folder.parent.parent / "runs" / "data" / folder.name)
     (print_json if as_json else print_data_set)(facts)
 

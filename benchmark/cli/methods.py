@@ -4,9 +4,11 @@ import sys
 
 import click
 
+from benchmark.cli.options import json_option
+
 
 @click.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 def list_(as_json: bool) -> None:
     """Show methods, data sets, presets, metrics, and what is ready or missing on this machine."""
     from benchmark.running.inventory import inventory, print_inventory
@@ -42,8 +44,4 @@ def new_method(name: str) -> None:
     click.echo(f"  bench check {name}\n  bench run --method {name} --data sample")
 
 
-COMMANDS: tuple[click.Command, ...] = (
-    list_,
-    check,
-    new_method,
-)
+COMMANDS: tuple[click.Command, ...] = (list_, check, new_method)

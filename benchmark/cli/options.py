@@ -15,64 +15,69 @@ if TYPE_CHECKING:
     from benchmark.contracts.dataset import Dataset
     from benchmark.running.stages import Context
 
-
-SEED = click.IntRange(0, MAX_SEED)
-
-
-def cell_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that name a cell; `take_cell` takes them from what the command gets."""
-    options = [
-        click.option(
-            "--method", required=True, metavar="NAME", help="Entry of params.yaml, or an adapter (bench list)."
-        ),
-        click.option("--data", required=True, metavar="NAME", help="Data set, or folder:/path/to/photographs."),
-        click.option("--preset", metavar="NAME", help="Sizes and budgets; default: the suite's."),
-        click.option("--seed", type=SEED, default=0, show_default=True),
-        click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting of this run."),
-        click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Short for --set precision=…"),
-        click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="Short for --set compile=…"),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+SEED, MANY = click.IntRange(0, MAX_SEED), click.IntRange(1, 4096)
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say what to work with."""
-    options = [
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …"),
-        click.option(
-            "--root",
-            type=click.Path(path_type=Path),
-            envvar="BENCH_DATA",
-            help="Where data sets are kept already (or BENCH_DATA).",
-        ),
-        click.option(
-            "--workers", type=click.IntRange(min=1, max=4096), help="Processes of data preparation; default: all cores."
-        ),
-        click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read, and record them."),
-        click.option(
-            "--on-device",
-            type=click.Choice(["auto", "yes", "no"]),
-            default="auto",
-            show_default=True,
-            help="Keep the training images on the device; auto: if they fit.",
-        ),
-        click.option(
-            "--devices",
-            type=click.IntRange(min=1, max=4096),
-            default=1,
-            help="Processes, one per GPU, that train together.",
-        ),
-        click.option(
-            "--threads",
-            type=click.IntRange(min=1, max=4096),
-            help="Threads of torch on a CPU; default: all cores. The last bits of sums depend on their number.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+def together(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+seed_option = click.option("--seed", type=SEED, default=0, show_default=True, help="Of the training.")
+root_option = click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    envvar="BENCH_DATA",
+    help="Where data sets are kept already (or BENCH_DATA).",
+)
+preparing_options = together(
+    click.option("--workers", type=MANY, help="Processes of data preparation; default: all cores."),
+    click.option("--skip-corrupt", is_flag=True, help="Leave out images that cannot be read, and record them."),
+)
+setting_options = together(  # of a training; `take_cell` takes them from what the command gets
+    click.option("--preset", metavar="NAME", help="Sizes and budgets; default: the suite's."),
+    seed_option,
+    click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting of this run."),
+    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Short for --set precision=…"),
+    click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="Short for --set compile=…"),
+)
+cell_options = together(
+    click.option("--method", required=True, metavar="NAME", help="Entry of params.yaml, or an adapter (bench list)."),
+    click.option("--data", required=True, metavar="NAME", help="Data set, or folder:/path/to/photographs."),
+    setting_options,
+)
+machine_options = together(  # with what to work; for `make_context`
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …"),
+    root_option,
+    preparing_options,
+    click.option(
+        "--on-device",
+        type=click.Choice(["auto", "yes", "no"]),
+        default="auto",
+        show_default=True,
+        help="Keep the training images on the device; auto: if they fit.",
+    ),
+    click.option("--devices", type=MANY, default=1, help="Processes, one per GPU, that train together."),
+    click.option(
+        "--threads",
+        type=MANY,
+        help="Threads of torch on a CPU; default: all cores. The last bits of sums depend on their number.",
+    ),
+)
+data_options = together(  # that name a prepared data set; for `resolve_data`
+    click.argument("name"),
+    click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's."),
+    click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting."),
+    root_option,
+)
 
 
 def resolve_cell(
@@ -128,24 +133,6 @@ def make_context(
     console = Console(stderr=True, quiet=not ranks.first)
     workspace = Workspace(find_root())
     return Context(params, workspace, console, chosen, root, workers, skip_corrupt, on_device, ranks)
-
-
-def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that name a prepared data set; given to the command as options of `resolve_data`."""
-    options = [
-        click.argument("name"),
-        click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's."),
-        click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting."),
-        click.option(
-            "--root",
-            type=click.Path(path_type=Path),
-            envvar="BENCH_DATA",
-            help="Where data sets are kept already (or BENCH_DATA).",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def resolve_data(

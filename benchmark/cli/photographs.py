@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import SEED
+from benchmark.cli.options import seed_option
 
 
 @click.command()
@@ -16,7 +16,7 @@ from benchmark.cli.options import SEED
 @click.option("--model", type=click.Path(path_type=Path), help="A model file instead, from wherever.")
 @click.option("--data", "data_set", metavar="NAME", help="What the methods were trained on; default: the only one.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
-@click.option("--seed", type=SEED, default=0, show_default=True)
+@seed_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
 @click.option("--side-by-side", is_flag=True, help="One more picture each: gray, every method, the photograph.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
@@ -40,7 +40,7 @@ def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overw
 @click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry, several times; default: all.")
 @click.option("--data", "data_set", metavar="NAME", help="What the methods were trained on; default: the only one.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
-@click.option("--seed", type=SEED, default=0, show_default=True)
+@seed_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: every machine that reaches this one.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0: any free one.")
@@ -52,7 +52,4 @@ def app(host: str, port: int, methods: tuple[str, ...], **models: Any) -> None:
     serve(load_chosen(methods=methods, every=not methods, model=None, **models), host, port)
 
 
-COMMANDS: tuple[click.Command, ...] = (
-    colorize,
-    app,
-)
+COMMANDS: tuple[click.Command, ...] = (colorize, app)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import SEED, machine_options, make_context, resolve_cell
+from benchmark.cli.options import json_option, machine_options, make_context, resolve_cell, seed_option
 from benchmark.support.errors import BenchError
 
 
@@ -14,7 +14,7 @@ from benchmark.support.errors import BenchError
 @click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables.")
 @click.option("--preset", metavar="NAME", help="Only this preset's tables.")
 @click.option("--check", is_flag=True, help="Write nothing; fail if a committed table is not what the results give.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: bool) -> None:
     """Regenerate the tables under results/ from the result files alone."""
     from benchmark.contracts.config import find_root
@@ -59,7 +59,7 @@ def score(folder: Path, data_set: str, name: str, preset: str | None, go_on: boo
 
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; fail if the committed page is not what the results give.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 def claims(check: bool, as_json: bool) -> None:
     """Decide the reports' claims from the result files; write results/claims.md."""
     from benchmark.contracts.config import find_root, read_params
@@ -109,7 +109,7 @@ def report(data_set: str | None, preset: str | None, out: Path | None) -> None:
 @click.option("--data", "data_set", required=True, metavar="NAME", help="Data set.")
 @click.option("--methods", required=True, metavar="A,B,…", help="Trained entries, in the order of the rows.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
-@click.option("--seed", type=SEED, default=0, show_default=True)
+@seed_option
 @click.option("--images", type=click.IntRange(1, 64), default=8, show_default=True, help="Columns.")
 @click.option("--size", type=click.IntRange(16, 512), default=96, show_default=True, help="Pixels per image.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The PNG to write.")
@@ -123,11 +123,4 @@ def compare(data_set: str, methods: str, preset: str | None, seed: int, images: 
     click.echo(out)
 
 
-COMMANDS: tuple[click.Command, ...] = (
-    leaderboard,
-    score,
-    claims,
-    findings,
-    report,
-    compare,
-)
+COMMANDS: tuple[click.Command, ...] = (leaderboard, score, claims, findings, report, compare)

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import SEED, machine_options, make_context, take_cell
+from benchmark.cli.options import MANY, json_option, machine_options, make_context, setting_options, take_cell
 from benchmark.support.errors import InputError
 
 
@@ -13,24 +13,14 @@ from benchmark.support.errors import InputError
     "--method", default="cgan", show_default=True, metavar="NAME", help="Entry of params.yaml, or an adapter."
 )
 @click.option("--data", default="sample", show_default=True, metavar="NAME", help="Data set, or folder:/path.")
-@click.option("--preset", metavar="NAME", help="Sizes and budgets; default: the suite's.")
-@click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting of the training.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="Short for --set precision=…")
-@click.option("--compile", type=click.Choice(["auto", "always", "never"]), help="Short for --set compile=…")
+@setting_options
 @click.option("--batch-size", type=click.IntRange(min=1), help="Short for --set batch_size=…")
 @click.option("--image-size", type=click.IntRange(min=8), help="Short for --set image_size=…")
-@click.option(
-    "--rounds", type=click.IntRange(min=1, max=1000), default=3, show_default=True, help="Medians over so many blocks."
-)
-@click.option(
-    "--seconds", type=click.FloatRange(min=0.1, max=86400), default=5.0, show_default=True, help="Length of a block."
-)
-@click.option(
-    "--steps", type=click.IntRange(min=1, max=10**9), help="Length of a block in steps, instead of --seconds."
-)
+@click.option("--rounds", type=MANY, default=3, show_default=True, help="Medians over so many blocks.")
+@click.option("--seconds", type=click.FloatRange(0.1, 86400), default=5.0, show_default=True, help="Of a block.")
+@click.option("--steps", type=click.IntRange(1, 10**9), help="Length of a block in steps, instead of --seconds.")
 @click.option("--plain/--no-plain", default=True, show_default=True, help="Measure the plain PyTorch loop beside ours.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 @machine_options
 def speed(rounds: int, seconds: float, steps: int | None, plain: bool, as_json: bool, **options: Any) -> None:
     """Measure training and evaluation of a cell beside a plain PyTorch loop of the same networks.

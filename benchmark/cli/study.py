@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import SEED
+from benchmark.cli.options import SEED, seed_option
 
 
 @click.group()
@@ -17,7 +17,7 @@ def study() -> None:
 @click.option("--data", required=True, metavar="NAME", help="Data set whose test photographs are shown.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
 @click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry, several times; default: all.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the trained models.")
+@seed_option
 @click.option("--pair", type=click.IntRange(0, 200), default=20, show_default=True, help="Trials: real beside colored.")
 @click.option("--single", type=click.IntRange(0, 200), default=0, show_default=True, help="Trials: real, or colored?")
 @click.option("--pick", type=click.IntRange(0, 200), default=10, show_default=True, help="Trials: the real one of k.")

@@ -1,12 +1,12 @@
 """Many cells: list them for a scheduler, or run the missing ones over Ray."""
 
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli.options import MANY, root_option, together
 from benchmark.support.names import seed_of
 
 if TYPE_CHECKING:
@@ -14,17 +14,12 @@ if TYPE_CHECKING:
     from benchmark.running.sweep.plan import Planner
 
 
-def choosing_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose cells; given to the command as keyword arguments of `planner_and_choice`."""
-    options = [
-        click.option("--method", "methods", multiple=True, metavar="A,B,…", help="Entries; default: the suite's."),
-        click.option("--data", "data_sets", multiple=True, metavar="A,B,…", help="Data sets; default: the suite's."),
-        click.option("--preset", "presets", multiple=True, metavar="A,B,…", help="Default: the suite's."),
-        click.option("--seed", "seeds", multiple=True, metavar="0,1,…", help="Default: the suite's."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+choosing_options = together(  # the cells; for `planner_and_choice`
+    click.option("--method", "methods", multiple=True, metavar="A,B,…", help="Entries; default: the suite's."),
+    click.option("--data", "data_sets", multiple=True, metavar="A,B,…", help="Data sets; default: the suite's."),
+    click.option("--preset", "presets", multiple=True, metavar="A,B,…", help="Default: the suite's."),
+    click.option("--seed", "seeds", multiple=True, metavar="0,1,…", help="Default: the suite's."),
+)
 
 
 def planner_and_choice(
@@ -37,12 +32,8 @@ def planner_and_choice(
     from benchmark.running.sweep.plan import Planner
 
     root = find_root()
-    choice = Choice(
-        methods=tuple(_names(methods)),
-        data=tuple(_names(data_sets)),
-        presets=tuple(_names(presets)),
-        seeds=tuple(seed_of(text) for text in _names(seeds)),
-    )
+    named = (tuple(_names(given)) for given in (methods, data_sets, presets))
+    choice = Choice(next(named), next(named), next(named), tuple(map(seed_of, _names(seeds))))
     return Planner(read_params(root), Workspace(root)), choice
 
 
@@ -79,21 +70,11 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
 
 @click.command()
 @click.option("--address", metavar="auto|HOST:PORT|ray://…", help="A Ray cluster; default: this machine's cores.")
-@click.option("--cpus", type=click.IntRange(min=1, max=100000), help="Cores of this machine to use; default: all.")
-@click.option(
-    "--cpus-per-cell", type=click.IntRange(min=1, max=100000), default=1, show_default=True, help="Also its threads."
-)
-@click.option(
-    "--gpus-per-cell",
-    type=click.FloatRange(min=0, max=1000),
-    default=0.0,
-    show_default=True,
-    help="0.5: two share one.",
-)
-@click.option(
-    "--retries", type=click.IntRange(min=0, max=1000), default=1, show_default=True, help="Of a cell that failed."
-)
-@click.option("--root", type=click.Path(path_type=Path), envvar="BENCH_DATA", help="As of bench run.")
+@click.option("--cpus", type=MANY, help="Cores of this machine to use; default: all.")
+@click.option("--cpus-per-cell", type=MANY, default=1, show_default=True, help="Also its threads.")
+@click.option("--gpus-per-cell", type=click.FloatRange(0, 1000), default=0.0, show_default=True, help="0.5: half.")
+@click.option("--retries", type=click.IntRange(0, 1000), default=1, show_default=True, help="Of a cell that failed.")
+@root_option
 @choosing_options
 def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_cell: float, **more: Any) -> None:
     """Run the cells that have no current result, over Ray. Ctrl-C saves; the same command goes on.

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import SEED, machine_options, make_context, resolve_cell
+from benchmark.cli.options import json_option, machine_options, make_context, resolve_cell, seed_option
 
 
 @click.group(name="weights")
@@ -15,7 +15,7 @@ def weights_group() -> None:
 
 
 @weights_group.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 def weights_list(as_json: bool) -> None:
     """What pretrained files there are, what needs them, and which are here."""
     from benchmark.support import weights
@@ -70,7 +70,7 @@ def judge() -> None:
 @judge.command(name="train")
 @click.argument("data_set", metavar="DATA")
 @click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's.")
-@click.option("--seed", type=SEED, default=0, show_default=True)
+@seed_option
 @click.option("--epochs", type=click.IntRange(min=1, max=10**6), default=10, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="File; default: runs/judge-DATA-v1.safetensors.")
 @machine_options
@@ -86,7 +86,4 @@ def judge_train(data_set: str, preset: str | None, seed: int, epochs: int, out: 
     click.echo(make_judge(prepare_data(cell, context), path, seed, context.device, training, context.say))
 
 
-COMMANDS: tuple[click.Command, ...] = (
-    weights_group,
-    judge,
-)
+COMMANDS: tuple[click.Command, ...] = (weights_group, judge)

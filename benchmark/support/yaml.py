@@ -71,7 +71,7 @@ class _Strict(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         """A mapping, each key once."""
         if isinstance(node, yaml.MappingNode):
-            seen: dict[Hashable, yaml.Node] = {}
+            seen: dict[Hashable, int] = {}
             for key_node, _ in node.value:
                 if key_node.tag == f"{_TAG}merge":
                     continue
@@ -79,13 +79,9 @@ class _Strict(yaml.SafeLoader):
                 if not isinstance(key, Hashable):
                     raise _fault(key_node, "a key that is a list or a mapping")
                 if key in seen:
-                    raise _fault(key_node, f"the key {key!r} stands here a second time, after {_line(seen[key])}")
-                seen[key] = key_node
+                    raise _fault(key_node, f"the key {key!r} stands here a second time, after line {seen[key] + 1}")
+                seen[key] = key_node.start_mark.line
         return super().construct_mapping(node, deep)
-
-
-def _line(place: Any) -> str:
-    return f"line {place.start_mark.line + 1}"
 
 
 def _fault(place: Any, reason: str) -> yaml.MarkedYAMLError:
@@ -104,12 +100,10 @@ def load(text: str, where: str) -> Any:
     """
     try:
         return _Strict(text).get_single_data()
-    except yaml.MarkedYAMLError as error:
-        place = error.problem_mark or error.context_mark
-        line = f"line {place.line + 1}: " if place else ""
-        raise InputError(f"{where} is not valid YAML: {line}{_one_line(error.problem or error.context)}") from None
-    except yaml.YAMLError as error:  # a character that YAML does not allow
-        raise InputError(f"{where} is not valid YAML: {_one_line(error)}") from None
+    except yaml.YAMLError as error:  # a character that YAML does not allow has no place
+        place = getattr(error, "problem_mark", None)
+        reason = f"line {place.line + 1}: {getattr(error, 'problem', error)}" if place else error
+        raise InputError(f"{where} is not valid YAML: {' '.join(str(reason).split())}") from None
 
 
 def read(path: Path) -> Any:
@@ -128,7 +122,3 @@ def read(path: Path) -> Any:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path} is not UTF-8 text (line {line}); save it in UTF-8") from None
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
