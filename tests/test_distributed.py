@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,17 +15,19 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from benchmark.contracts.method import Batch, Method, Update
 from benchmark.contracts.registry import load_method
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
 from benchmark.running.conformance import build, tiny_images
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, InputError
 from benchmark.support.interruption import REQUEUE
 from benchmark.training import distributed
 from benchmark.training.checkpoint import load_checkpoint
 from benchmark.training.distributed import ALONE, Ranks
+from benchmark.training.heartbeat import BEATS, SILENCE_VARIABLE, Heartbeat, watch_each_other
 from benchmark.training.progress import Monitor
 from benchmark.training.trainer import Trainer
 from forked import Done, bench, forkserver, start
@@ -134,7 +136,7 @@ from pathlib import Path
 if rank := os.environ.get("RANK"):
     Path(os.environ["PIDS"], rank).write_text(str(os.getpid()))
     if rank == os.environ.get("FAILING"):
-        from benchmark.support.errors import BenchError
+        from benchmark.support.errors import BenchError, InputError
         from benchmark.training.trainer import Trainer
 
         step = Trainer.train_step
@@ -225,6 +227,21 @@ def test_a_killed_rank_ends_all_and_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.pipeline
+def test_a_stopped_rank_ends_all_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SILENCE_VARIABLE, "3")
+    ranked = Ranked(tmp_path)
+    ranked.wait_for_a_checkpoint()
+    os.kill(ranked.pid(1), signal.SIGSTOP)
+    while lives(ranked.pid(0)):
+        time.sleep(0.05)
+    os.kill(ranked.pid(1), signal.SIGCONT)  # spares the launcher its 30 seconds
+    done = ranked.end()
+    assert done.returncode == 1
+    assert len(done.errors) == 1, done.stderr
+    assert done.errors[0].startswith("bench: error: rank 1 of 2 has not answered for 3 s; all end")
+
+
+@pytest.mark.pipeline
 def test_sigterm_to_the_launcher_saves_and_means_requeue(tmp_path: Path) -> None:
     ranked = Ranked(tmp_path)
     ranked.wait_for_a_checkpoint()
@@ -257,7 +274,61 @@ def test_of_several_ends_the_cause_is_shown(tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(BenchError, match="rank 0 of 2 was killed by SIGSEGV"):
         distributed._explain({1: lost, 0: -signal.SIGSEGV}, 2, tmp_path)
     with pytest.raises(BenchError, match="ended from outside"):
-        distributed._explain({1: told, 0: lost}, 2, tmp_path)
+        distributed._explain({1: told, 0: lost}, 2, tmp_path, ["Connection closed by peer"])
+
+
+def test_ranks_that_end_in_order_do_not_hide_the_one_that_failed(tmp_path: Path) -> None:
+    assert distributed._explain({0: REQUEUE, 1: 3}, 2, tmp_path) == 3  # a requeued job would fail for ever
+    assert distributed._explain({0: REQUEUE, 1: REQUEUE}, 2, tmp_path) == REQUEUE
+    assert distributed._explain({0: -signal.SIGKILL, 1: 1}, 2, tmp_path) == 1  # rank 0 was frozen, and rank 1 says so
+    with pytest.raises(BenchError, match="rank 1 of 2 was killed by SIGKILL"):
+        distributed._explain({0: REQUEUE, 1: -signal.SIGKILL}, 2, tmp_path)
+
+
+def test_a_failed_exchange_shows_its_message_once_on_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(distributed, "FIRST_SEEN", 0.0)
+    failures = {}
+    for rank in range(2):
+        monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / f"{rank}.json"))
+        with pytest.raises(SystemExit) as ended, distributed._collective():
+            raise RuntimeError("op.preamble.length <= op.nbytes. 8 vs 4\nException raised from …\nframe #0")
+        assert ended.value.code == distributed.LOST
+        failures[rank] = ProcessFailure(rank, 1, distributed.LOST, str(tmp_path / f"{rank}.json"))
+    monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda config, entry: failing(failures))
+    with pytest.raises(BenchError) as shown:
+        distributed.launch(["run"], 2)
+    assert str(shown.value) == "the 2 processes could not exchange their data: op.preamble.length <= op.nbytes. 8 vs 4"
+    assert capsys.readouterr() == ("", "")
+
+
+def failing(failures: dict[int, ProcessFailure]) -> Callable[..., None]:
+    def launch(*command: str) -> None:
+        raise ChildFailedError("bench", failures)
+
+    return launch
+
+
+def test_a_silence_that_is_no_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in ("soon", "0", "-3", "nan"):
+        monkeypatch.setenv(SILENCE_VARIABLE, wrong)
+        with pytest.raises(InputError, match=f"{SILENCE_VARIABLE}='{wrong}': a number of seconds above 0"):
+            watch_each_other(dist.HashStore(), 0, 2)
+
+
+def test_a_rank_that_stops_beating_is_named_and_one_that_left_is_not_missed() -> None:
+    store = dist.HashStore()
+    first, second, third = (Heartbeat(store, rank, 3) for rank in range(3))
+    for _ in range(3 * BEATS):
+        assert [heart.beat() for heart in (first, second, third)] == [None] * 3
+    second.leave()
+    for _ in range(3 * BEATS):
+        assert [heart.beat() for heart in (first, third)] == [None] * 2
+    silent = [first.beat() for _ in range(BEATS + 1)]  # the third one is frozen, and the first looks after it now
+    assert silent == [None] * BEATS + [2]
+    third.leave()
+    assert [first.beat() for _ in range(3 * BEATS)] == [None] * 3 * BEATS  # alone
 
 
 class Unused(Method):

@@ -17,7 +17,14 @@ from benchmark.contracts.schedules import linear_decay, steps, warm_up
 from benchmark.running.conformance import build, make_trainer, tiny_info
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE, Interrupted, exclusive
-from benchmark.training.checkpoint import GENERATIONS, load_checkpoint, load_model, save_checkpoint, save_model
+from benchmark.training.checkpoint import (
+    GENERATIONS,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+    save_model,
+    stale_checkpoints,
+)
 from benchmark.training.distributed import Ranks
 from benchmark.training.progress import Monitor, Row, write_history
 from benchmark.training.trainer import phase_bounds, step_seed
@@ -208,6 +215,14 @@ def test_a_checkpoint_cut_off_anywhere_is_named_and_the_one_before_is_used(tmp_p
     state = load_checkpoint(tmp_path, pytest.fail)
     assert state is not None
     assert state["step"] == 2
+
+
+def test_a_run_killed_between_two_renames_is_found_under_its_old_key(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "cgan-old", {"step": 1})
+    newest = tmp_path / "cgan-old" / GENERATIONS[1]
+    newest.rename(newest.with_name(GENERATIONS[0]))
+    assert stale_checkpoints(tmp_path / "cgan-new") == [tmp_path / "cgan-old" / GENERATIONS[0]]
+    assert stale_checkpoints(tmp_path / "cgan-old") == []
 
 
 def test_a_checkpoint_of_other_settings_is_not_continued_and_said_so(tmp_path: Path) -> None:

@@ -139,8 +139,9 @@ def _whole_payload(path: Path) -> bytes | None:
 def stale_checkpoints(folder: Path) -> list[Path]:
     """Checkpoints of the same cell under other keys: of folders whose names differ in what follows the last `-`."""
     cell = folder.name.rpartition("-")[0]
-    beside = (path for path in folder.parent.glob("*-*") if path.name.rpartition("-")[0] == cell)
-    return sorted(path / GENERATIONS[1] for path in beside if path != folder and (path / GENERATIONS[1]).is_file())
+    beside = (path for path in folder.parent.glob("*-*") if path.name.rpartition("-")[0] == cell and path != folder)
+    newest = (next((path / name for name in GENERATIONS if (path / name).is_file()), None) for path in beside)
+    return sorted(path for path in newest if path)
 
 
 def remove_checkpoints(folder: Path) -> None:

@@ -6,6 +6,7 @@ wrappers cannot follow a discriminator that is called twice per step. Rank 0 spe
 """
 
 import atexit
+import json
 import logging
 import os
 import signal
@@ -25,13 +26,14 @@ from torch import Tensor, nn
 
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE
+from benchmark.training.heartbeat import watch_each_other
 
 Value = TypeVar("Value")
 Network = TypeVar("Network", bound=nn.Module)
-TIMEOUT = timedelta(minutes=30)  # of one collective: rank 0 may validate and write while the others wait
-LOST = 76  # EX_PROTOCOL: exit code of a process that ends because another one did, whose error is the one to read
-FIRST_SEEN = 2.0  # seconds that it leaves the launcher to see who ended first
-PARENT_SECONDS = 1.0  # between looks whether the launcher still lives
+TIMEOUT = timedelta(minutes=30)  # One collective may last so long: rank 0 validates and writes while the others wait.
+LOST = 76  # EX_PROTOCOL: a process ends with it because another one ended, whose error is the one to read.
+FIRST_SEEN = 2.0  # Seconds that such a process leaves the launcher to see who ended first.
+PARENT_SECONDS = 1.0  # Each process looks so often whether the launcher still lives.
 
 
 class Ranks:
@@ -126,9 +128,12 @@ def join(device: torch.device) -> tuple[Ranks, torch.device]:
             raise BenchError(f"{local + 1} processes on this node, but only {torch.cuda.device_count()} GPUs")
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+    store, rank, world = next(dist.rendezvous("env://", timeout=TIMEOUT))
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=TIMEOUT)
     atexit.register(dist.destroy_process_group)
-    return Ranks(dist.get_rank(), dist.get_world_size()), device
+    watch_each_other(store, rank, world)
+    return Ranks(rank, world), device
 
 
 def synchronize_batch_norm(method: Network, ranks: Ranks, device: torch.device) -> Network:
@@ -170,28 +175,35 @@ def launch(command: Sequence[str], devices: int) -> int:
         try:
             elastic_launch(config, sys.executable)("-m", "benchmark.cli", *command)
         except ChildFailedError as error:
-            codes = {
-                rank: failure.exitcode
-                for rank, failure in sorted(error.failures.items(), key=lambda item: item[1].timestamp)
-            }
-            return _explain(codes, devices, Path(logs))
+            failures = dict(sorted(error.failures.items(), key=lambda item: item[1].timestamp))
+            codes = {rank: failure.exitcode for rank, failure in failures.items()}
+            lost = [failure.message for failure in failures.values() if failure.exitcode == LOST]
+            return _explain(codes, devices, Path(logs), lost)
         except SignalException as stopped:
             return REQUEUE if stopped.sigval == signal.SIGTERM else 128 + stopped.sigval
     return 0
 
 
-def _explain(codes: dict[int, int], devices: int, logs: Path) -> int:
+def _explain(codes: dict[int, int], devices: int, logs: Path, lost: Sequence[str] = ()) -> int:
     """Shows the error of the process that failed first, unless it is rank 0's: that one spoke for itself.
+
+    A process that was told to end because another one failed may end in order, with `REQUEUE`. That is the exit code of
+    all only where no process failed: a scheduler would else start a command again that fails each time.
 
     Args:
         codes: rank → exit code, negative for a signal, in the order in which they ended.
         devices: the number of processes.
         logs: where the output of the other ranks is.
+        lost: what the exchanges said that failed, in the same order.
     """
     own = {rank: code for rank, code in codes.items() if code not in (LOST, -signal.SIGTERM)}
+    own = {rank: code for rank, code in own.items() if code != REQUEUE} or own
+    if not own and lost and -signal.SIGTERM not in codes.values():
+        raise BenchError(f"the {devices} processes could not exchange their data: {lost[0]}")
     if not own:
         raise BenchError(f"one of {devices} processes was ended from outside; the same command goes on")
-    rank = 0 if own.get(0, -1) > 0 else next(iter(own))
+    spoke = [rank for rank in (0, *own) if own.get(rank, -1) > 0]  # others were killed, perhaps by the launcher
+    rank = spoke[0] if spoke else next(iter(own))
     code = own[rank]
     if code < 0:
         name = signal.Signals(-code).name
@@ -207,15 +219,20 @@ def _explain(codes: dict[int, int], devices: int, logs: Path) -> int:
 
 @contextmanager
 def _collective() -> Iterator[None]:
-    """An exchange with the other processes. If one of them has ended, so does this one, quietly.
+    """An exchange with the other processes. If it fails, this process ends, and its message goes to the launcher.
 
-    torch names no class of error for it, and under NCCL there is none: the launcher ends whoever waits in vain.
+    Most often another process has ended, whose own error is the one to read; torch names no class of error for that.
+    The launcher shows a message of an exchange only where there is no such error, and then once. Under NCCL no error
+    comes: the launcher ends whoever waits in vain.
     """
     try:
         yield
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError:
+    except RuntimeError as error:
+        if place := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            Path(place).write_text(json.dumps({"message": line, "timestamp": int(time.time())}), encoding="utf-8")
         time.sleep(FIRST_SEEN)
         raise SystemExit(LOST) from None
 
