@@ -25,6 +25,7 @@ from benchmark.data.preparation.archives import Found, list_folder, places, prin
 from benchmark.data.preparation.images import SUFFIXES
 from benchmark.support.download import Remote, file_digest
 from benchmark.support.errors import BenchError
+from benchmark.support.files import load_array, open_regular
 
 from ._layouts import limited
 
@@ -181,7 +182,8 @@ def _file_item(split: str, label: int, found: Found, numbered: bool) -> Item:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except OSError as error:
         raise BenchError(f"cifar10: cannot read {path}: {error.strerror}") from None
 
@@ -263,7 +265,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 def _read_arrays(folder: Path, split: str) -> Images:
     try:
-        rgb, labels = (np.load(folder / f"{split}_{part}.npy", mmap_mode="r") for part in ("rgb", "labels"))
+        rgb, labels = (load_array(folder / f"{split}_{part}.npy", mapped=True) for part in ("rgb", "labels"))
     except (OSError, ValueError) as error:
         raise BenchError(f"cifar10: cannot read the arrays in {folder}: {error}") from None
     if rgb.dtype != np.uint8 or rgb.shape != (len(labels), _SIDE, _SIDE, 3):

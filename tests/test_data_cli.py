@@ -39,7 +39,7 @@ def test_prepare_verify_and_show(project: Path) -> None:
     assert bench("prepare", "folder:photos").stdout == f"up to date: {made.stdout}"
     verified = bench("verify", "folder:photos")
     assert verified.exit_code == 0
-    assert [line.split()[0] for line in verified.stdout.splitlines()] == ["ok"] * 4
+    assert [line.split()[0] for line in verified.stdout.splitlines()] == ["ok"] * 5
     shown = bench("show", "folder:photos")
     assert shown.exit_code == 0, shown.output
     for expected in (

@@ -21,7 +21,7 @@ from report_project import make_context, make_report_project, report_on
 from benchmark.cli import main
 from benchmark.contracts.config import resolve
 from benchmark.contracts.result import write_result
-from benchmark.data.prepared import Prepared
+from benchmark.data.prepared import Prepared, write_meta
 from benchmark.paper import claims
 from benchmark.report import build
 from benchmark.report.chapter import short_names
@@ -305,9 +305,11 @@ def test_other_test_images_than_those_scored_are_not_shown(copy: Path, harm: str
     if harm == "none":
         meta.unlink()
     else:
-        content = json.loads(meta.read_text())
-        content["splits"]["test"]["sha256"] = "0" * 64
-        meta.write_text(json.dumps(content))
+        array = np.load(meta.with_name("test.npy")) ^ 1
+        np.save(meta.with_name("test.npy"), array)
+        about = Prepared.read(meta.parent).meta
+        about.splits["test"].sha256 = hashlib.sha256(array.tobytes()).hexdigest()
+        write_meta(meta.parent, about)
     built = report_on(copy, copy / "report", data="sample")
     expected = "is not prepared" if harm == "none" else "other test images than those that were scored"
     assert expected in " ".join(built.messages)
@@ -316,9 +318,9 @@ def test_other_test_images_than_those_scored_are_not_shown(copy: Path, harm: str
 
 def test_names_of_files_cannot_become_markup(copy: Path) -> None:
     meta = next(copy.glob("data/*/meta.json"))
-    content = json.loads(meta.read_text())
-    content["splits"]["test"]["ids"][0] = '<script>alert("1")</script>'
-    meta.write_text(json.dumps(content))
+    about = Prepared.read(meta.parent).meta
+    about.splits["test"].ids[0] = '<script>alert("1")</script>'
+    write_meta(meta.parent, about)
     page = report_on(copy, copy / "report", data="sample").page.read_text()
     assert "&lt;script&gt;alert(" in page
     assert '<script>alert("1")' not in page

@@ -15,13 +15,13 @@ from functools import lru_cache
 from importlib.resources import as_file, files
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from benchmark.support.errors import InputError
+from benchmark.support.files import load_array
 from benchmark.support.precision import no_autocast
 
 BINS = 313
@@ -49,7 +49,7 @@ class SoftTargets(NamedTuple):
 def centers(device: str = "cpu") -> Tensor:
     """The bins' coordinates (313, 2) in Lab units, float32, shared: not to be written to."""
     with as_file(files("benchmark.data") / "ab_centers.npy") as path:
-        return torch.from_numpy(np.load(path)).float().to(device)
+        return torch.from_numpy(load_array(path)).float().to(device)
 
 
 def nearest_bin(ab: Tensor) -> Tensor:

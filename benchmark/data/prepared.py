@@ -1,5 +1,6 @@
 """The prepared arrays of a data set, as training and scoring read them. Numpy only at import."""
 
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark.contracts.config import digest
 from benchmark.contracts.dataset import SPLITS
 from benchmark.support.errors import BenchError, first_fault
+from benchmark.support.files import file_sha256, has_sha256, load_array, open_regular
 
 if TYPE_CHECKING:
     from benchmark.contracts.method import DataInfo
@@ -42,8 +45,7 @@ class Meta(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_: Literal[1] = Field(1, alias="schema")
-    protocol: int
+    schema_: Literal[2] = Field(2, alias="schema")
     name: str
     adapter: str
     title: str
@@ -58,16 +60,29 @@ class Meta(BaseModel):
     decoder: dict[str, str | None] = Field(description="versions of the programs that decoded and resized")
     mean_ab: tuple[float, float] = Field(description="mean color of the training split, Lab units")
     splits: dict[str, SplitMeta]
+    files: dict[str, str] = Field(description="name → SHA-256 of the whole file: ab_prior.npy, labels")
     in_several_splits: list[list[str]] | None = Field(
         None, description="photographs, each as the `split/id`s whose arrays are the same; null: never looked for"
     )
+
+
+class Damaged(BenchError):
+    """Prepared data that are not what was prepared. `bench data prepare` replaces them."""
+
+    def __init__(self, folder: Path, reason: str, data: str = "NAME") -> None:
+        """The reason is kept apart, for whoever repairs it."""
+        self.reason = reason
+        command = f"bench data prepare {data}, with the --preset and --set that it was made with"
+        super().__init__(f"{folder} is damaged ({reason}); repair it: {command}")
 
 
 class Prepared:
     """A prepared data set on disk.
 
     The folder holds {train,val,test}.npy (N, S, S, 3) uint8, {train,val,test}_labels.npy where there are labels,
-    ab_prior.npy and meta.json. Arrays are memory-mapped: opening costs nothing, whatever their size.
+    ab_prior.npy and meta.json. Arrays are memory-mapped. No byte is given out that was not verified: small files are
+    hashed whenever they are read, arrays when they are first opened and whenever inode, size or time changed since.
+    What was found right is noted beside the folder, so an untouched array is not read again.
     """
 
     def __init__(self, folder: Path, meta: Meta) -> None:
@@ -76,44 +91,67 @@ class Prepared:
         self.meta = meta
 
     @classmethod
-    def open(cls, folder: Path) -> "Prepared":
-        """Opens a prepared data set, checking that every file is there and of the size that meta.json says.
+    def read(cls, folder: Path) -> "Prepared":
+        """Reads meta.json alone, for whoever verifies the other files.
 
         Raises:
-            BenchError: not prepared, or damaged; says how to make it anew. (Content is checked by `bench data verify`.)
+            BenchError: not prepared.
+            Damaged: meta.json cannot be read, or was changed.
         """
-        try:
-            meta = Meta.model_validate_json((folder / META_FILE).read_bytes())
-        except FileNotFoundError:
-            raise BenchError(f"{folder} is not prepared; run: bench data prepare") from None
-        except ValidationError as error:
-            raise _damaged(folder, f"{META_FILE}: {first_fault(error)}") from None
-        prepared = cls(folder, meta)
+        return cls(folder, _read_meta(folder))
+
+    @classmethod
+    def open(cls, folder: Path) -> "Prepared":
+        """Opens a prepared data set and verifies every file of it.
+
+        Raises:
+            BenchError: not prepared.
+            Damaged: a file is missing or holds something else than was prepared.
+        """
+        prepared = cls.read(folder)
         for split in SPLITS:
-            shape = (meta.splits[split].images, meta.image_size, meta.image_size, 3)
-            if prepared.images(split).shape != shape or len(meta.splits[split].ids) != shape[0]:
-                raise _damaged(folder, f"{split}.npy does not hold the {shape[0]} images that {META_FILE} says")
+            prepared.images(split)
+            prepared.labels(split)
+        _ = prepared.ab_prior
         return prepared
 
     def images(self, split: str) -> NDArray[np.uint8]:
-        """The images of a split, (N, S, S, 3) uint8, memory-mapped and read-only."""
-        path = self.folder / f"{split}.npy"
+        """The images of a split, (N, S, S, 3) uint8, memory-mapped and read-only.
+
+        Raises:
+            Damaged: they are not those that were prepared.
+        """
+        path, of_split = self.folder / f"{split}.npy", self.meta.splits[split]
         try:
-            array = np.load(path, mmap_mode="r")
+            array = load_array(path, mapped=True)
+            shape = (of_split.images, self.meta.image_size, self.meta.image_size, 3)
+            if array.shape != shape or array.dtype != np.uint8 or not array.flags.c_contiguous:
+                raise ValueError(f"holds {array.dtype} {array.shape}, not uint8 {shape}")
+            notes = self.folder.with_name(f".{self.folder.name}.verified.json")
+            if not has_sha256(path, of_split.sha256, notes, path.stat().st_size - array.nbytes):
+                raise ValueError(f"its bytes are not those of the {of_split.images:,} prepared images")
         except (OSError, ValueError) as error:
-            raise _damaged(self.folder, f"{path.name}: {error}") from None
-        if array.dtype != np.uint8:
-            raise _damaged(self.folder, f"{path.name} holds {array.dtype}, not uint8")
+            raise self._damaged(path, error) from None
         return array
 
     def labels(self, split: str) -> NDArray[np.int64] | None:
         """Class indices (N,) into `meta.classes`, or None for a data set without labels."""
-        if self.meta.classes is None:
-            return None
+        return None if self.meta.classes is None else self._small(f"{split}_labels.npy")
+
+    def _small(self, name: str) -> NDArray[Any]:
+        """An array that is read whole, and hashed each time."""
+        path = self.folder / name
         try:
-            return np.load(self.folder / f"{split}_labels.npy")
+            if file_sha256(path) != self.meta.files.get(name):
+                raise ValueError(f"its SHA-256 is not that of {META_FILE}")
+            return load_array(path)
         except (OSError, ValueError) as error:
-            raise _damaged(self.folder, f"{split}_labels.npy: {error}") from None
+            raise self._damaged(path, error) from None
+
+    def _damaged(self, path: Path, error: OSError | ValueError) -> Damaged:
+        reason = error.strerror if isinstance(error, OSError) else error
+        data = "folder:PATH" if self.meta.adapter == "folder" else self.meta.name
+        return Damaged(self.folder, f"{path.name}: {reason}", data)
 
     def ids(self, split: str) -> list[str]:
         """The images' ids, in order."""
@@ -132,13 +170,7 @@ class Prepared:
     @cached_property
     def ab_prior(self) -> NDArray[np.float64]:
         """(313,): the share of the training split's pixels whose nearest bin is this one. Sums to 1."""
-        try:
-            prior = np.load(self.folder / PRIOR_FILE)
-        except (OSError, ValueError) as error:
-            raise _damaged(self.folder, f"{PRIOR_FILE}: {error}") from None
-        if prior.shape != (313,) or not np.isclose(prior.sum(), 1):
-            raise _damaged(self.folder, f"{PRIOR_FILE} is no distribution over 313 bins")
-        return prior
+        return self._small(PRIOR_FILE)
 
     def summary(self) -> str:
         """One line: folder, counts, and what was left out."""
@@ -164,5 +196,28 @@ class Prepared:
         )
 
 
-def _damaged(folder: Path, reason: str) -> BenchError:
-    return BenchError(f"{folder} is damaged ({reason}); remove it and run: bench data prepare")
+def write_meta(folder: Path, meta: Meta) -> None:
+    """Writes meta.json with a checksum over all that it says."""
+    content = meta.model_dump(mode="json", by_alias=True)
+    content["checksum"] = digest(content)
+    (folder / META_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_meta(folder: Path) -> Meta:
+    try:
+        with open_regular(folder / META_FILE) as file:
+            content = json.load(file)
+        checksum = content.pop("checksum", None)
+        if content.get("schema") != 2:
+            raise ValueError("it was prepared by another version")
+        if checksum != digest(content):
+            raise ValueError("it is not as it was written: its checksum differs")
+        return Meta.model_validate(content)
+    except FileNotFoundError:
+        raise BenchError(f"{folder} is not prepared; run: bench data prepare") from None
+    except OSError as error:
+        raise Damaged(folder, f"{META_FILE}: {error.strerror}") from None
+    except ValidationError as error:
+        raise Damaged(folder, f"{META_FILE}: {first_fault(error)}") from None
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise Damaged(folder, f"{META_FILE}: {str(error).splitlines()[0]}") from None

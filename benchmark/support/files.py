@@ -1,11 +1,29 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, are files indeed, and hold what they held when they were verified."""
 
+import errno
 import hashlib
+import json
 import os
+import stat
+import time
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmark.support.errors import BenchError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SETTLED_NS = 50_000_000  # a file that changed so short a time ago can change again without a new time stamp
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -28,7 +46,98 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise BenchError(f"cannot write {path}: {error.strerror}; what was there before is kept") from None
 
 
+def no_file(mode: int) -> str | None:
+    """What stands where a regular file should, by `st_mode`; None for a regular file."""
+    return None if stat.S_ISREG(mode) else f"{_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a regular file"
+
+
+def open_regular(path: Path | str) -> BufferedReader:
+    """Opens a regular file for reading. A pipe, a device or a socket could block for ever, so each is refused.
+
+    Raises:
+        OSError: the file cannot be opened, or is none; `strerror` says why.
+    """
+    _refuse_special(os.stat(path).st_mode, path)  # noqa: PTH116 - opening a device can already have an effect
+    file = open(path, "rb", opener=_at_once)  # noqa: SIM115 - the caller closes it
+    try:
+        _refuse_special(os.fstat(file.fileno()).st_mode, path)  # another file may have taken the name in between
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _refuse_special(mode: int, path: Path | str) -> None:
+    if reason := no_file(mode):
+        raise OSError(errno.EINVAL, reason, os.fspath(path))
+
+
+def load_array(path: Path, *, mapped: bool = False) -> "NDArray[Any]":
+    """The array in a .npy file, read or mapped read-only. Nothing in the file is executed.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: it holds no whole array. (numpy itself raises EOFError for an empty file, which click takes for
+            Ctrl-C, and whatever the bytes make it for others.)
+    """
+    import numpy as np
+
+    with open_regular(path) as file:
+        if (start := file.read(6)) != b"\x93NUMPY":
+            raise ValueError("not a .npy file" if start else "the file is empty")
+        file.seek(0)
+        try:
+            array: NDArray[Any] = np.load(path if mapped else file, mmap_mode="r" if mapped else None)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
+    return array
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def has_sha256(path: Path, sha256: str, notes: Path, offset: int = 0) -> bool:
+    """Whether a file has this SHA-256; it is read only if that was never seen, or if the file was touched since.
+
+    Args:
+        path: of the file.
+        sha256: expected, in hex.
+        notes: a JSON file that remembers what was right, by name, with inode, size and times. Notes that cannot be
+            read or written cost the reading of the file and nothing else.
+        offset: where the bytes that count begin.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open_regular(path) as file:
+        status = os.fstat(file.fileno())
+        changed = max(status.st_mtime_ns, status.st_ctime_ns)
+        note = [sha256, offset, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        known = _read_notes(notes)
+        if known.get(path.name) == note:
+            return True
+        settled = time.time_ns() - changed > _SETTLED_NS
+        file.seek(offset)
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            return False
+    if settled:
+        with suppress(BenchError):  # a folder for reading only
+            write_atomically(notes, json.dumps({**known, path.name: note}).encode())
+    return True
+
+
+def _read_notes(notes: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(notes.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -8,6 +8,7 @@ a run that was killed goes on from there, for as long as the originals of the fi
 
 import errno
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -17,15 +18,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from benchmark import PROTOCOL
 from benchmark.contracts.dataset import SPLITS, Dataset, Item, MissingDataError
 from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, blocks, in_several_splits, rows_in
 from benchmark.data.preparation.chroma import ColorCount, grayscale
 from benchmark.data.preparation.decoding import Decoded, Decoder
 from benchmark.data.preparation.images import RULE, decoder_versions
 from benchmark.data.preparation.journal import Entry, Journal
-from benchmark.data.prepared import META_FILE, PRIOR_FILE, LeftOut, Meta, Prepared, SplitMeta
+from benchmark.data.prepared import PRIOR_FILE, Damaged, LeftOut, Meta, Prepared, SplitMeta, write_meta
 from benchmark.support.errors import BenchError
+from benchmark.support.files import file_sha256, load_array
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -67,6 +68,8 @@ def prepare(
         job = _Job(dataset, folder, name or dataset.name, skip_corrupt)
         if (done := job.up_to_date()) is not None:
             return done
+        if job.fault:
+            print(f"{folder}: {job.fault}; it is prepared again", file=sys.stderr)
         try:
             job.run(workers, quiet)
         except KeyboardInterrupt:
@@ -97,15 +100,19 @@ class _Job:
         self.part = folder.with_name(folder.name + ".part")
         self.size: int = dataset.config.image_size
         self.colors = ColorCount()  # of the training split
+        self.fault: str | None = None  # of what `up_to_date` found in the folder
 
     def up_to_date(self) -> Prepared | None:
         """What is there, if it was made from these originals under these settings, or if the originals are gone."""
         try:
             prepared = Prepared.open(self.folder)
+        except Damaged as error:
+            self.fault = error.reason
+            return None
         except BenchError:
             return None
         meta = prepared.meta
-        if (meta.name, meta.protocol, meta.rule, meta.config) != (self.name, PROTOCOL, RULE, self._config()):
+        if (meta.name, meta.rule, meta.config) != (self.name, RULE, self._config()):
             return None
         try:
             return prepared if meta.fingerprint == self.dataset.fingerprint() else None
@@ -116,7 +123,7 @@ class _Job:
         """Everything from the journal of an earlier run to the finished folder."""
         self._check_items()
         self._check_room()
-        settings = {"protocol": PROTOCOL, "rule": RULE, "image_size": self.size, "adapter": self.dataset.name}
+        settings = {"rule": RULE, "image_size": self.size, "adapter": self.dataset.name}
         journal = Journal(self.part / JOURNAL_FILE, {**settings, "decoder": decoder_versions()})
         if not journal.resumes:
             shutil.rmtree(self.part, ignore_errors=True)
@@ -128,7 +135,7 @@ class _Job:
         self._refuse_empty(splits)
         mean_ab, prior = self.colors.statistics()
         np.save(self.part / PRIOR_FILE, prior)
-        (self.part / META_FILE).write_text(self._meta(splits, mean_ab).model_dump_json(by_alias=True, indent=1) + "\n")
+        write_meta(self.part, self._meta(splits, mean_ab))
         (self.part / JOURNAL_FILE).unlink()
         self._put_in_place()
 
@@ -221,8 +228,7 @@ class _Job:
             f"Photographs in more than one split: {len(shared):,}." if shared else None,
         )
         return Meta(
-            schema=1,
-            protocol=PROTOCOL,
+            schema=2,
             name=self.name,
             adapter=dataset.name,
             title=dataset.title,
@@ -245,12 +251,13 @@ class _Job:
                 )
                 for split, result in splits.items()
             },
+            files={path.name: file_sha256(path) for path in self.part.glob("*.npy") if path.stem not in SPLITS},
             in_several_splits=shared,
         )
 
     def _in_several_splits(self, splits: dict[str, "_SplitResult"]) -> list[list[str]]:
         keys = {split: result.content.keys for split, result in splits.items()}
-        images = {split: np.load(self.part / f"{split}.npy", mmap_mode="r") for split in splits}
+        images = {split: load_array(self.part / f"{split}.npy", mapped=True) for split in splits}
         ids = {split: [item.id for item in result.kept] for split, result in splits.items()}
         return in_several_splits(keys, images, ids)
 
@@ -314,24 +321,32 @@ def _exclusive(folder: Path) -> Iterator[None]:
 
 
 class Verification(NamedTuple):
-    """What reading all prepared images again has shown."""
+    """What reading everything that was prepared again has shown."""
 
-    right: dict[str, bool]  # split → whether its SHA-256 is that of meta.json
-    in_several_splits: list[list[str]]  # photographs, as in meta.json
+    right: dict[str, bool]  # file → whether its content is what meta.json says
+    in_several_splits: list[list[str]]  # photographs, as in meta.json; empty where an array is wrong
 
 
 def verify(prepared: Prepared) -> Verification:
-    """Reads every array: compares its SHA-256 with meta.json, and looks for photographs in several splits."""
-    contents = {split: Content() for split in SPLITS}
-    images = {split: prepared.images(split) for split in SPLITS}
+    """Reads every file again, noted as right or not, and looks for photographs in several splits."""
+    right, contents = {}, {split: Content() for split in SPLITS}
     ids = {split: prepared.ids(split) for split in SPLITS}
+    images = {}
     with _progress(quiet=False) as progress:
         for split, content in contents.items():
+            path, size = prepared.folder / f"{split}.npy", prepared.meta.image_size
             task = progress.add_task(f"{prepared.meta.name} {split}", total=len(ids[split]))
-            for block in blocks(prepared.folder / f"{split}.npy", prepared.meta.image_size, len(ids[split])):
-                content.add(block)
-                progress.advance(task, len(block))
-    return Verification(
-        {split: content.sha256 == prepared.sha256[split] for split, content in contents.items()},
-        in_several_splits({split: content.keys for split, content in contents.items()}, images, ids),
-    )
+            try:
+                images[split] = load_array(path, mapped=True)
+                for block in blocks(path, size, len(images[split])):
+                    content.add(block)
+                    progress.advance(task, len(block))
+            except (OSError, ValueError):
+                pass  # a missing, cut or other array has another checksum
+            right[path.name] = content.sha256 == prepared.sha256[split]
+    for name, sha256 in prepared.meta.files.items():
+        path = prepared.folder / name
+        right[name] = path.is_file() and file_sha256(path) == sha256
+    if not all(right.values()):
+        return Verification(right, [])
+    return Verification(right, in_several_splits({split: c.keys for split, c in contents.items()}, images, ids))

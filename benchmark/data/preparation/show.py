@@ -12,7 +12,7 @@ from benchmark.contracts.dataset import SPLITS, Dataset, MissingDataError
 from benchmark.data.preparation.archives import download_folder, places
 from benchmark.data.preparation.pictures import chroma_histogram, contact_sheet
 from benchmark.data.preparation.prepare import verify
-from benchmark.data.prepared import META_FILE, Prepared
+from benchmark.data.prepared import META_FILE, Damaged, Prepared
 from benchmark.support.download import choose, is_intact
 from benchmark.support.errors import BenchError, InputError
 
@@ -119,9 +119,12 @@ def verify_data_set(dataset: Dataset, folder: Path) -> Verified:
                 files[str(path)] = is_intact(path, sha256=remote.sha256, md5=remote.md5, size=remote.size)
     if not folder.exists():
         return Verified(files, [])
-    prepared = Prepared.open(folder)
+    try:
+        prepared = Prepared.read(folder)
+    except Damaged:
+        return Verified(files | {str(folder / META_FILE): False}, [])
     found = verify(prepared)
-    files |= {str(folder / f"{split}.npy"): right for split, right in found.right.items()}
+    files |= {str(folder / name): right for name, right in found.right.items()}
     if all(found.right.values()):
         files[str(folder / META_FILE)] = prepared.meta.in_several_splits in (None, found.in_several_splits)
     return Verified(files, found.in_several_splits)

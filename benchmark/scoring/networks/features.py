@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmark.support.errors import BenchError
-from benchmark.support.files import write_atomically
+from benchmark.support.files import load_array, write_atomically
 
 
 class FeatureNetwork(Protocol):
@@ -118,8 +118,8 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
 def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:
     """The features in a file, or None where it is missing, cut off, or of another shape."""
     try:
-        features = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        features = load_array(path)
+    except (OSError, ValueError):
         return None
     if features.shape != shape or features.dtype != np.float32:
         return None
