@@ -1,5 +1,6 @@
 """The report shows the leaderboard's numbers, the models' own pictures, and says what it lacks."""
 
+import hashlib
 import json
 import re
 import shutil
