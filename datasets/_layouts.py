@@ -22,10 +22,10 @@ def images_named(place: Path, name: str) -> list[Found] | None:
 
 def images_of(place: Path) -> list[Found]:
     """The images of a place of unknown layout: an archive, a folder that holds one archive, or a folder of images."""
-    if place.is_file():
-        return list_archive(place, SUFFIXES)
-    if not place.is_dir():
+    if not place.exists():
         return []
+    if not place.is_dir():
+        return list_archive(place, SUFFIXES)
     archives = [path for path in place.glob("*") if path.suffix.lower() in ARCHIVES and path.is_file()]
     return list_archive(archives[0], SUFFIXES) if len(archives) == 1 else list_folder(place, SUFFIXES)
 

@@ -21,7 +21,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
-from benchmark.data.preparation.archives import Found, own_places, places
+from benchmark.data.preparation.archives import Found
+from benchmark.data.preparation.places import own_places, places
 from benchmark.support.download import Remote
 from benchmark.support.errors import BenchError
 

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmark.contracts.dataset import Dataset, DatasetConfig, Item, Listing, MissingDataError, Pixels, by_hash
-from benchmark.data.preparation.archives import Found, list_folder, places, printable
+from benchmark.data.preparation.archives import Found, list_folder, printable
 from benchmark.data.preparation.images import SUFFIXES
+from benchmark.data.preparation.places import places
 from benchmark.support.download import Remote, file_digest
 from benchmark.support.errors import BenchError
 from benchmark.support.files import load_array, open_regular

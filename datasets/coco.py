@@ -19,7 +19,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from benchmark.contracts.dataset import Dataset, DatasetConfig, Listing, MissingDataError
-from benchmark.data.preparation.archives import Found, own_places, places
+from benchmark.data.preparation.archives import Found
+from benchmark.data.preparation.places import own_places, places
 from benchmark.support.download import Remote
 
 from ._layouts import hold_out, images_named, images_of, items_by_name, limited, split_by_hash

@@ -4,21 +4,15 @@ import io
 import os
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from data_files import encoded, photographs, picture, write_files, write_tar, write_zip
 
-from benchmark.data.preparation.archives import (
-    FileSource,
-    ZipSource,
-    list_archive,
-    list_folder,
-    own_places,
-    places,
-    printable,
-)
+from benchmark.data.preparation.archives import ZipSource, list_archive, list_folder, printable, read_image_file
 from benchmark.data.preparation.images import SUFFIXES, BadImage
+from benchmark.data.preparation.places import own_places, places
 from benchmark.support.errors import BenchError, InputError
 
 FILES = {
@@ -165,7 +159,7 @@ def test_a_zip_member_larger_than_it_says_is_not_unpacked_whole(tmp_path: Path) 
     [file] = list_archive(path, SUFFIXES)
     assert isinstance(file.source, ZipSource)
     with pytest.raises(BadImage, match="checksum"):
-        file.source._replace(size=1000).read()
+        replace(file.source, size=1000).read()
 
 
 def test_the_same_member_twice_counts_once(tmp_path: Path) -> None:
@@ -184,7 +178,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(300 << 20)  # sparse: takes no room
     with pytest.raises(BadImage, match="larger than 256 MiB"):
-        FileSource(str(path), 300 << 20, 0).read()
+        read_image_file(path)
 
 
 def test_where_originals_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

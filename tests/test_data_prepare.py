@@ -34,7 +34,8 @@ from benchmark.data.color import rgb_to_lab
 from benchmark.data.preparation.arrays import image_keys, in_several_splits
 from benchmark.data.preparation.chroma import ColorCount, grayscale
 from benchmark.data.preparation.images import decode
-from benchmark.data.preparation.prepare import prepare, up_to_date, verify
+from benchmark.data.preparation.prepare import prepare, up_to_date
+from benchmark.data.preparation.verify import verify
 from benchmark.data.prepared import Prepared
 from benchmark.support.errors import BenchError
 
@@ -290,7 +291,8 @@ class Made(NamedTuple):
 
 def peak(count, out, workers):
     from data_files import Few  # here, for workers import this file anew
-    from benchmark.data.preparation.prepare import prepare, verify
+    from benchmark.data.preparation.prepare import prepare
+    from benchmark.data.preparation.verify import verify
 
     splits = {"train": [Made(n) for n in range(count)], "val": [Made(1)], "test": [Made(2)]}
     verify(prepare(Few(splits, size=256), Path(out), workers=workers, quiet=True))

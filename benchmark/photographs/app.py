@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from benchmark.data.color import gray_of
-from benchmark.data.preparation.archives import FileSource
+from benchmark.data.preparation.archives import read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.photographs.colorize import Colorizer, Rgb, has_color, png
 from benchmark.results.tables.render import ARROWS, NOTHING, environment, number
@@ -56,7 +56,7 @@ STYLE = """
 def color_upload(path: Path, colorizers: Mapping[str, Colorizer]) -> str:
     """Colors an uploaded file with every method; HTML with every version, and their scores if it had color."""
     try:
-        photograph = open_rgb(FileSource(str(path), 0, 0).read(), MAX_PIXELS)
+        photograph = open_rgb(read_image_file(path), MAX_PIXELS)
     except (BadImage, OSError) as error:
         return _render(fault=f"This file cannot be colored: {error}")
     photograph.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)

@@ -25,7 +25,7 @@ from benchmark.contracts import registry
 from benchmark.contracts.config import find_root, read_params, validate
 from benchmark.contracts.method import DataInfo, Method
 from benchmark.data.color import gray_of, lab_to_rgb, rgb_to_lab
-from benchmark.data.preparation.archives import FileSource, list_folder
+from benchmark.data.preparation.archives import list_folder, read_image_file
 from benchmark.data.preparation.images import SUFFIXES, BadImage, open_rgb
 from benchmark.running.stages import choose_device
 from benchmark.support.errors import InputError, first_fault, unknown
@@ -381,7 +381,7 @@ def color_files(jobs: Sequence[Job], colorizers: Mapping[str, Colorizer]) -> dic
 
 
 def _color_file(job: Job, colorizers: Mapping[str, Colorizer]) -> None:
-    photograph = open_rgb(FileSource(str(job.source), 0, 0).read())
+    photograph = open_rgb(read_image_file(job.source))
     colored = {name: colorizers[name](photograph) for name in job.outputs}
     for name, path in job.outputs.items():
         write_atomically(path, png(Image.fromarray(colored[name])))

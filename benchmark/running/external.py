@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from benchmark.contracts.config import Cell, digest
 from benchmark.contracts.result import Cost, Result, Run, provenance, write_result
-from benchmark.data.preparation.images import BadImage, open_rgb, to_rgb
+from benchmark.data.preparation.archives import read_image_file
+from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.data.prepared import Prepared
 from benchmark.results.fingerprint import code_hash, engine_files
 from benchmark.running.stages import Context
@@ -80,8 +81,10 @@ def inspect(folder: Path, prepared: Prepared) -> Folder:
 def _unfit(path: Path, size: int) -> str | None:
     try:
         image = read(path)
-    except (BadImage, OSError) as error:
+    except BadImage as error:
         return f"unreadable: {error}"
+    except OSError as error:
+        return f"unreadable: {error.strerror or error}"
     height, width, _ = image.shape
     return None if (height, width) == (size, size) else f"{width}×{height} pixels, not {size}×{size}"
 
@@ -92,7 +95,7 @@ def read(path: Path) -> NDArray[np.uint8]:
     Raises:
         BadImage, OSError: it cannot be read.
     """
-    return np.asarray(to_rgb(open_rgb(path.read_bytes())))
+    return np.asarray(open_rgb(read_image_file(path)))
 
 
 def score_folder(cell: Cell, folder: Path, context: Context, go_on: bool = False) -> Path:

@@ -10,8 +10,10 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,77 +22,80 @@ from numpy.typing import NDArray
 
 from benchmark.data.preparation.images import MAX_FILE_BYTES, BadImage, decode
 from benchmark.support.errors import BenchError, InputError
+from benchmark.support.files import no_file, open_regular
 
 _TAR_BLOCK = 512
 _ZIP_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # APPNOTE 4.3.7
+_TOO_LARGE = f"larger than {MAX_FILE_BYTES >> 20} MiB"
 _HIDDEN = ("__MACOSX", "@eaDir")  # what macOS and Synology leave in archives and folders
 
 
-class FileSource(NamedTuple):
+def read_image_file(path: Path | str) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        BadImage, OSError: it is too large, cannot be read, or is no regular file.
+    """
+    with open_regular(path) as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise BadImage(_TOO_LARGE)
+    return data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded(ABC):
+    """An image that is still to be decoded: a file, or a member of an archive."""
+
+    path: str  # of the file or the archive
+    member: str = ""
+    signature: str  # changes when the bytes may have changed; stays when the whole data set moves
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return printable(f"{self.path}:{self.member}" if self.member else self.path)
+
+    @abstractmethod
+    def read(self) -> bytes:
+        """The bytes of the image file.
+
+        Raises:
+            BadImage, OSError: they cannot be read.
+        """
+
+    def load(self, size: int) -> NDArray[np.uint8]:
+        """The ground truth (size, size, 3) uint8."""
+        return decode(self.read(), size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSource(Encoded):
     """A file of its own."""
 
-    path: str
-    size: int
-    stamp: int  # modification time, ns
-
     def read(self) -> bytes:
-        """The file's bytes."""
-        with open(self.path, "rb") as file:  # noqa: PTH123 - a plain text: 100,000 Path objects are slow
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise BadImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-        return data
-
-    def load(self, size: int) -> NDArray[np.uint8]:
-        """The ground truth (size, size, 3) uint8."""
-        return decode(self.read(), size)
-
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return printable(self.path)
-
-    @property
-    def signature(self) -> str:
-        """Changes when the file does; does not change when the whole data set is moved."""
-        return f"{self.size}.{self.stamp}"
+        """The bytes of the file."""
+        return read_image_file(self.path)
 
 
-class TarSource(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TarSource(Encoded):
     """A member of an uncompressed tar archive."""
 
-    archive: str
-    member: str
     offset: int
     size: int
-    stamp: int
 
     def read(self) -> bytes:
-        """The member's bytes."""
+        """The bytes of the member."""
         if self.size > MAX_FILE_BYTES:
-            raise BadImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-        return read_at(self.archive, self.offset, self.size)
-
-    def load(self, size: int) -> NDArray[np.uint8]:
-        """The ground truth (size, size, 3) uint8."""
-        return decode(self.read(), size)
-
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return f"{printable(self.archive)}:{printable(self.member)}"
-
-    @property
-    def signature(self) -> str:
-        """Changes when the member does."""
-        return f"{self.offset}.{self.size}.{self.stamp}"
+            raise BadImage(_TOO_LARGE)
+        return read_at(self.path, self.offset, self.size)
 
 
-class ZipSource(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZipSource(Encoded):
     """A member of a zip archive, stored or deflated."""
 
-    archive: str
-    member: str
     header: int  # offset of the local header
     packed: int  # bytes
     size: int  # bytes, unpacked
@@ -98,13 +103,13 @@ class ZipSource(NamedTuple):
     checksum: int  # CRC-32
 
     def read(self) -> bytes:
-        """The member's bytes, checked against its CRC-32."""
+        """The bytes of the member, checked against their CRC-32."""
         if self.size > MAX_FILE_BYTES:
-            raise BadImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-        fields = _ZIP_LOCAL_HEADER.unpack(read_at(self.archive, self.header, _ZIP_LOCAL_HEADER.size))
+            raise BadImage(_TOO_LARGE)
+        fields = _ZIP_LOCAL_HEADER.unpack(read_at(self.path, self.header, _ZIP_LOCAL_HEADER.size))
         if fields[0] != b"PK\3\4":
             raise BadImage("no zip header where the archive's directory says")
-        data = read_at(self.archive, self.header + _ZIP_LOCAL_HEADER.size + fields[-2] + fields[-1], self.packed)
+        data = read_at(self.path, self.header + _ZIP_LOCAL_HEADER.size + fields[-2] + fields[-1], self.packed)
         if self.method == zipfile.ZIP_DEFLATED:
             try:
                 data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
@@ -113,23 +118,6 @@ class ZipSource(NamedTuple):
         if len(data) != self.size or zlib.crc32(data) != self.checksum:
             raise BadImage("its bytes do not match the archive's checksum")
         return data
-
-    def load(self, size: int) -> NDArray[np.uint8]:
-        """The ground truth (size, size, 3) uint8."""
-        return decode(self.read(), size)
-
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return f"{printable(self.archive)}:{printable(self.member)}"
-
-    @property
-    def signature(self) -> str:
-        """Changes when the member does."""
-        return f"{self.size}.{self.checksum:08x}"
-
-
-Encoded = FileSource | TarSource | ZipSource
 
 
 class Found(NamedTuple):
@@ -145,7 +133,7 @@ def read_at(path: str, offset: int, size: int) -> bytes:
     Raises:
         BadImage: the file ends before.
     """
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open_regular(path) as file:
         file.seek(offset)
         data = file.read(size)
     if len(data) != size:
@@ -174,7 +162,7 @@ def list_folder(root: Path, suffixes: Iterable[str]) -> list[Found]:
     image counts twice.
 
     Raises:
-        BenchError: a folder cannot be read.
+        BenchError: a folder cannot be read, or holds a pipe, device or socket under an image's name.
     """
     suffixes = frozenset(suffixes)
     found: list[Found] = []
@@ -206,12 +194,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _file_source(entry: os.DirEntry[str]) -> FileSource:
-    """A link that leads nowhere is listed all the same: reading it will name it."""
+    """A link that leads nowhere is listed all the same: reading it will name it. What is no file at all is refused."""
     try:
         status = entry.stat()
     except OSError:
-        return FileSource(entry.path, 0, 0)
-    return FileSource(entry.path, status.st_size, status.st_mtime_ns)
+        return FileSource(path=entry.path, signature="0.0")
+    if reason := no_file(status.st_mode):
+        raise BenchError(f"{printable(entry.path)} is {reason}: move it away")
+    return FileSource(path=entry.path, signature=f"{status.st_size}.{status.st_mtime_ns}")
 
 
 def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
@@ -223,7 +213,7 @@ def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
     """
     suffixes = frozenset(suffixes)
     try:
-        path.open("rb").close()
+        open_regular(path).close()
     except OSError as error:
         raise BenchError(f"cannot read {path}: {error.strerror}") from None
     if zipfile.is_zipfile(path):
@@ -241,7 +231,14 @@ def _unrepeated(archive: Path, found: Iterable[Found]) -> Iterable[Found]:
     by_name: dict[str, Found] = {}
     for file in found:
         other = by_name.setdefault(file.name, file)
-        if other is not file and other.source.read() != file.source.read():
+        if other is file:
+            continue
+        try:
+            same = other.source.read() == file.source.read()
+        except BadImage as error:
+            name = printable(file.name)
+            raise BenchError(f"{archive}: refused, it holds {name!r} twice, once damaged ({error})") from None
+        if not same:
             raise BenchError(f"{archive}: refused, it holds two different files named {printable(file.name)!r}")
     return by_name.values()
 
@@ -257,8 +254,10 @@ def _list_zip(path: Path) -> list[Found]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise BenchError(f"{path} is a damaged zip archive ({error}): fetch it again") from None
+    except NotImplementedError as error:  # "zip file version 9.9"
+        raise BenchError(f"{path}: {error} cannot be read: unpack it yourself, and give the folder") from None
+    except Exception as error:  # the module raises whatever the bytes make it: struct.error, OverflowError …
+        raise BenchError(f"{path} is a damaged zip archive ({_one_line(error)}): fetch it again") from None
     found = []
     for info in infos:
         name = _checked_name(path, info.filename)
@@ -269,7 +268,14 @@ def _list_zip(path: Path) -> list[Found]:
                 f"{path}: {printable(name)!r} is encrypted or packed in an unusual way: unpack it yourself"
             )
         source = ZipSource(
-            os.fspath(path), name, info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC
+            path=os.fspath(path),
+            member=name,
+            signature=f"{info.file_size}.{info.CRC:08x}",
+            header=info.header_offset,
+            packed=info.compress_size,
+            size=info.file_size,
+            method=info.compress_type,
+            checksum=info.CRC,
         )
         found.append(Found(name, source))
     return found
@@ -281,12 +287,12 @@ def _list_tar(path: Path) -> list[Found]:
         with tarfile.open(path, "r:") as archive:
             members = archive.getmembers()
             end = archive.offset
-    except tarfile.ReadError as error:
+    except Exception as error:  # tarfile.ReadError; of fuzzed headers ValueError, OverflowError and others
         if is_compressed(path):
             raise InputError(
                 f"{path} is compressed and cannot be read at random: unpack it, and give the folder"
             ) from None
-        raise BenchError(f"{path} is cut off or no tar archive ({error}): fetch it again") from None
+        raise BenchError(f"{path} is cut off or no tar archive ({_one_line(error)}): fetch it again") from None
     if members and end + _TAR_BLOCK > status.st_size:  # a whole archive ends with blocks of zeros
         raise BenchError(f"{path} is cut off: {status.st_size:,} bytes, its end mark is missing; fetch it again")
     by_name = {_checked_name(path, member.name): member for member in members}
@@ -298,10 +304,14 @@ def _list_tar(path: Path) -> list[Found]:
         elif not (member.isfile() or member.isdir()):
             raise BenchError(f"{path}: refused, its member {printable(name)!r} is a device")
         if member.isfile():
-            found.append(
-                Found(name, TarSource(os.fspath(path), name, member.offset_data, member.size, status.st_mtime_ns))
-            )
+            place = {"offset": member.offset_data, "size": member.size}
+            signature = f"{member.offset_data}.{member.size}.{status.st_mtime_ns}"
+            found.append(Found(name, TarSource(path=os.fspath(path), member=name, signature=signature, **place)))
     return found
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _link_target(
@@ -320,52 +330,6 @@ def _link_target(
 
 def is_compressed(path: Path) -> bool:
     """Whether a file begins as gzip, bzip2, xz or zstd do."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(6)
     return start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"))
-
-
-def places(name: str, root: Path | None) -> list[Path]:
-    """Where to look for a data set's originals, best first.
-
-    Args:
-        name: the data set's name: a folder so named inside a root counts as well as the root itself.
-        root: what the user gave with `--root`, a folder or an archive; None: `BENCH_DATA`, then the downloads.
-
-    Raises:
-        InputError: the root is not there.
-    """
-    common = _common_root(root)
-    root = root or common
-    if root is None:
-        return [download_folder(name)]
-    root = root.expanduser()
-    if not root.exists():
-        raise InputError(f"{root} does not exist; give --root (or BENCH_DATA) the folder that holds {name}")
-    if root.is_file():
-        return [root]
-    return [root, root / name, *([download_folder(name)] if common else [])]
-
-
-def own_places(name: str, root: Path | None) -> list[Path]:
-    """The places among `places` that hold this data set alone, best first: there, any image belongs to it.
-
-    `BENCH_DATA` itself is none, for other data sets may lie beside.
-    """
-    return [place for place in reversed(places(name, root)) if place != _common_root(root)]
-
-
-def _common_root(root: Path | None) -> Path | None:
-    """`BENCH_DATA`, if the user gave no other root."""
-    given = os.environ.get("BENCH_DATA")
-    return Path(given).expanduser() if given and root in (None, Path(given)) else None
-
-
-def download_folder(name: str) -> Path:
-    """Where `bench data fetch` puts originals when no root is given."""
-    from benchmark.contracts.config import find_root
-
-    try:
-        return find_root() / "data" / "downloads" / name
-    except InputError:  # used as a library, outside a project
-        return Path("data", "downloads", name)

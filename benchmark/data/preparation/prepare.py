@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from rich.console import Console
 
 from benchmark.contracts.dataset import SPLITS, Dataset, Item, MissingDataError
-from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, blocks, in_several_splits, rows_in
+from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, in_several_splits, rows_in
 from benchmark.data.preparation.chroma import ColorCount, grayscale
 from benchmark.data.preparation.decoding import Decoded, Decoder
 from benchmark.data.preparation.images import RULE, decoder_versions
@@ -27,6 +28,7 @@ from benchmark.data.preparation.journal import Entry, Journal
 from benchmark.data.prepared import PRIOR_FILE, Damaged, LeftOut, Meta, Prepared, SplitMeta, write_meta
 from benchmark.support.errors import BenchError
 from benchmark.support.files import file_sha256, load_array
+from benchmark.support.progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -128,7 +130,8 @@ class _Job:
         if not journal.resumes:
             shutil.rmtree(self.part, ignore_errors=True)
         self.part.mkdir(parents=True, exist_ok=True)
-        with journal, Decoder(self.size, workers, self.part) as decoder, _progress(quiet) as progress:
+        bars = progress_bar(Console(stderr=True, quiet=quiet), transient=True)
+        with journal, Decoder(self.size, workers, self.part) as decoder, bars as progress:
             plans = [self._plan(split, journal) for split in SPLITS]
             decoded = decoder.decode([chunk for plan in plans for chunk in plan.rest])
             splits = {plan.split: self._write_split(plan, journal, decoded, progress) for plan in plans}
@@ -176,7 +179,7 @@ class _Job:
     ) -> "_SplitResult":
         """Writes one split; `decoded` gives the chunks of all splits in a row, so that workers never pause."""
         split, result = plan.split, _SplitResult(Content(self.colors if plan.split == "train" else None))
-        task = progress.add_task(f"{self.name} {split}", total=len(self.dataset.items(split)))
+        task = progress.add_task(f"{self.name} {split}", total=len(self.dataset.items(split)), figures="")
         written = sum(entry.kept for _, entry in plan.done)
         with ArrayFile(plan.path, self.size, written, result.content) as array:
             for chunk, entry in plan.done:
@@ -295,17 +298,6 @@ def _no_room(folder: Path, reason: str) -> BenchError:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator["Progress"]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
-        yield progress
-
-
-@contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
     """One preparation of a folder at a time: a second process waits, and then finds it done."""
     import fcntl
@@ -318,35 +310,3 @@ def _exclusive(folder: Path) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-class Verification(NamedTuple):
-    """What reading everything that was prepared again has shown."""
-
-    right: dict[str, bool]  # file → whether its content is what meta.json says
-    in_several_splits: list[list[str]]  # photographs, as in meta.json; empty where an array is wrong
-
-
-def verify(prepared: Prepared) -> Verification:
-    """Reads every file again, noted as right or not, and looks for photographs in several splits."""
-    right, contents = {}, {split: Content() for split in SPLITS}
-    ids = {split: prepared.ids(split) for split in SPLITS}
-    images = {}
-    with _progress(quiet=False) as progress:
-        for split, content in contents.items():
-            path, size = prepared.folder / f"{split}.npy", prepared.meta.image_size
-            task = progress.add_task(f"{prepared.meta.name} {split}", total=len(ids[split]))
-            try:
-                images[split] = load_array(path, mapped=True)
-                for block in blocks(path, size, len(images[split])):
-                    content.add(block)
-                    progress.advance(task, len(block))
-            except (OSError, ValueError):
-                pass  # a missing, cut or other array has another checksum
-            right[path.name] = content.sha256 == prepared.sha256[split]
-    for name, sha256 in prepared.meta.files.items():
-        path = prepared.folder / name
-        right[name] = path.is_file() and file_sha256(path) == sha256
-    if not all(right.values()):
-        return Verification(right, [])
-    return Verification(right, in_several_splits({split: c.keys for split, c in contents.items()}, images, ids))

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from benchmark.contracts import registry
 from benchmark.contracts.config import find_root
 from benchmark.contracts.dataset import SPLITS, Dataset, MissingDataError
-from benchmark.data.preparation.archives import download_folder, places
 from benchmark.data.preparation.pictures import chroma_histogram, contact_sheet
-from benchmark.data.preparation.prepare import verify
+from benchmark.data.preparation.places import download_folder, places
+from benchmark.data.preparation.verify import verify
 from benchmark.data.prepared import META_FILE, Damaged, Prepared
 from benchmark.support.download import choose, is_intact
 from benchmark.support.errors import BenchError, InputError
