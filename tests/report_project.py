@@ -52,7 +52,7 @@ def make_report_project(
         for number, name in enumerate(("gray", *methods)):
             cell = resolve(context.params, method=name, data="sample", preset=preset)
             _write_cell(cell, context, quality=0.0 if name == "gray" else number * 0.4 - 0.8)
-    write_suite(context.workspace.results)
+    write_suite(context.workspace.references)
     return folder
 
 
@@ -78,7 +78,7 @@ def _write_cell(cell: Cell, context: Context, quality: float) -> None:
     result = fake_result(
         cell.method, 0, columns, **run, **role, config={"model_sha256": sha256}, sha=prepared.sha256["test"]
     )
-    write_result(context.workspace.results, result, columns)
+    write_result(context.workspace.references, result, columns)
 
 
 def _write_history(path: Path, learned: bool) -> None:

@@ -13,7 +13,7 @@ from projects import bench, make_project
 pytestmark = pytest.mark.pipeline
 
 CGAN = ("--method", "cgan", "--data", "sample")
-RESULT = Path("results/sample/tiny/cgan/seed0.json")
+RESULT = Path("runs/results/sample/tiny/cgan/seed0.json")
 MODEL = Path("models/sample/tiny/cgan/seed0/model.safetensors")
 
 
@@ -76,7 +76,7 @@ def test_the_same_command_elsewhere_gives_the_same_numbers_and_the_same_model(pr
 
 
 def test_tables_are_regenerated_byte_for_byte_and_checked(project: Path) -> None:
-    table = project / "results/sample/tiny/leaderboard.md"
+    table = project / "runs/results/sample/tiny/leaderboard.md"
     before = table.read_bytes()
     assert bench("leaderboard", cwd=project).returncode == 0
     assert table.read_bytes() == before

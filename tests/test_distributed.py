@@ -124,7 +124,7 @@ def test_a_run_under_torchrun_stands_in_the_same_table(tmp_path: Path) -> None:
     assert done.stdout.count("> cgan") == 1
     record = json.loads((project / "models/sample/tiny/cgan/seed0/training.json").read_text())
     assert record["devices"] == 2
-    assert "cgan" in (project / "results/sample/tiny/leaderboard.csv").read_text()
+    assert "cgan" in (project / "runs/results/sample/tiny/leaderboard.csv").read_text()
 
 
 # How several processes end --------------------------------------------------------------------------------------------

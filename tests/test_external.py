@@ -37,7 +37,7 @@ def write_images(folder: Path, images: np.ndarray, ids: list[str]) -> Path:
 
 
 def result(project: Path, name: str) -> dict:
-    return json.loads((project / f"results/sample/tiny/{name}/seed0.json").read_text())
+    return json.loads((project / f"runs/results/sample/tiny/{name}/seed0.json").read_text())
 
 
 def test_the_truth_itself_scores_perfectly(project: Path, prepared: Prepared, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_every_fault_is_listed_and_nothing_is_scored_until_told(
         "Nothing was scored; --go-on scores the 8 that fit",
     ):
         assert words in done.stderr
-    assert not (project / "results/sample/tiny/partial").exists()
+    assert not (project / "runs/results/sample/tiny/partial").exists()
     told = bench("score", str(folder), *DATA, "--name", "partial", "--go-on", cwd=project)
     assert told.returncode == 0, told.stderr
     assert result(project, "partial")["images"] == 8

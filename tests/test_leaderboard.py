@@ -365,7 +365,7 @@ def test_printed_plain_and_to_a_terminal(table: Table) -> None:
     print_table(table, "l2", Console(file=terminal, force_terminal=True, width=140))
     assert re.search(r"^> l2 ", plain.getvalue(), flags=re.MULTILINE)
     assert "\x1b[" not in plain.getvalue()
-    assert "▶ l2" in terminal.getvalue()
+    assert "> l2" in terminal.getvalue()
     assert "\x1b[" in terminal.getvalue()
     for printed in (plain.getvalue(), terminal.getvalue()):
         assert "psnr ↑" in printed

@@ -80,7 +80,7 @@ def test_a_method_of_another_package_needs_no_edit_here(tmp_path: Path) -> None:
     done = bench("run", "--method", "sepia", "--data", "sample", cwd=project, path=site)
     assert done.returncode == 0, done.stderr
     assert "> sepia" in done.stdout
-    result = json.loads((project / "results/sample/tiny/sepia/seed0.json").read_text())
+    result = json.loads((project / "runs/results/sample/tiny/sepia/seed0.json").read_text())
     assert result["cost"]["parameters"] == 2
     assert "sepia" in bench("list", cwd=project, path=site).stdout
     gone = bench("check", "sepia_colorizer:Cepia", cwd=project, path=site)

@@ -43,7 +43,7 @@ def test_repro_runs_all_then_nothing_then_what_changed(tmp_path: Path) -> None:
         "evaluate@l2-sample-0",
         "leaderboard@sample",
     }
-    table = (project / "results/sample/tiny/leaderboard.md").read_text()
+    table = (project / "runs/results/sample/tiny/leaderboard.md").read_text()
     assert "`l2`" in table
     assert stages_run(dvc("repro", cwd=project, env=env)) == set()
 

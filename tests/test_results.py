@@ -24,12 +24,21 @@ from benchmark.contracts.result import (
 
 SHA = "a" * 64
 IMAGES = 40
+MACHINE = {
+    "cpu": "Test CPU",
+    "instruction_set": "AVX2",
+    "threads": 1,
+    "torch": "2.15.0",
+    "kind": "cpu",
+    "device": "Test CPU, 1 threads",
+    "precision": "fp32",
+}
 
 
 def make_result(**changes: Any) -> Result:
     fields: dict[str, Any] = {
         "run": Run(method="cgan", adapter="cgan", data="sample", preset="quick", seed=0),
-        "metrics": {"psnr": 23.25, "ssim": 0.93, "top1": None},
+        "metrics": {"psnr": 23.25, "ssim": 0.93, "fid": 31.5, "top1": None},
         "notes": {"top1": "no labels"},
         "images": IMAGES,
         "cost": Cost(parameters=1000, train_seconds=12.5),
@@ -62,7 +71,7 @@ def written(tmp_path: Path) -> Path:
 def test_round_trip(tmp_path: Path, written: Path) -> None:
     assert written == tmp_path / "sample/quick/cgan/seed0.json"
     result = read_result(written)
-    assert result.model_copy(update={"per_image": None}) == make_result()
+    assert result.model_copy(update={"per_image": None, "set_metrics": None}) == make_result()
     columns = read_per_image(written, result)
     assert list(columns) == ["correct", "psnr", "ssim"]
     for name, values in make_columns().items():
@@ -75,7 +84,7 @@ def test_file_is_readable_and_sorted(written: Path) -> None:
     content = json.loads(written.read_text())
     assert content["schema"] == SCHEMA
     assert content["protocol"] == PROTOCOL
-    assert content["metrics"] == {"psnr": 23.25, "ssim": 0.93, "top1": None}
+    assert content["metrics"] == {"psnr": 23.25, "ssim": 0.93, "fid": 31.5, "top1": None}
     assert list(content) == sorted(content)
     assert [path.name for path in sorted(written.parent.iterdir())] == ["seed0.json", "seed0.npz"]
 
@@ -100,12 +109,24 @@ def test_overrides_are_recorded(tmp_path: Path) -> None:
     assert run.command == "bench run --method cgan --data sample --preset quick --seed 0 --set steps=5"
 
 
-def test_skipped_cell_replaces_a_measured_one(tmp_path: Path, written: Path) -> None:
+def test_a_skipped_cell_never_takes_the_place_of_a_measured_one(tmp_path: Path, written: Path) -> None:
     skipped = make_result(status="skipped", reason="weights missing", metrics={}, notes={}, images=0)
+    before = [path.read_bytes() for path in (written, written.with_suffix(".npz"))]
     assert write_result(tmp_path, skipped) == written
-    assert not written.with_suffix(".npz").exists()
-    assert read_result(written).reason == "weights missing"
-    assert read_per_image(written, read_result(written)) == {}
+    assert [path.read_bytes() for path in (written, written.with_suffix(".npz"))] == before
+    written.write_text("damaged")
+    write_result(tmp_path, skipped)
+    assert written.read_text() == "damaged"
+
+
+def test_a_skipped_cell_is_measured_later_or_skipped_for_another_reason(tmp_path: Path) -> None:
+    skipped = make_result(status="skipped", reason="weights missing", metrics={}, notes={}, images=0)
+    path = write_result(tmp_path, skipped)
+    write_result(tmp_path, skipped.model_copy(update={"reason": "size not supported"}))
+    assert read_result(path).reason == "size not supported"
+    assert read_per_image(path, read_result(path)) == {}
+    write_result(tmp_path, make_result(), make_columns())
+    assert read_result(path).status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -137,6 +158,21 @@ def test_broken_result_is_named(written: Path, edit: Any, said: str) -> None:
     assert str(written) in str(raised.value)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_an_edited_metric_of_the_whole_set_stands_out(written: Path) -> None:
+    text = written.read_text()
+    content = json.loads(text)
+    assert content["set_metrics"]["names"] == ["fid", "top1"]
+    content["metrics"]["fid"] += 1e-9
+    written.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="one of fid, top1 is not as measured"):
+        read_result(written)
+    del content["set_metrics"]
+    content["provenance"]["machine"] = MACHINE
+    written.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="the checksum that was written"):
+        read_result(written)
 
 
 def test_missing_result_is_named(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_cell_is_missing_until_its_result_is_of_these_settings(tmp_path: Path)
     project = make_project(tmp_path)
     assert bench("run", "--method", "l2", "--data", "sample", cwd=project).returncode == 0
     assert [line.split()[3] for line in commands(project, "--missing")] == ["gray", "cgan"]
-    path = project / "results/sample/tiny/l2/seed0.json"
+    path = project / "runs/results/sample/tiny/l2/seed0.json"
     whole = path.read_text()
     assert why(project) is None
     for key, value, words in (
@@ -263,7 +263,7 @@ def test_three_cells_on_two_slots_with_a_worker_killed_in_the_middle_give_three_
     assert sweep.returncode == 0, said
     assert said.count("failed, to be tried again") == 1
     assert "3 cells done, 0 failed" in said
-    results = sorted(project.glob("results/sample/tiny/*/seed?.json"))
+    results = sorted(project.glob("runs/results/sample/tiny/*/seed?.json"))
     assert len(results) == 3
     assert {read_result(path).status for path in results} == {"ok"}
     assert all("--threads 1" in read_result(path).provenance.command for path in results)

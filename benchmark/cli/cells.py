@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.options import cell_options, machine_options, make_context, take_cell, together
+from benchmark.cli.options import cell_options, machine_options, make_context, record_option, take_cell, together
 
 if TYPE_CHECKING:
     from benchmark.contracts.config import Cell
@@ -14,23 +14,32 @@ if TYPE_CHECKING:
 stage_options = together(cell_options, machine_options)
 
 
-def _take(options: dict[str, Any]) -> "tuple[Cell, Context]":
+def _take(options: dict[str, Any], record: bool = False) -> "tuple[Cell, Context]":
     cell, params = take_cell(options)
-    return cell, make_context(params, **options)
+    context = make_context(params, **options)
+    if record:
+        from benchmark.running.reference import require_recordable
+
+        require_recordable(cell)
+    return cell, context
 
 
 @click.command()
+@record_option
 @stage_options
-def run(**options: Any) -> None:
-    """Prepare, train, evaluate, and print the table with this run's row marked.
+def run(record: bool, **options: Any) -> None:
+    """Prepare, train, evaluate, compare with the committed row, and print the table with this run's row marked.
 
-    Every step is skipped when it is up to date. Ctrl-C saves; the same command goes on.
+    Every step is skipped when it is up to date. Ctrl-C saves; the same command goes on. What is measured is written
+    below runs/results, which git ignores.
     """
-    cell, context = _take(options)
+    cell, context = _take(options, record)
+    from benchmark.running.reference import settle
     from benchmark.running.stages import run_cell
     from benchmark.running.summary import print_summary
 
     if finished := run_cell(cell, context):
+        settle(cell, finished[0], context, record)
         print_summary(cell, *finished, context)
 
 
@@ -45,13 +54,17 @@ def train(**options: Any) -> None:
 
 
 @click.command()
+@record_option
 @stage_options
-def evaluate(**options: Any) -> None:
-    """Score one trained cell (a stage of dvc.yaml)."""
-    cell, context = _take(options)
+def evaluate(record: bool, **options: Any) -> None:
+    """Score one trained cell (a stage of dvc.yaml), and compare with the committed row."""
+    cell, context = _take(options, record)
+    from benchmark.running.reference import settle
     from benchmark.running.stages import evaluate_cell
 
-    click.echo(evaluate_cell(cell, context))
+    path = evaluate_cell(cell, context)
+    settle(cell, path, context, record)
+    click.echo(path)
 
 
 @click.command()

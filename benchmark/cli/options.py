@@ -72,6 +72,9 @@ machine_options = together(  # with what to work; for `make_context`
         help="Threads of torch on a CPU; default: all cores. The last bits of sums depend on their number.",
     ),
 )
+record_option = click.option(
+    "--record", is_flag=True, help="Make this the committed reference under results/, and regenerate its tables."
+)
 data_options = together(  # that name a prepared data set; for `resolve_data`
     click.argument("name"),
     click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's."),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import json_option, machine_options, make_context, resolve_cell, seed_option
+from benchmark.cli.options import json_option, machine_options, make_context, record_option, resolve_cell, seed_option
 from benchmark.support.errors import BenchError
 
 
@@ -14,13 +14,17 @@ from benchmark.support.errors import BenchError
 @click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables.")
 @click.option("--preset", metavar="NAME", help="Only this preset's tables.")
 @click.option("--check", is_flag=True, help="Write nothing; fail if a committed table is not what the results give.")
+@click.option("--own", is_flag=True, help="Tables of this machine's results among the references, in runs/results.")
 @json_option
-def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: bool) -> None:
-    """Regenerate the tables under results/ from the result files alone."""
+def leaderboard(data_set: str | None, preset: str | None, check: bool, own: bool, as_json: bool) -> None:
+    """Regenerate the tables under results/ from the committed result files alone."""
     from benchmark.contracts.config import find_root
+    from benchmark.contracts.workspace import Workspace
     from benchmark.results import tables as tables
 
-    built = tables.build(find_root() / "results", data_set, preset, check)
+    space = Workspace(find_root())
+    roots = {"results_root": space.own, "references": space.references} if own else {"results_root": space.references}
+    built = tables.build(data=data_set, preset=preset, check=check, **roots)
     for message in built.messages:
         click.echo(message, err=True)
     for path in built.stale:
@@ -39,8 +43,11 @@ def leaderboard(data_set: str | None, preset: str | None, check: bool, as_json: 
 @click.option("--name", required=True, metavar="LABEL", help="Name of the row.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
 @click.option("--go-on", is_flag=True, help="Score what fits although files are missing, extra or unfit.")
+@record_option
 @machine_options
-def score(folder: Path, data_set: str, name: str, preset: str | None, go_on: bool, **machine: Any) -> None:
+def score(
+    folder: Path, data_set: str, name: str, preset: str | None, go_on: bool, record: bool, **machine: Any
+) -> None:
     """Score FOLDER, test images colored by any other program (<image id>.png), as an external row."""
     from benchmark.contracts.config import external_cell, find_root, read_params
 
@@ -48,11 +55,15 @@ def score(folder: Path, data_set: str, name: str, preset: str | None, go_on: boo
     cell = external_cell(params, name=name, data=data_set, preset=preset or params.suite.preset)
     context = make_context(params, **machine)
     from benchmark.running.external import score_folder
+    from benchmark.running.reference import require_recordable, settle
     from benchmark.running.stages import prepare_data
     from benchmark.running.summary import print_table_of
 
+    if record:
+        require_recordable(cell)
     prepare_data(cell, context)
     result = score_folder(cell, folder, context, go_on)
+    settle(cell, result, context, record)
     print_table_of(cell, context)
     click.echo(f"result: {result}")
 

@@ -3,18 +3,16 @@
     results/<data>/<preset>/<method>/seed<k>.json      what was measured, under which protocol, from what
     results/<data>/<preset>/<method>/seed<k>.npz       one column per metric, one value per test image
 
-Both are committed: tables, intervals, tests and claims follow from them alone, without torch, data or models (this
-module imports none of them). Numbers are numbers here; how they are printed is the templates' business.
+`results/` holds the committed references; a run writes the same layout below `runs/results`. Tables, intervals, tests
+and claims follow from these files alone, without torch, data or models (this module imports none of them). Numbers are
+numbers here; how they are printed is the templates' business.
 """
 
 import hashlib
-import io
 import json
 import platform
 import subprocess
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,17 +22,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark import PROTOCOL
+from benchmark.contracts.per_image import pack, unpack
 from benchmark.support.errors import BenchError, first_fault
 from benchmark.support.files import write_atomically
 
 SCHEMA = 1
 """Version of the file's layout (what the numbers mean is PROTOCOL's business)."""
 
-MANTISSA_BITS = 13
-"""Kept of each per-image value: a relative error of at most 2⁻¹⁴, four significant digits. Half the size on disk, while
-the mean over a test set moves by less than a hundredth of its interval."""
-
-WRITTEN = ("results", "README.md", "docs")  # by runs: their results, and the tables in pages
+WRITTEN = ("results", "README.md", "docs")  # by `--record`: results, and the tables in pages
 REPORTED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "pillow", "lpips", "pytorch-fid")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -93,6 +88,19 @@ class Cost(Record):
     device: str | None = None
 
 
+class Machine(Record):
+    """What decides the bits of a run beside code, settings and data."""
+
+    cpu: str  # as the system names it
+    instruction_set: str  # of the CPU, as far as torch uses it: "AVX2", "AVX512"
+    threads: Count  # of torch
+    torch: str
+    kind: str  # of device: "cpu", "cuda"
+    device: str  # its name
+    devices: Count = 1  # that worked together
+    precision: str  # in which it computed, "auto" resolved: "fp32", "bf16"
+
+
 class Provenance(Record):
     """Where the numbers come from."""
 
@@ -104,6 +112,8 @@ class Provenance(Record):
     code_hash: str | None = None
     packages: dict[str, str]
     device: str | None = None
+    machine: Machine | None = None  # that scored
+    trained_on: Machine | None = None  # None where nothing was trained
     data_sha256: dict[str, Digest]  # split → SHA-256 of the prepared array
     date: str  # ISO 8601, UTC
 
@@ -113,6 +123,13 @@ class PerImage(Record):
 
     file: Annotated[str, Field(pattern=r"^seed[0-9]+\.npz$")]  # beside the JSON file
     sha256: Digest
+
+
+class SetMetrics(Record):
+    """The metrics that have no per-image column of their name: nothing else in the files would tell an edited one."""
+
+    names: tuple[str, ...]
+    sha256: Digest  # of their values, in every bit
 
 
 class Result(Record):
@@ -126,6 +143,7 @@ class Result(Record):
     metrics: dict[str, Number | None] = {}
     notes: dict[str, str] = {}  # metric → why it has no value, or what must be known of it (N, standard deviation)
     images: Count = 0  # scored, of the test split
+    set_metrics: SetMetrics | None = None
     per_image: PerImage | None = None
     cost: Cost = Cost()
     provenance: Provenance
@@ -141,7 +159,14 @@ class Result(Record):
         for name, value in self.metrics.items():
             if value is None and not self.notes.get(name):
                 raise ValueError(f"metric {name} has no value and no note that says why")
+        if self.set_metrics and self.set_metrics != _vouch(self.metrics, self.set_metrics.names):
+            raise ValueError(f"one of {', '.join(self.set_metrics.names)} is not as measured: SHA-256 differs")
         return self
+
+
+def _vouch(metrics: Mapping[str, float | None], names: Iterable[str]) -> SetMetrics:
+    values = {name: metrics.get(name) for name in sorted(names)}
+    return SetMetrics(names=tuple(values), sha256=hashlib.sha256(json.dumps(values).encode()).hexdigest())
 
 
 def result_path(root: Path, run: Run) -> Path:
@@ -152,11 +177,11 @@ def result_path(root: Path, run: Run) -> Path:
 def write_result(root: Path, result: Result, per_image: Mapping[str, np.ndarray] | None = None) -> Path:
     """Writes a result and its per-image values, each whole or not at all.
 
-    The JSON file comes last, as it vouches for the other.
+    The JSON file comes last, as it vouches for the other. A skipped cell never takes the place of a measured one.
 
     Args:
         root: the results folder.
-        result: what was measured; its `per_image` is filled in here.
+        result: what was measured; its checksums are filled in here.
         per_image: column → (N,) finite values, N = `result.images`, in the test split's order. None when skipped.
 
     Returns:
@@ -166,18 +191,31 @@ def write_result(root: Path, result: Result, per_image: Mapping[str, np.ndarray]
         ResultError: a value that is not finite, or a column of the wrong length.
     """
     path = result_path(root, result.run)
+    if result.status == "skipped" and holds_measurement(path):
+        return path
     arrays_path = path.with_suffix(".npz")
+    vouched: dict[str, Any] = {}
     if per_image:
-        content = _pack(per_image, result.images, str(arrays_path))
+        vouched["set_metrics"] = _vouch(result.metrics, result.metrics.keys() - per_image.keys())
+        try:
+            content = pack(per_image, result.images)
+        except ValueError as error:
+            raise ResultError(f"{arrays_path}: {error}") from None
+        vouched["per_image"] = PerImage(file=arrays_path.name, sha256=hashlib.sha256(content).hexdigest())
+    result = _validated(result.model_copy(update=vouched).model_dump(by_alias=True), path)  # a copy is not validated
+    if per_image:
         write_atomically(arrays_path, content)
-        described = PerImage(file=arrays_path.name, sha256=hashlib.sha256(content).hexdigest())
-        result = result.model_copy(update={"per_image": described})
-    else:
-        arrays_path.unlink(missing_ok=True)
-    result = _validated(result.model_dump(by_alias=True), path)  # model_copy and model_construct do not validate
     text = json.dumps(result.model_dump(mode="json", by_alias=True), indent=2, sort_keys=True, allow_nan=False)
     write_atomically(path, (text + "\n").encode())
     return path
+
+
+def holds_measurement(path: Path) -> bool:
+    """Whether something was measured for this file; also where it is damaged, as what it held may be had again."""
+    try:
+        return path.exists() and read_result(path).status == "ok"
+    except ResultError:
+        return True
 
 
 def read_result(path: Path) -> Result:
@@ -194,6 +232,8 @@ def read_result(path: Path) -> Result:
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ones
         raise ResultError(f"{path}: not valid JSON, truncated perhaps ({error})") from None
     result = _validated(content, path)
+    if result.metrics and result.provenance.machine and not result.set_metrics:  # older files have neither
+        raise ResultError(f"{path}: set_metrics, the checksum that was written beside its metrics, is missing")
     run = result.run
     stands = (*path.parts[-4:-1], path.stem)
     if stands != (run.data, run.preset, run.method, run.file_stem):
@@ -226,12 +266,9 @@ def read_per_image(path: Path, result: Result) -> dict[str, np.ndarray]:
     if hashlib.sha256(content).hexdigest() != result.per_image.sha256:
         raise ResultError(f"{arrays_path}: SHA-256 differs from the one in {path.name}: truncated or of another run")
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            columns = {name: archive[name] for name in sorted(archive.files)}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ResultError(f"{arrays_path}: not an archive of arrays ({error})") from None
-    _check_columns(columns, result.images, str(arrays_path))
-    return columns
+        return unpack(content, result.images)
+    except ValueError as error:
+        raise ResultError(f"{arrays_path}: {error}") from None
 
 
 def provenance(
@@ -242,6 +279,8 @@ def provenance(
     data_sha256: Mapping[str, str],
     code_hash: str | None = None,
     device: str | None = None,
+    machine: Machine | None = None,
+    trained_on: Machine | None = None,
 ) -> Provenance:
     """Everything that says where a number came from: the arguments, and the state of this installation.
 
@@ -252,6 +291,8 @@ def provenance(
         data_sha256: split → SHA-256 of the prepared array.
         code_hash: of the source files that decided the run.
         device: name of the machine's CPU or GPU.
+        machine: what scored.
+        trained_on: what trained.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parents[2])
     packages = {"python": platform.python_version()}
@@ -269,6 +310,8 @@ def provenance(
         code_hash=code_hash,
         packages=packages,
         device=device,
+        machine=machine,
+        trained_on=trained_on,
         data_sha256=dict(data_sha256),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -283,35 +326,6 @@ def _validated(content: Any, path: Path) -> Result:
         return Result.model_validate(content)
     except ValidationError as error:
         raise ResultError(f"{path}: {first_fault(error)}") from None
-
-
-def _check_columns(columns: Mapping[str, np.ndarray], images: int, where: str) -> None:
-    for name, values in columns.items():
-        if values.shape != (images,):
-            raise ResultError(f"{where}: column {name} has shape {values.shape}, the result speaks of {images} images")
-        if not np.isfinite(values).all():
-            raise ResultError(f"{where}: column {name} holds a value that is not finite")
-
-
-def _pack(columns: Mapping[str, np.ndarray], images: int, where: str) -> bytes:
-    """An npz archive, the same bytes for the same values. bzip2: a fifth smaller here than deflate."""
-    columns = {name: _rounded(np.asarray(columns[name], dtype=np.float32)) for name in sorted(columns)}
-    _check_columns(columns, images, where)
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_BZIP2) as file:
-        for name, values in columns.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, values, allow_pickle=False)
-            file.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_BZIP2)  # dated 1980, always
-    return archive.getvalue()
-
-
-def _rounded(values: np.ndarray) -> np.ndarray:
-    """float32 values to the nearest with `MANTISSA_BITS` bits; powers of two and small integers stay exact."""
-    dropped = 23 - MANTISSA_BITS
-    bits = values.view(np.uint32).astype(np.uint64) + (1 << (dropped - 1))  # 64 bits: the carry must not wrap
-    rounded = (bits >> dropped << dropped).astype(np.uint32).view(np.float32)
-    return np.where(np.isfinite(values), rounded, values)  # a NaN stays one, for the check to find
 
 
 def _git_state(root: Path) -> tuple[str | None, bool | None]:

@@ -11,17 +11,24 @@ class Workspace:
     """The folders of a project (the folder that holds `params.yaml`).
 
     data/         prepared arrays        models/  finished models
-    runs/         work in progress: checkpoints, curves, pictures, results of runs with `--set`
-    results/      committed results and tables
+    runs/         work in progress: checkpoints, curves, pictures
+    runs/results/ own results: what runs on this machine measured, and the tables made from it; git ignores them
+    results/      references: committed results and tables, which a run replaces only where `--record` asks for it
     fingerprints/ what DVC compares to know which cells are out of date
     """
 
     root: Path
+    branch: str = ""  # a folder below the root that has models, work and own results of its own; the rest is shared
 
     @property
-    def results(self) -> Path:
+    def references(self) -> Path:
         """Root of the committed results."""
         return self.root / "results"
+
+    @property
+    def own(self) -> Path:
+        """Root of the results of this machine's runs."""
+        return self.root / self.branch / "runs" / "results"
 
     @property
     def fingerprints(self) -> Path:
@@ -38,16 +45,23 @@ class Workspace:
     def model(self, cell: Cell) -> Path:
         """Folder of the finished model; one of its own for a run with overrides."""
         return (
-            self.root / "models" / cell.data / cell.preset / cell.method / f"seed{cell.seed}{_suffix(cell.overrides)}"
+            self.root
+            / self.branch
+            / "models"
+            / cell.data
+            / cell.preset
+            / cell.method
+            / f"seed{cell.seed}{_suffix(cell.overrides)}"
         )
 
     def run(self, cell: Cell, key: str) -> Path:
         """Folder of the work in progress under this training key."""
-        return self.root / "runs" / f"{cell.data}-{cell.preset}-{cell.method}-seed{cell.seed}-{key[:12]}"
+        name = f"{cell.data}-{cell.preset}-{cell.method}-seed{cell.seed}-{key[:12]}"
+        return self.root / self.branch / "runs" / name
 
     def results_of(self, cell: Cell) -> Path:
-        """Results root for this cell: runs with overrides never enter the committed ones."""
-        return self.root / "runs" / f"overrides{_suffix(cell.overrides)}" if cell.overrides else self.results
+        """Where a run of this cell writes its result: runs with overrides stand apart from the other own results."""
+        return self.own.with_name(f"overrides{_suffix(cell.overrides)}") if cell.overrides else self.own
 
 
 def _suffix(overrides: object) -> str:

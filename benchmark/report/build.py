@@ -70,9 +70,9 @@ def build_report(
     Raises:
         InputError: there are no results of that name, or `out` is something else than a report.
     """
-    tables = leaderboard.build(workspace.results, data, preset, check=True).tables
-    decided = claims.build_claims(workspace.results, params.suite.preset, check=True).claims
-    measured = [collect(workspace.results / table.data / table.preset).measured for table in tables]
+    tables = leaderboard.build(workspace.references, data, preset, check=True).tables
+    decided = claims.build_claims(workspace.references, params.suite.preset, check=True).claims
+    measured = [collect(workspace.references / table.data / table.preset).measured for table in tables]
     context = cache(context)
     with _replacing(out) as fresh:
         chapters = [

@@ -16,6 +16,7 @@ from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.data.prepared import Prepared
 from benchmark.results.fingerprint import code_hash, engine_files
 from benchmark.running.stages import Context
+from benchmark.running.stages.machine import machine_of
 from benchmark.scoring.evaluate import batch_size_for, device_name
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.errors import BenchError, InputError
@@ -145,6 +146,7 @@ def _score(cell: Cell, inspected: Folder, prepared: Prepared, context: Context) 
         code_hash=code_hash(engine_files("running.external")),
         data_sha256=prepared.sha256,
         device=device_name(context.device),
+        machine=machine_of(context.device),
     )
     result = Result(
         run=run,
@@ -154,7 +156,7 @@ def _score(cell: Cell, inspected: Folder, prepared: Prepared, context: Context) 
         cost=Cost(),
         provenance=origin,
     )
-    return write_result(context.workspace.results, result, scores.per_image)
+    return write_result(context.workspace.own, result, scores.per_image)
 
 
 def _pairs(inspected: Folder, prepared: Prepared, device: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -7,14 +7,24 @@ from rich.console import Console
 from benchmark.contracts.config import Cell
 from benchmark.contracts.result import read_result
 from benchmark.results.tables import build, print_table
+from benchmark.results.tables.collect import tables_in
 from benchmark.running.stages import Context, picture_path
 from benchmark.scoring.metrics import METRICS
-from benchmark.training.record import MODEL_FILE
+from benchmark.training.record import MODEL_FILE, read_record
 
 
 def print_table_of(cell: Cell, context: Context) -> None:
-    """Regenerates the table of the cell's data set and prints it with the cell's row marked."""
-    built = build(context.workspace.results, cell.data, cell.preset)
+    """Prints the table of the cell's data set, own results among the references, with the cell's row marked.
+
+    Its files are written beside the own results; where there are none yet, nothing is.
+    """
+    space = context.workspace
+    if tables_in(space.own, cell.data, cell.preset):
+        built = build(space.own, cell.data, cell.preset, references=space.references)
+    elif tables_in(space.references, cell.data, cell.preset):
+        built = build(space.references, cell.data, cell.preset, check=True)
+    else:
+        return
     for table in built.tables:
         print_table(table, highlight=cell.method, console=Console())
     for message in built.messages:
@@ -22,7 +32,7 @@ def print_table_of(cell: Cell, context: Context) -> None:
 
 
 def print_summary(cell: Cell, result_file: Path, model_folder: Path, context: Context) -> None:
-    """Regenerates the table of the cell's data set and prints it; a run with `--set` is printed beside it.
+    """Prints the table of the cell's data set; a run with `--set` is in none, and its metrics are printed instead.
 
     Args:
         cell: what was run.
@@ -32,8 +42,8 @@ def print_summary(cell: Cell, result_file: Path, model_folder: Path, context: Co
     """
     console = Console()
     result = read_result(result_file)
-    if result.status == "skipped":
-        console.print(f"{cell.name}: skipped: {result.reason}", highlight=False, markup=False, soft_wrap=True)
+    if reason := read_record(model_folder).get("skipped"):
+        console.print(f"{cell.name}: skipped: {reason}", highlight=False, markup=False, soft_wrap=True)
     if not cell.overrides:
         print_table_of(cell, context)
     elif result.status == "ok":

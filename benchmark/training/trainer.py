@@ -21,6 +21,7 @@ from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import Interrupted, StopRequest, stop_request
+from benchmark.support.precision import resolved_precision
 from benchmark.training.acceleration import compile_networks, fuse, keep_freed_memory
 from benchmark.training.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
 from benchmark.training.distributed import ALONE, Ranks
@@ -258,8 +259,7 @@ class Trainer:
                 group["lr"] = base * factor
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        wanted = self.training.precision
-        if wanted == "bf16" or (wanted == "auto" and self.device.type == "cuda" and torch.cuda.is_bf16_supported()):
+        if resolved_precision(self.training.precision, self.device) == "bf16":
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 

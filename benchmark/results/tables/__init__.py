@@ -31,7 +31,13 @@ class Built:
     stale: Sequence[Path]  # files that differed from what the results say (rewritten, unless only checked)
 
 
-def build(results_root: Path, data: str | None = None, preset: str | None = None, check: bool = False) -> Built:
+def build(
+    results_root: Path,
+    data: str | None = None,
+    preset: str | None = None,
+    check: bool = False,
+    references: Path | None = None,
+) -> Built:
     """Writes `leaderboard.{md,csv,tex,html}` beside the results, and `README.md` and `published.md` at their root.
 
     Args:
@@ -39,6 +45,7 @@ def build(results_root: Path, data: str | None = None, preset: str | None = None
         data: only tables of this data set.
         preset: only tables of this preset.
         check: write nothing, only say which files are out of date.
+        references: where `results_root` holds own results, the root of the committed ones, which stand beside them.
 
     Raises:
         InputError: there are no results of that name, or none at all.
@@ -50,11 +57,11 @@ def build(results_root: Path, data: str | None = None, preset: str | None = None
     messages: list[str] = []
     contents: dict[Path, str] = {}
     for folder in tracked(folders, "tables"):
-        table = build_table(folder)
+        table = build_table(folder, references and references / folder.relative_to(results_root))
         tables.append(table)
         messages += [*table.left_out, *_missing(table)]
         contents |= {folder / f"leaderboard.{form}": text for form, text in _forms(table).items()}
-    contents |= _pages(results_root, contents)
+    contents |= {} if references else _pages(results_root, contents)
     if (page := _read(readme := results_root.parent / README)) is not None:
         contents[readme] = embed(page.decode(), tables)
     return Built(tables, messages, update_files(contents, check))

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ class Collection:
     measured: list[Measured]
     skipped: list[Result]
     left_out: list[str]  # one line each: which file, and why
+    own: dict[str, list[int]] = field(default_factory=dict)  # method → seeds measured here, where references are beside
 
 
 def tables_in(root: Path, data: str | None = None, preset: str | None = None) -> list[Path]:
@@ -40,18 +41,47 @@ def tables_in(root: Path, data: str | None = None, preset: str | None = None) ->
     return sorted({path.parents[1] for path in root.glob(f"{data or '*'}/{preset or '*'}/*/seed*.json")})
 
 
-def collect(folder: Path) -> Collection:
-    """Reads the result files of one data set and preset, `results/<data>/<preset>`."""
-    paths = sorted(folder.glob("*/seed*.json"))
-    with ThreadPoolExecutor() as pool:  # decompressing takes most of the time, and lets other threads run
-        read = list(pool.map(_read, paths))
-    return _of_one_kind(
+def collect(folder: Path, references: Path | None = None) -> Collection:
+    """Reads the result files of one data set and preset, `<results>/<data>/<preset>`.
+
+    Args:
+        folder: holds the results; own ones, where `references` is given.
+        references: the same folder of the committed results: they stand for the cells that were not measured here.
+    """
+    references = references if references and references.is_dir() else None
+    found = _read_all(folder)
+    own = [place for place, one in found.items() if isinstance(one, Measured)] if references else []
+    messages = [one for one in found.values() if isinstance(one, str)]
+    if references:
+        committed = _read_all(references)
+        messages += [one for place, one in committed.items() if isinstance(one, str) and place not in own]
+        found = {**committed, **{place: one for place, one in found.items() if place in own or place not in committed}}
+    collection = _of_one_kind(
         Collection(
-            measured=[one for one in read if isinstance(one, Measured)],
-            skipped=[one for one in read if isinstance(one, Result)],
-            left_out=[one for one in read if isinstance(one, str)],
+            measured=[one for _, one in sorted(found.items()) if isinstance(one, Measured)],
+            skipped=[one for _, one in sorted(found.items()) if isinstance(one, Result)],
+            left_out=messages,
         )
     )
+    seeds = defaultdict(list)
+    for one in collection.measured:
+        if (one.path.parent.name, one.path.name) in own:
+            seeds[one.result.run.method].append(one.result.run.seed)
+    return replace(collection, own=dict(seeds))
+
+
+def collect_row(one: Measured) -> list[Measured]:
+    """A result and those of the row's other seeds that can be read and speak of as many images."""
+    read = _read_all(one.path.parents[1], one.path.parent.name).values()
+    others = [other for other in read if isinstance(other, Measured) and other.path != one.path]
+    return [one, *(other for other in others if other.result.images == one.result.images)]
+
+
+def _read_all(folder: Path, method: str = "*") -> dict[tuple[str, str], Measured | Result | str]:
+    """Method and file name → what `_read` makes of the file."""
+    paths = sorted(folder.glob(f"{method}/seed*.json"))
+    with ThreadPoolExecutor() as pool:  # decompressing takes most of the time, and lets other threads run
+        return {(path.parent.name, path.name): one for path, one in zip(paths, pool.map(_read, paths), strict=True)}
 
 
 def _read(path: Path) -> Measured | Result | str:

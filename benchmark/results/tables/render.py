@@ -277,6 +277,9 @@ def _code(table: Table) -> str:
 def footnotes(table: Table) -> list[str]:
     """What a reader must know beside the numbers; `code` in backticks."""
     notes = []
+    if table.own:
+        rows = ", ".join(f"`{name}` (seed {', '.join(map(str, seeds))})" for name, seeds in table.own.items())
+        notes.append(f"Measured on this machine, marked * in the terminal: {rows}; all else: committed references.")
     if any(row.not_above_gray for row in table.rows):
         notes.append(f"† not shown to beat `{GRAY}`, a picture without any color, in {', '.join(GRAY_TEST)}.")
     if table.rows and table.row(GRAY) is None:
@@ -471,7 +474,7 @@ def print_table(table: Table, highlight: str | None = None, console: Any = None)
         console.print(_rich_table(table, highlight, max(3, (console.width - 45) // 19)))
     else:
         heads, lines = main_grid(table, TEXT)
-        lines = [[f"{'>' if line[0] == highlight else ' '} {line[0]}", *line[1:]] for line in lines]
+        lines = [[f"{_mark(line[0], table, highlight)} {line[0]}", *line[1:]] for line in lines]
         print(tabulate(lines, heads, tablefmt="simple", disable_numparse=True), file=console.file)
     notes = [*filter(None, [table.note]), *caption(table)[:1], *footnotes(table)]
     console.print("\n".join(note.replace("`", "") for note in notes), markup=False, highlight=False, soft_wrap=True)
@@ -490,10 +493,14 @@ def _rich_table(table: Table, highlight: str | None, columns: int) -> Any:
         for row in rows:
             marked = row.name == highlight
             cells = [_rich_cell(row.cells[metric.name], metric.digits) for metric in metrics]
-            name = Text(f"{'▶' if marked else ' '} {row_name(row, TEXT)}", style="bold" if marked else "")
+            name = Text(f"{_mark(row.name, table, highlight)} {row_name(row, TEXT)}", style="bold" if marked else "")
             drawn.add_row(name, *cells, gray_text(row, table), seeds_text(row), style="on grey19" if marked else "")
         drawn.add_section()
     return drawn
+
+
+def _mark(name: str, table: Table, highlight: str | None) -> str:
+    return ">" if name == highlight else "*" if name in table.own else " "
 
 
 def _rich_cell(cell: Cell, digits: int) -> Any:

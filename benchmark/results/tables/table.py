@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
 from pathlib import Path
@@ -88,6 +88,7 @@ class Table:
     missing_seeds: Mapping[str, Sequence[int]]  # method → seeds that other methods have
     origin: Origin
     left_out: Sequence[str]  # not printed in the tables: messages of the command that builds them
+    own: Mapping[str, Sequence[int]] = field(default_factory=dict)  # row → seeds measured here, among references
 
     @property
     def all_rows(self) -> list[Row]:
@@ -99,16 +100,21 @@ class Table:
         return next((row for row in self.all_rows if row.name == name), None)
 
 
-def build_table(folder: Path) -> Table:
-    """The table of `results/<data>/<preset>`; without rows when none of its files may stand in one."""
-    collection = collect(folder)
+def build_table(folder: Path, references: Path | None = None) -> Table:
+    """The table of `<results>/<data>/<preset>`; without rows when none of its files may stand in one.
+
+    Args:
+        folder: holds the results; own ones, where `references` is given.
+        references: the same folder of the committed results, for the cells that `folder` has no result of.
+    """
+    collection = collect(folder, references)
     groups = _by_method(collection.measured)
-    estimates = {name: _estimates(group) for name, group in groups.items()}
+    estimates = {name: estimates_of(group) for name, group in groups.items()}
     images = max((measured.result.images for measured in collection.measured), default=0)
     ranked = [name for name, group in groups.items() if _is_ranked(group, images)]
     below = _not_above_gray(estimates, ranked)
     placed = _ranks(estimates, ranked)
-    people = judged_by_people(folder, collection.measured)
+    people = judged_by_people(references or folder, collection.measured)
     rows = [_row(name, group, estimates[name], placed, below, people) for name, group in groups.items()]
     return _assemble(folder, collection, rows, origin_of(groups), images, people)
 
@@ -125,7 +131,7 @@ def _is_ranked(group: Sequence[Measured], images: int) -> bool:
     return group[0].result.run.role == "method" and all(one.result.images == images for one in group)
 
 
-def _estimates(group: Sequence[Measured]) -> dict[str, Estimate]:
+def estimates_of(group: Sequence[Measured]) -> dict[str, Estimate]:
     """Metric → estimate, of one row, for the metrics that every seed has."""
     images = min(one.result.images for one in group)
     whole = all(one.result.images == images for one in group)
@@ -250,6 +256,7 @@ def _assemble(
         missing_seeds={name: sorted(wanted - own) for name, own in seeds.items() if wanted - own},
         origin=origin,
         left_out=[*collection.left_out, *people.left_out],
+        own=collection.own,
     )
 
 

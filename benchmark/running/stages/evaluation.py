@@ -16,6 +16,7 @@ from benchmark.data.prepared import Prepared
 from benchmark.results.fingerprint import evaluation_code
 from benchmark.running.inventory import can_be_had
 from benchmark.running.stages.context import Context
+from benchmark.running.stages.machine import machine_of
 from benchmark.running.stages.training import build_method
 from benchmark.scoring.evaluate import colorize, cost_of, device_name, evaluate
 from benchmark.scoring.metrics.scorer import Scorer
@@ -29,7 +30,7 @@ PICTURE_FILE, PICTURE_IMAGES = "examples.png", 8
 
 
 def evaluate_cell(cell: Cell, context: Context) -> Path:
-    """Scores a trained cell on the test split, or finds it scored.
+    """Scores a trained cell on the test split, or finds it scored. The result is an own one, never a reference.
 
     Returns:
         The result file.
@@ -53,7 +54,7 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
     method = load_trained(cell, prepared, context)
     result, per_image = _score(method, cell, prepared, record, context)
     draw_examples(method, prepared, context.device, picture_path(cell, context))
-    return _write_unless_same(root, path, result, per_image)
+    return write_result(root, result, per_image)
 
 
 def _score(
@@ -101,6 +102,8 @@ def _provenance(cell: Cell, prepared: Prepared, record: dict[str, Any], context:
         code_hash=evaluation_code(cell.adapter),
         data_sha256=prepared.sha256,
         device=device_name(context.device),
+        machine=machine_of(context.device),
+        trained_on=record.get("machine"),
     )
 
 
@@ -118,25 +121,6 @@ def _is_current(path: Path, cell: Cell, prepared: Prepared, record: dict[str, An
         and origin.data_sha256 == prepared.sha256
         and not any(can_be_had(name) for name, value in result.metrics.items() if value is None)
     )
-
-
-def _write_unless_same(root: Path, path: Path, result: Result, per_image: dict[str, Any]) -> Path:
-    """A repeated run that measured the same leaves the file as it is: its date and seconds are those of the first."""
-    try:
-        before = read_result(path)
-    except ResultError:
-        before = None
-    if (
-        before
-        and (before.metrics, before.notes) == (result.metrics, result.notes)
-        and (
-            before.provenance.code_hash == result.provenance.code_hash
-            and before.provenance.config == result.provenance.config
-            and before.provenance.data_sha256 == result.provenance.data_sha256
-        )
-    ):
-        return path
-    return write_result(root, result, per_image)
 
 
 def load_trained(cell: Cell, prepared: Prepared, context: Context) -> Method:

@@ -15,11 +15,13 @@ from benchmark.data.prepared import Prepared
 from benchmark.results.fingerprint import method_code
 from benchmark.running.monitor import TrainingMonitor
 from benchmark.running.stages.context import Context
+from benchmark.running.stages.machine import machine_of
 from benchmark.scoring.evaluate import device_name
 from benchmark.support.errors import BenchError
 from benchmark.support.files import file_sha256
 from benchmark.support.interruption import exclusive
 from benchmark.support.memory import peak_memory
+from benchmark.support.precision import resolved_precision
 from benchmark.training.acceleration import make_deterministic
 from benchmark.training.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.training.distributed import synchronize_batch_norm
@@ -42,7 +44,7 @@ def train_cell(cell: Cell, context: Context) -> Path:
     folder = context.workspace.model(cell)
     if reason := cell.method_class.skip(cell.method_config, prepared.info()):
         if context.ranks.first:
-            write_record(folder, {"skipped": reason})
+            _record_skip(folder, reason)
         context.say(f"{cell.name}: skipped: {reason}")
         return folder
     parents = {name: _parent_model(cell, name, context) for name in cell.method_class.parents(cell.method_config)}
@@ -73,6 +75,12 @@ def training_key(cell: Cell, prepared: Prepared, parents: dict[str, Path]) -> st
             "torch": torch.__version__,
         }
     )
+
+
+def _record_skip(folder: Path, reason: str) -> None:
+    """Notes why there is no model; a model that was trained where the cell could run stays what it is."""
+    if not read_record(folder).get("model_sha256"):
+        write_record(folder, {"skipped": reason})
 
 
 def _require_room(folder: Path) -> None:
@@ -130,6 +138,8 @@ def _train(cell: Cell, prepared: Prepared, key: str, parents: dict[str, Path], c
     folder = context.workspace.model(cell)
     sha256 = save_model(folder / MODEL_FILE, method.colorizer.state_dict(), about)
     write_history(folder / HISTORY_FILE, outcome.history)
+    precision = resolved_precision(cell.training.precision, context.device)
+    machine = machine_of(context.device, precision, context.ranks.world)
     record = {
         "key": key,
         "model_sha256": sha256,
@@ -139,6 +149,7 @@ def _train(cell: Cell, prepared: Prepared, key: str, parents: dict[str, Path], c
         "peak_memory_bytes": peak_memory(context.device),
         "device": device_name(context.device),
         "devices": context.ranks.world,
+        "machine": machine.model_dump(mode="json"),
     }
     write_record(folder, record)
     remove_checkpoints(run_folder)

@@ -32,9 +32,12 @@ def why_missing(cell: Cell, facts: Facts, workspace: Workspace) -> str | None:
     settings, and of the data that is prepared here, if any is. One that lacks something for want of pretrained weights
     is current until these arrive.
     """
-    path = result_file(cell, workspace)
-    if not path.is_file():
-        return "no result"
+    found = [path for path in result_files(cell, workspace) if path.is_file()]
+    reasons = [_why_stale(path, cell, facts, workspace) for path in found]
+    return None if None in reasons else next(iter(reasons), "no result")
+
+
+def _why_stale(path: Path, cell: Cell, facts: Facts, workspace: Workspace) -> str | None:
     try:
         result = read_result(path)
     except ResultError as error:
@@ -47,10 +50,10 @@ def why_missing(cell: Cell, facts: Facts, workspace: Workspace) -> str | None:
     )
 
 
-def result_file(cell: Cell, workspace: Workspace) -> Path:
-    """Where the cell's result lies or would lie."""
+def result_files(cell: Cell, workspace: Workspace) -> list[Path]:
+    """Where the cell's results lie or would lie: its own one, and the committed reference."""
     run = Run(method=cell.method, adapter=cell.adapter, data=cell.data, preset=cell.preset, seed=cell.seed)
-    return result_path(workspace.results_of(cell), run)
+    return [result_path(root, run) for root in (workspace.results_of(cell), workspace.references)]
 
 
 def model_file(cell: Cell, workspace: Workspace) -> Path:
@@ -59,11 +62,12 @@ def model_file(cell: Cell, workspace: Workspace) -> Path:
 
 
 def has_its_model(cell: Cell, workspace: Workspace) -> bool:
-    """Whether the model that the cell's result was measured on is here."""
+    """Whether the model that a result of the cell was measured on is here."""
     path = model_file(cell, workspace)
     if not path.is_file():
         return False
-    return file_sha256(path) == read_result(result_file(cell, workspace)).provenance.config.get("model_sha256")
+    measured = [read_result(file) for file in result_files(cell, workspace) if file.is_file()]
+    return file_sha256(path) in [result.provenance.config.get("model_sha256") for result in measured]
 
 
 def _of_another_making(cell: Cell, facts: Facts, result: Result) -> str | None:

@@ -1,0 +1,124 @@
+"""A repeated cell against the committed row that it repeats: the same bits or not, how far apart, and why."""
+
+from collections.abc import Iterator, Mapping
+from math import sqrt
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmark.contracts.result import Provenance, holds_measurement, read_per_image, read_result, result_path
+from benchmark.results.tables.collect import PER_SEED, Measured, collect_row
+from benchmark.results.tables.table import estimates_of
+from benchmark.scoring.metrics import METRICS
+
+SAME, INSIDE, OUTSIDE = "same bits", "inside the row's interval", "outside"
+SLACK = 1e-3
+"""Relative difference that is never called outside; where a row has one seed, set metrics have no interval at all."""
+
+MACHINE = {
+    "kind": "kind of device",
+    "torch": "version of torch",
+    "precision": "precision",
+    "instruction_set": "instruction set",
+    "cpu": "processor",
+    "device": "device",
+    "threads": "number of threads",
+    "devices": "number of devices",
+}
+"""What is recorded of a machine and decides bits, the most telling first, in words."""
+
+
+class Verdict(NamedTuple):
+    """How a run compares with the committed row."""
+
+    kind: str  # SAME, INSIDE or OUTSIDE
+    difference: str = ""  # the largest, in units and against the row's interval
+    reason: str = ""  # the likely one
+
+    def __str__(self) -> str:
+        if self.kind == SAME:
+            return "same bits as the committed row"
+        return f"differs from the committed row: {self.difference}: {self.kind}; likely reason: {self.reason}"
+
+
+def verdict_on(path: Path, references: Path) -> Verdict | None:
+    """Compares an own result with the reference of the same cell; None where nothing was measured on either side.
+
+    SAME speaks of every metric and every per-image value that both have. Otherwise the row's 95 % interval decides,
+    moved to the committed value of this seed and widened by √(K+1): it is an interval of a mean over K seeds, and one
+    run scatters that much wider about the mean.
+
+    Args:
+        path: the own result's JSON file.
+        references: root of the committed results.
+
+    Raises:
+        ResultError: one of the two is damaged.
+    """
+    result = read_result(path)
+    committed = result_path(references, result.run)
+    if result.status == "skipped" or not holds_measurement(committed):
+        return None
+    own, reference = (Measured(file, one := read_result(file), read_per_image(file, one)) for file in (path, committed))
+    ours, theirs = own.result.provenance, reference.result.provenance
+    if ours.data_sha256["test"] != theirs.data_sha256["test"] or own.result.protocol != reference.result.protocol:
+        return Verdict(OUTSIDE, "not comparable", "other test images, or another protocol")
+    if _same_bits(own, reference):
+        return Verdict(SAME)
+    ratio, difference = max(_deviations(own, reference))
+    return Verdict(OUTSIDE if ratio > 1 else INSIDE, difference, likely_reason(ours, theirs))
+
+
+def _shared(own: Measured, reference: Measured) -> Iterator[tuple[str, float, float]]:
+    """Each metric that both have, with its two values."""
+    for name in METRICS:
+        here, there = own.result.metrics.get(name), reference.result.metrics.get(name)
+        if here is not None and there is not None:
+            yield name, here, there
+
+
+def _same_bits(own: Measured, reference: Measured) -> bool:
+    columns = own.columns.keys() & reference.columns.keys()
+    return all(here == there for _, here, there in _shared(own, reference)) and all(
+        np.array_equal(own.columns[name], reference.columns[name]) for name in columns
+    )
+
+
+def _deviations(own: Measured, reference: Measured) -> Iterator[tuple[float, str]]:
+    """Each metric's difference, in units of what the interval leaves on that side, and in words."""
+    row = estimates_of(collect_row(reference))
+    for name, here, there in _shared(own, reference):
+        estimate, metric = row[name], METRICS[name]
+        interval, wider = estimate.interval() or (there, there), sqrt(len(estimate.seeds) + 1)
+        below, above = (max(abs(end - estimate.mean) * wider, SLACK * abs(there) + 1e-12) for end in interval)
+        shown = (f"{value:.{metric.digits + 1}f}" for value in (here, there, there - below, there + above))
+        text = "{} {} against {} [{}, {}]".format(name, *shown)
+        yield (here - there) / above if here > there else (there - here) / below, text
+
+
+def likely_reason(own: Provenance, reference: Provenance) -> str:
+    """What is recorded of two runs and differs, the most telling first."""
+    changed = list(_differences(own.config, reference.config))
+    reasons = [f"other settings ({', '.join(changed)})"] if changed else []
+    if own.code_hash != reference.code_hash:
+        there, here = ((origin.commit or "unknown")[:7] for origin in (reference, own))
+        reasons.append(f"other code ({there} there, {here} here)")
+    ours, theirs = own.trained_on or own.machine, reference.trained_on or reference.machine
+    if ours and theirs:
+        facts = [(word, getattr(theirs, field), getattr(ours, field)) for field, word in MACHINE.items()]
+    else:  # an older row recorded less
+        facts = [("version of torch", reference.packages.get("torch"), own.packages.get("torch"))]
+        facts.append(("machine", reference.device, own.device))
+    reasons += [f"another {word} ({there} there, {here} here)" for word, there, here in facts if there != here]
+    return "; ".join(reasons) or "nothing that is recorded differs"
+
+
+def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The names of settings that differ, as `training.steps`."""
+    for name in sorted(ours.keys() | theirs.keys()):
+        here, there = ours.get(name), theirs.get(name)
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            yield from _differences(here, there, f"{prefix}{name}.")
+        elif here != there and name not in PER_SEED:
+            yield f"{prefix}{name}"

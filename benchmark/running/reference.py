@@ -1,0 +1,58 @@
+"""What becomes of an own result: it is compared with the committed reference, or with `--record` takes its place."""
+
+from pathlib import Path
+
+from benchmark.contracts.config import Cell
+from benchmark.contracts.result import holds_measurement, read_per_image, read_result, result_path, write_result
+from benchmark.contracts.workspace import Workspace
+from benchmark.results.reference import verdict_on
+from benchmark.results.tables import build
+from benchmark.running.stages import Context
+from benchmark.support.errors import InputError
+from benchmark.training.record import read_record
+
+
+def require_recordable(cell: Cell) -> None:
+    """Refuses, before anything is run, what is in no committed table.
+
+    Raises:
+        InputError: a run with `--set`, or a private folder of photographs.
+    """
+    if cell.overrides:
+        raise InputError(
+            f"--record with --set {', '.join(sorted(cell.overrides))}: a reference has the settings of params.yaml;"
+            " change them there, or leave out --record"
+        )
+    if cell.data_path:
+        raise InputError(
+            f"--record with {cell.data_adapter}:{cell.data_path}: a private folder stays out of the committed tables;"
+            " leave out --record, or describe the data set by a file in datasets/"
+        )
+
+
+def settle(cell: Cell, result_file: Path, context: Context, record: bool = False) -> None:
+    """Compares a run's result with the reference and says so in one line; `record` makes it the reference.
+
+    Args:
+        cell: what was run.
+        result_file: its own result.
+        context: of the run.
+        record: replace the reference, and regenerate the committed tables.
+    """
+    space = context.workspace
+    skipped = read_record(space.model(cell)).get("skipped")
+    if skipped and holds_measurement(result_file):
+        context.say(f"{cell.name}: nothing was measured now; {result_file} is of an earlier run")
+    elif record:
+        context.say(f"{cell.name}: {_record(result_file, space)}")
+    elif not cell.overrides and (verdict := verdict_on(result_file, space.references)):
+        context.say(f"{cell.name}: {verdict}")
+
+
+def _record(result_file: Path, space: Workspace) -> str:
+    result = read_result(result_file)
+    if result.status == "skipped" and holds_measurement(result_path(space.references, result.run)):
+        return "not recorded: nothing was measured, and the reference was; it stays"
+    path = write_result(space.references, result, read_per_image(result_file, result))
+    build(space.references, result.run.data, result.run.preset)
+    return f"recorded: {path}; commit it with the tables"
