@@ -78,14 +78,14 @@ def test_the_same_command_elsewhere_gives_the_same_numbers_and_the_same_model(pr
 def test_tables_are_regenerated_byte_for_byte_and_checked(project: Path) -> None:
     table = project / "runs/results/sample/tiny/leaderboard.md"
     before = table.read_bytes()
-    assert bench("leaderboard", cwd=project).returncode == 0
+    assert bench("leaderboard", "--own", cwd=project).returncode == 0
     assert table.read_bytes() == before
-    assert bench("leaderboard", "--check", cwd=project).returncode == 0
+    assert bench("leaderboard", "--own", "--check", cwd=project).returncode == 0
     table.write_bytes(before + b"forged\n")
-    done = bench("leaderboard", "--check", cwd=project)
+    done = bench("leaderboard", "--own", "--check", cwd=project)
     assert done.returncode == 1
     assert "leaderboard.md" in done.stderr
-    assert bench("leaderboard", cwd=project).returncode == 0
+    assert bench("leaderboard", "--own", cwd=project).returncode == 0
     assert table.read_bytes() == before
 
 
@@ -106,7 +106,7 @@ def test_list_shows_everything_by_name(project: Path) -> None:
         (("run", *CGAN, "--preset", "tinny"), "unknown preset 'tinny' (did you mean 'tiny'?); legal: tiny"),
         (("run", *CGAN, "--set", "lamda=3"), "unknown key of --set 'lamda'"),
         (("run", *CGAN, "--set", "steps=many"), "steps: Input should be a valid integer"),
-        (("leaderboard", "--data", "celebb"), "unknown data set with results 'celebb'"),
+        (("leaderboard", "--own", "--data", "celebb"), "unknown data set with results 'celebb'"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(project: Path, arguments: tuple[str, ...], words: str) -> None:

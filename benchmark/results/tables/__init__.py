@@ -111,7 +111,7 @@ def _read(path: Path) -> bytes | None:
 def _nothing(root: Path, data: str | None, preset: str | None) -> InputError:
     folders = tables_in(root)
     if not folders:
-        return InputError(f"no results in {root}; make one: bench run --method cgan --data sample")
+        return InputError(f"no results in {root}; bench run makes own ones (--own), and references with --record")
     if data and data not in {folder.parent.name for folder in folders}:
         return unknown("data set with results", data, {folder.parent.name for folder in folders})
     return unknown("preset with results", str(preset), {folder.name for folder in folders})
