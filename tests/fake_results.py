@@ -8,7 +8,6 @@ import numpy as np
 
 from benchmark.contracts.result import Cost, Provenance, Result, Run, write_result
 from benchmark.scoring.metrics import METRICS
-from benchmark.scoring.metrics.pooled import pooled
 
 SHA = "0123456789abcdef" * 4
 IMAGES = 300
@@ -49,7 +48,7 @@ def fake_result(method: str, seed: int, columns: Mapping[str, np.ndarray], **cha
         **({"method": method, "adapter": method, "data": "cifar10", "preset": "quick", "seed": seed} | run_fields)
     )
     values: dict[str, float | None] = {
-        name: float(pooled(name, columns)) if metric.columns and columns.keys() >= set(metric.columns) else None
+        name: float(metric.pooled(columns)) if metric.columns and columns.keys() >= set(metric.columns) else None
         for name, metric in METRICS.items()
     }
     values |= changes.pop("metrics", {})

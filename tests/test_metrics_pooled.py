@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmark.scoring.metrics import METRICS
-from benchmark.scoring.metrics.pooled import pooled, psnr_of
+from benchmark.scoring.metrics.pooled import psnr_of
 
 IMAGES = 40
 
@@ -20,23 +20,25 @@ def test_most_columns_are_means(columns: dict[str, np.ndarray]) -> None:
     special = {"psnr_pooled", "auc_rebal", "delta_colorfulness"}
     for name, metric in METRICS.items():
         if metric.columns and name not in special:
-            assert pooled(name, columns) == pytest.approx(columns[name].astype(np.float64).mean())
-            assert metric.per_image
+            assert METRICS[name].pooled(columns) == pytest.approx(columns[name].astype(np.float64).mean())
+            assert metric.has_image_values
 
 
 def test_pooled_psnr_is_that_of_the_mean_error(columns: dict[str, np.ndarray]) -> None:
-    assert pooled("psnr_pooled", columns) == pytest.approx(10 * np.log10(255**2 / columns["mse"].mean()), rel=1e-6)
-    assert pooled("psnr_pooled", {"mse": np.zeros(3, np.float32)}) == 100
+    assert METRICS["psnr_pooled"].pooled(columns) == pytest.approx(
+        10 * np.log10(255**2 / columns["mse"].mean()), rel=1e-6
+    )
+    assert METRICS["psnr_pooled"].pooled({"mse": np.zeros(3, np.float32)}) == 100
 
 
 def test_rebalanced_area_weighs_images_by_their_pixels(columns: dict[str, np.ndarray]) -> None:
     expected = np.average(columns["auc_rebal"], weights=columns["auc_rebal_weight"])
-    assert pooled("auc_rebal", columns) == pytest.approx(expected, rel=1e-6)
+    assert METRICS["auc_rebal"].pooled(columns) == pytest.approx(expected, rel=1e-6)
 
 
 def test_delta_colorfulness_is_the_difference_of_means(columns: dict[str, np.ndarray]) -> None:
     expected = abs(columns["colorfulness"].mean() - columns["colorfulness_target"].mean())
-    assert pooled("delta_colorfulness", columns) == pytest.approx(expected, rel=1e-5)
+    assert METRICS["delta_colorfulness"].pooled(columns) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.columns])
@@ -44,14 +46,14 @@ def test_a_weight_counts_an_image_again(name: str, columns: dict[str, np.ndarray
     rng = np.random.default_rng(1)
     drawn = rng.integers(0, IMAGES, (3, IMAGES))
     counts = np.stack([np.bincount(draw, minlength=IMAGES) for draw in drawn])
-    expected = [pooled(name, {column: values[draw] for column, values in columns.items()}) for draw in drawn]
-    np.testing.assert_allclose(pooled(name, columns, counts), expected, rtol=1e-12)
-    assert pooled(name, columns, counts[0]).shape == ()
+    expected = [METRICS[name].pooled({column: values[draw] for column, values in columns.items()}) for draw in drawn]
+    np.testing.assert_allclose(METRICS[name].pooled(columns, counts), expected, rtol=1e-12)
+    assert METRICS[name].pooled(columns, counts[0]).shape == ()
 
 
 def test_what_exists_for_sets_only_is_refused(columns: dict[str, np.ndarray]) -> None:
     with pytest.raises(KeyError, match="fid"):
-        pooled("fid", columns)
+        METRICS["fid"].pooled(columns)
 
 
 def test_psnr_of_errors() -> None:

@@ -25,7 +25,7 @@ WITHOUT_NETWORKS = [name for name in METRICS if name not in ("lpips_alex", "fid"
 
 @pytest.fixture(autouse=True)
 def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.scoring.metrics.scorer.weights_path", lambda name: None)
+    monkeypatch.setattr("benchmark.support.weights.path", lambda name: None)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
     torch.manual_seed(0)
     network = JudgeNetwork(classes=3).eval().requires_grad_(False)
     judge = Judge("judge-tiles-v1", "c" * 64, network)
-    monkeypatch.setattr("benchmark.scoring.metrics.scorer.load_judge", lambda name, device: judge)
+    monkeypatch.setattr("benchmark.scoring.metrics.sets.load_judge", lambda name, device: judge)
     return judge
 
 
@@ -219,7 +219,7 @@ def test_the_judge_sees_outputs_truth_and_gray(predicted: Tensor, target: Tensor
 def test_the_truth_is_judged_once(predicted: Tensor, target: Tensor, prepared: Any, judge: Judge) -> None:
     expected = score(predicted, target, prepared=prepared, metrics=["top1", "fd_judge"])
     kept = sorted(path.name for path in (prepared.folder.parent / ".features").iterdir())
-    assert [name.split("-")[-2] for name in kept] == ["gray", "truth"]
+    assert [name.split("-")[-2] for name in kept] == ["grays", "truth"]
     seen: list[int] = []
     features = judge.features
     judge.features = lambda images: seen.append(len(images)) or features(images)  # type: ignore

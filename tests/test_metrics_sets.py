@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from benchmark.scoring.metrics import distances
 from benchmark.scoring.metrics.distances import Gaussian, frechet_distance, kernel_distance
+from benchmark.scoring.metrics.pair import Pair
 from benchmark.scoring.metrics.sets import InceptionMetrics, Reference
 from benchmark.scoring.networks.features import FeatureStream, exact_arithmetic
 from benchmark.scoring.networks.inception import Inception
@@ -280,7 +281,7 @@ def test_fid_equals_the_command_line_of_pytorch_fid(
     command = [sys.executable, "-m", "pytorch_fid", *map(str, folders), "--device", "cpu", "--num-workers", "0"]
     printed = subprocess.run([*command, "--dims", "192"], capture_output=True, text=True, check=True).stdout
     metrics = InceptionMetrics(SecondBlock(), CPU, None)
-    metrics.update(*map(read, folders))
+    metrics.update(Pair(read(folders[0]), read(folders[1])))
     found = metrics.compute()
     assert found.values["fid"] == pytest.approx(float(printed.split("FID:")[1]), rel=1e-3)
     assert found.notes["fid"] == "N = 6"
@@ -299,7 +300,7 @@ def test_loading_inception_leaves_no_traces(inception_weights: Path) -> None:
 def test_fid_and_kid_of_a_set_and_itself(images: Tensor, tmp_path: Path) -> None:
     network, reference = Averages(), Reference(tmp_path, "f" * 64, len(images))
     metrics = InceptionMetrics(network, CPU, reference)
-    metrics.update(images, images)
+    metrics.update(Pair(images, images))
     found = metrics.compute()
     assert found.values["fid"] == pytest.approx(0, abs=1e-9)
     assert [path.name for path in tmp_path.iterdir()] == [
@@ -308,7 +309,7 @@ def test_fid_and_kid_of_a_set_and_itself(images: Tensor, tmp_path: Path) -> None
 
     network.batches.clear()
     again = InceptionMetrics(network, CPU, reference)
-    again.update(images, images)
+    again.update(Pair(images, images))
     assert again.compute() == found
     assert sum(network.batches) == len(images)  # the outputs' features only
 

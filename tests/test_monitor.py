@@ -19,6 +19,7 @@ from benchmark.running import monitor
 from benchmark.running.conformance import build, make_trainer, tiny_images
 from benchmark.running.monitor import TrainingMonitor, ValidationSets
 from benchmark.scoring.evaluate import colorize
+from benchmark.scoring.metrics.pair import Pair
 from benchmark.scoring.metrics.sets import InceptionMetrics
 from benchmark.support import weights
 from benchmark.training.progress import Outcome
@@ -153,7 +154,7 @@ def test_fid_of_a_validation_is_the_evaluations(tmp_path: Path, inception: list[
     values = ValidationSets(images, tmp_path, CPU).score(method)
     metrics = InceptionMetrics(MeanColors(tmp_path, CPU), CPU, None)
     output = colorize(method, torch.from_numpy(images))
-    metrics.update(output.predicted, output.target)
+    metrics.update(Pair(output.predicted, output.target))
     assert values == pytest.approx(metrics.compute().values)
 
 

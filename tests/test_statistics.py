@@ -9,7 +9,6 @@ from scipy import stats
 
 from benchmark.results.statistics import DRAWS, Estimate, compare, holm, image_weights, pairwise, ranks, resample
 from benchmark.scoring.metrics import METRICS
-from benchmark.scoring.metrics.pooled import pooled
 
 IMAGES = 200
 
@@ -56,7 +55,7 @@ def test_interval_of_a_pooled_metric_covers_the_truth() -> None:
 
     def covers(rng: np.random.Generator) -> bool:
         mse = np.repeat(rng.exponential(100, (1, IMAGES)), 2, axis=0)
-        each = [float(pooled("psnr_pooled", {"mse": row})) for row in mse]
+        each = [float(METRICS["psnr_pooled"].pooled({"mse": row})) for row in mse]
         low, high = Estimate(np.array(each), resample({"mse": mse})["psnr_pooled"], IMAGES).interval() or (0.0, 0.0)
         return low <= truth <= high
 
@@ -197,7 +196,7 @@ def test_resample_is_pooled_in_every_draw() -> None:
     assert set(found) == {name for name, metric in METRICS.items() if metric.columns}
     for name, draws in found.items():
         seeds = [{column: values[k] for column, values in columns.items()} for k in range(2)]
-        expected = np.mean([pooled(name, seed, image_weights(30)) for seed in seeds], axis=0)
+        expected = np.mean([METRICS[name].pooled(seed, image_weights(30)) for seed in seeds], axis=0)
         np.testing.assert_allclose(draws, expected, rtol=1e-10, err_msg=name)
 
 

@@ -181,7 +181,7 @@ def _distributions(table: Table, measured: Sequence[Measured]) -> list[Figure]:
     order = [row for row in table.all_rows if row.run.role != "ceiling"]
     figures = []
     for metric in table.metrics:
-        drawn = metric.per_image and metric.name not in YES_OR_NO
+        drawn = metric.has_image_values and metric.name not in YES_OR_NO
         values = per_image(measured, metric.name) if drawn else {}
         rows = {row.name: values[row.name] for row in order if row.name in values}
         if rows:

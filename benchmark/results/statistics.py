@@ -15,7 +15,6 @@ import numpy as np
 from scipy.special import stdtr, stdtrit  # Student's t: what scipy.stats.t calls, without its 0.7 s of import
 
 from benchmark.scoring.metrics import METRICS
-from benchmark.scoring.metrics.pooled import from_means
 
 DRAWS = 1000
 LEVEL = 0.95
@@ -98,7 +97,7 @@ def image_weights(images: int, draws: int = DRAWS) -> np.ndarray:
 def resample(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Metrics over resampled test images, for every metric of `METRICS` whose columns are there.
 
-    What `benchmark.scoring.metrics.pooled` gives for each seed and draw, but with one product of matrices for all.
+    What `Metric.pooled` gives for each seed and draw, but with one product of matrices for all.
 
     Args:
         columns: per-image column → (K, N): one value per seed and test image; all of the same K and N.
@@ -106,16 +105,21 @@ def resample(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     Returns:
         Metric → (B,) float64, the mean over seeds in each of B draws.
     """
-    moments = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
-    if {"auc_rebal", "auc_rebal_weight"} <= moments.keys():
-        moments["auc_rebal"] = moments["auc_rebal"] * moments["auc_rebal_weight"]
-    stacked = np.concatenate(list(moments.values()))
-    drawn = image_weights(stacked.shape[1]) @ stacked.T
-    means = dict(zip(moments, np.split(drawn, len(moments), axis=1), strict=True))
-    return {
-        name: from_means(name, [means[column] for column in metric.columns]).mean(axis=1)
+    arrays = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
+    quantities = {
+        name: metric.moments_of(arrays)
         for name, metric in METRICS.items()
-        if metric.columns and means.keys() >= set(metric.columns)
+        if metric.columns and arrays.keys() >= set(metric.columns)
+    }
+    once = {id(array): array for group in quantities.values() for array in group}  # metrics may share a column
+    if not once:
+        return {}
+    stacked = np.concatenate(list(once.values()))
+    drawn = image_weights(stacked.shape[1]) @ stacked.T
+    means = dict(zip(once, np.split(drawn, len(once), axis=1), strict=True))
+    return {
+        name: METRICS[name].combine(*(means[id(array)] for array in group)).mean(axis=1)
+        for name, group in quantities.items()
     }
 
 

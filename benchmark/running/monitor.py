@@ -18,6 +18,7 @@ from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
 from benchmark.scoring.evaluate import batches, colorize
+from benchmark.scoring.metrics.pair import Pair
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.metrics.sets import InceptionMetrics, Reference
 from benchmark.scoring.networks.inception import Inception
@@ -69,7 +70,7 @@ class ValidationSets:
         metrics = InceptionMetrics(self.network, self.device, self.reference)
         for rgb in batches(self.images, self.device):
             output = colorize(method, rgb)
-            metrics.update(output.predicted, output.target)
+            metrics.update(Pair(output.predicted, output.target))
         values = metrics.compute().values
         self.ended = time.perf_counter()
         self.cost = self.ended - began

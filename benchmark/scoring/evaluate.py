@@ -25,6 +25,7 @@ class Output(NamedTuple):
     predicted: Tensor  # (B, H, W, 3) uint8
     target: Tensor  # (B, H, W, 3) uint8
     clipped: Tensor  # (B, H, W) bool: outside the sRGB gamut before clipping
+    target_lab: tuple[Tensor, Tensor]  # the truth's L (B, 1, H, W) and ab (B, 2, H, W), float32
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def colorize(method: Method, rgb: Tensor) -> Output:
     """
     L, ab = rgb_to_lab(rgb)
     predicted, clipped = join(L, predict(method, L, ab).float())
-    return Output(predicted, rgb, clipped)
+    return Output(predicted, rgb, clipped, (L, ab))
 
 
 def batches(images: np.ndarray, device: torch.device) -> Iterator[Tensor]:
@@ -89,7 +90,7 @@ def evaluate(
         began = _now(device)
         output = colorize(method, rgb)
         seconds += _now(device) - began
-        scorer.update(output.predicted, output.target, output.clipped)
+        scorer.update(*output)
         if advance:
             advance(len(rgb))
     return Evaluation(scorer.compute(), len(images), len(images) / seconds)

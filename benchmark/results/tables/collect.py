@@ -11,7 +11,6 @@ import numpy as np
 from benchmark import PROTOCOL
 from benchmark.contracts.result import Result, ResultError, read_per_image, read_result
 from benchmark.scoring.metrics import METRICS
-from benchmark.scoring.metrics.pooled import pooled
 
 AGREEMENT = 1e-3  # between a metric and its per-image values, relative and absolute: these keep four digits
 PER_SEED = ("seed", "model_sha256", "data_note")  # what may differ between the configurations of one method's seeds
@@ -113,7 +112,7 @@ def _check_agreement(path: Path, result: Result, columns: dict[str, np.ndarray])
         metric = METRICS.get(name)
         if value is None or metric is None or not metric.columns or not columns.keys() >= set(metric.columns):
             continue
-        expected = float(pooled(name, columns))
+        expected = float(metric.pooled(columns))
         if not np.isclose(value, expected, rtol=AGREEMENT, atol=AGREEMENT):
             raise ResultError(f"{path}: {name} is {value:.6g}, but its per-image values say {expected:.6g}")
 

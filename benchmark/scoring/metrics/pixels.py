@@ -1,7 +1,8 @@
 """Metrics of single image pairs: pure functions of batches, (B, …) in and (B,) out, on any device.
 
-All are float32 arithmetic without a matrix product or a convolution, which would run in TF32 where a trainer allows
-that. None splits its batch: `benchmark.scoring.metrics.scorer` passes pieces that fit the cache (or the GPU).
+None changes its arguments, which other metrics are given too. All are float32 arithmetic without a matrix product or a
+convolution, which would run in TF32 where a trainer allows that. None splits its batch:
+`benchmark.scoring.metrics.scorer` passes pieces that fit the cache (or the GPU).
 """
 
 import math
@@ -9,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from benchmark.scoring.metrics.metric import NotAvailable
 from benchmark.scoring.metrics.pooled import PSNR_CAP
 
 SSIM_WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004
@@ -58,10 +60,13 @@ def ssim(predicted: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         (B,), at most 1.
+
+    Raises:
+        NotAvailable: the images are smaller than the window.
     """
     height, width = predicted.shape[-2:]
     if min(height, width) < SSIM_WINDOW:
-        raise ValueError(f"SSIM needs images of at least {SSIM_WINDOW}×{SSIM_WINDOW} pixels, got {height}×{width}")
+        raise NotAvailable(f"images smaller than {SSIM_WINDOW}×{SSIM_WINDOW}")
     x, y = predicted - 127.5, target - 127.5
     moments = torch.stack([x, y, x * x + y * y, x * y])  # (4, B, 3, H, W)
     mean_x, mean_y, mean_squares, mean_product = _gaussian_filter(moments)

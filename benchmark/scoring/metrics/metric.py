@@ -1,0 +1,121 @@
+"""What a metric is: the one object that the scorer, pooling, resampling, tables and report go by. No torch is imported.
+
+A metric of single images names a function and the space in which that function wants to see them. A metric of whole
+sets names a class that takes in batches and computes at the end. `register` makes either known everywhere.
+"""
+
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Space = Literal["rgb", "lab", "weighted_lab", "gamut"]  # the properties of `benchmark.scoring.metrics.pair.Pair`
+
+
+class NotAvailable(ValueError):
+    """A metric cannot be had of these images or on this machine; the message says why, and stands in its note."""
+
+
+def _themselves(*columns: np.ndarray) -> Sequence[np.ndarray]:
+    return columns
+
+
+def _the_mean(mean: np.ndarray) -> np.ndarray:
+    return mean
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of every table. Its name stands for exactly one variant (protocol §2).
+
+    The value over a set of images is `combine(*means)`: the means over the images of what `moments(*columns)` makes of
+    the stored per-image columns. A resample of the images changes the means and nothing else.
+    """
+
+    name: str
+    label: str  # for the heads of tables
+    unit: str  # "" for a pure number
+    direction: Literal["higher", "lower"] | None  # which is better; None where neither is
+    digits: int  # decimals in tables
+    description: str
+    space: Space = "rgb"
+    # Given what `Pair` holds in that space, the function returns (B,) values, or a mapping of columns to them. Metrics
+    # that name the same function share one call. "module:function" is imported when it is needed.
+    per_image: str | Callable[..., Any] | None = None
+    measured_by: str | type | None = None  # the class that measures whole sets: see `benchmark.scoring.metrics.sets`
+    columns: tuple[str, ...] = ()  # per-image columns that are stored; () for sets, (name,) where a function is given
+    moments: Callable[..., Sequence[np.ndarray]] = _themselves
+    combine: Callable[..., np.ndarray] = _the_mean
+    needs: tuple[str, ...] = ()  # pretrained files, by their names in `benchmark.support.weights`
+
+    def __post_init__(self) -> None:
+        """Gives a metric of single images its own column, where it names none."""
+        if self.per_image and not self.columns:
+            object.__setattr__(self, "columns", (self.name,))
+
+    @property
+    def has_image_values(self) -> bool:
+        """Whether each image has a value of its own (then in a per-image column of this name)."""
+        return self.name in self.columns
+
+    def moments_of(self, per_image: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
+        """The quantities, each (..., N) float64, whose means over the images decide the value.
+
+        Args:
+            per_image: at least the metric's `columns`, each (..., N), finite.
+
+        Raises:
+            KeyError: the metric exists for whole sets only, or a column is missing.
+        """
+        if not self.columns:
+            raise KeyError(f"{self.name} does not follow from per-image values")
+        return self.moments(*(np.asarray(per_image[column], np.float64) for column in self.columns))
+
+    def pooled(self, per_image: Mapping[str, np.ndarray], weights: np.ndarray | None = None) -> np.ndarray:
+        """The value over a set of images.
+
+        Args:
+            per_image: at least the metric's `columns`, each (N,), finite.
+            weights: how often each image counts, (N,) or (draws, N), not negative; None counts each once.
+
+        Returns:
+            (), or (draws,) where weights are (draws, N).
+
+        Raises:
+            KeyError: as `moments_of`.
+        """
+        quantities = self.moments_of(per_image)
+        counts = np.ones(len(quantities[0])) if weights is None else np.asarray(weights, np.float64)
+        return self.combine(*(np.asarray(counts @ quantity / counts.sum(axis=-1)) for quantity in quantities))
+
+
+METRICS: dict[str, Metric] = {}
+"""Every metric by name, in the order of the tables' columns."""
+
+
+def register(metric: Metric) -> Metric:
+    """Makes a metric known to scorer, statistics, tables and report.
+
+    Raises:
+        ValueError: the name is taken, or one of its columns is filled by another function.
+    """
+    if metric.name in METRICS:
+        raise ValueError(f"there is a metric {metric.name!r} already")
+    for other in METRICS.values():
+        shared = set(metric.columns) & set(other.columns)
+        if shared and (other.per_image, other.measured_by) != (metric.per_image, metric.measured_by):
+            raise ValueError(f"{metric.name}: the column {min(shared)!r} is that of {other.name}")
+    METRICS[metric.name] = metric
+    return metric
+
+
+def unregister(name: str) -> None:
+    """Takes a metric out again."""
+    del METRICS[name]
+
+
+def loaded(reference: str | Any) -> Any:
+    """What a metric names: a function or class itself, or "module:name" to import now."""
+    return pkgutil.resolve_name(reference) if isinstance(reference, str) else reference

@@ -1,0 +1,73 @@
+"""A batch of outputs and truths, in the spaces that the functions of metrics ask for."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from benchmark.data.ab_bins import nearest_bin
+from benchmark.data.color import rgb_to_lab
+from benchmark.scoring.metrics.metric import NotAvailable
+from benchmark.scoring.metrics.pixels import planes
+
+Lab = tuple[Tensor, Tensor]  # L (B, 1, H, W) in [0, 100] and ab (B, 2, H, W) in Lab units, float32
+
+
+@dataclass
+class Pair:
+    """Outputs and truths. Each space (`Metric.space`) is made when it is first asked for, and once."""
+
+    predicted: Tensor  # (B, H, W, 3) uint8
+    target: Tensor  # the same
+    outside: Tensor | None = None  # (B, H, W) bool, the pixels that the gamut clipped, where that is known
+    known_lab: Lab | None = None  # the truth's, where somebody has computed it already
+    bin_weights: Tensor | None = None  # (313,) float32, what a pixel of each bin's color weighs
+
+    def part(self, images: slice) -> "Pair":
+        """Some of the images, with what is known of them."""
+        known = self.__dict__.get("target_lab", self.known_lab)
+        return Pair(
+            self.predicted[images],
+            self.target[images],
+            None if self.outside is None else self.outside[images],
+            known and (known[0][images], known[1][images]),
+            self.bin_weights,
+        )
+
+    @cached_property
+    def target_lab(self) -> Lab:
+        """The truth in Lab."""
+        return self.known_lab or rgb_to_lab(self.target)
+
+    @cached_property
+    def rgb(self) -> tuple[Tensor, Tensor]:
+        """For a function of (predicted, target), each (B, 3, H, W) float32, 0–255."""
+        return planes(self.predicted), planes(self.target)
+
+    @cached_property
+    def lab(self) -> tuple[Lab, Lab]:
+        """For a function of (predicted, target), each a `Lab`."""
+        return rgb_to_lab(self.predicted), self.target_lab
+
+    @cached_property
+    def weighted_lab(self) -> tuple[Lab, Lab, Tensor]:
+        """As `lab`, and what each pixel weighs: (B, H, W), the rarer its true color's bin the more.
+
+        Raises:
+            NotAvailable: nothing is known of how rare the bins are.
+        """
+        if self.bin_weights is None:
+            raise NotAvailable("no training split to weigh the bins by")
+        bins = nearest_bin(self.target_lab[1])
+        return *self.lab, self.bin_weights.index_select(0, bins.flatten()).view(bins.shape)
+
+    @cached_property
+    def gamut(self) -> tuple[Tensor]:
+        """For a function of (B, H, W) bool: the pixels that were outside the sRGB gamut before clipping.
+
+        Raises:
+            NotAvailable: the images were finished by another program.
+        """
+        if self.outside is None:
+            raise NotAvailable("not known of finished images")
+        return (self.outside,)
