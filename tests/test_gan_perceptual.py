@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from benchmark.running.conformance import (
 )
 from benchmark.support import weights
 from benchmark.support.errors import BenchError
+from benchmark.training.classifier import accuracies, fit
 
 SMALL: dict[str, Any] = {"width": 0.125, "discriminator_channels": 8}
 
@@ -138,17 +140,27 @@ def test_overfits_eight_images(features: bool, own_features: None, tmp_path: Pat
     assert ab_error(method, batch) < error / 5
 
 
-def test_a_feature_network_learns_labels_and_is_folded_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_vgg_training, "BATCH", 16)
+def test_a_feature_network_learns_labels_and_is_folded_exactly() -> None:
     images = torch.from_numpy(tiny_images(64))
     labels = torch.arange(64) % 2
     images[labels == 1] = 255 - images[labels == 1]  # what is orange becomes blue
-    network = _vgg_training.train(images, labels, classes=2, epochs=6)
-    assert _vgg_training.accuracy(network, images, labels) > 90
-    folded = _vgg_training.folded(network, images)
+    prepared: Any = SimpleNamespace(
+        meta=SimpleNamespace(name="tiny", classes=["orange", "blue"]),
+        images=lambda split: images.numpy(),
+        labels=lambda split: labels.numpy(),
+        sha256={},
+    )
+    torch.manual_seed(0)
+    network = _vgg_training.Classifier(2)
+    recipe = replace(_vgg_training.RECIPE, batch_size=16)
+    fit(network, torch.optim.AdamW(network.parameters(), lr=2e-3), prepared, recipe, torch.device("cpu"))
+    accuracy = accuracies(network, prepared, torch.device("cpu"))["test"]
+    assert accuracy is not None
+    assert accuracy > 90
+    folded, scaled = _vgg_training.folded(network, images), images.movedim(-1, 1) / 255
     with torch.no_grad():
-        (found,) = folded(_vgg_training.planes(images))
-        expected = network.layers(_vgg_training.planes(images))
+        (found,) = folded(scaled)
+        expected = network.layers(scaled)
     torch.testing.assert_close(found, expected / expected.square().mean().sqrt(), atol=1e-4, rtol=1e-4)
     assert found.square().mean() == pytest.approx(1.0, rel=1e-4)
     assert not any(parameter.requires_grad for parameter in folded.parameters())

@@ -78,12 +78,11 @@ def judge_train(data_set: str, preset: str | None, seed: int, epochs: int, out: 
     """Train a judge on the true colors of DATA, which has labels. The protocol's own judge stays as it is."""
     cell, params = resolve_cell(None, data_set, preset, seed, ())
     context = make_context(params, **machine)
+    from benchmark.running.judge import make_judge, recipe
     from benchmark.running.stages import prepare_data
-    from benchmark.scoring.networks.judge import JudgeTraining, make_judge
 
     path = out or context.workspace.root / "runs" / f"judge-{cell.data}-v1.safetensors"
-    training = JudgeTraining(epochs=epochs)
-    click.echo(make_judge(prepare_data(cell, context), path, seed, context.device, training, context.say))
+    click.echo(make_judge(prepare_data(cell, context), path, recipe(seed, epochs), context.device, context.say))
 
 
 COMMANDS: tuple[click.Command, ...] = (weights_group, judge)

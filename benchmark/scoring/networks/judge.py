@@ -4,37 +4,28 @@ It asks of recolored images what a viewer would: do they look like what they sho
 is part of the protocol. Everybody scores with the same committed file, `judge-<data>-v1.safetensors`, which is known
 by its hash; retraining makes another judge, whose scores agree with nobody's.
 
-The network and its training follow the ideas of Keller Jordan's airbench (2024): fixed whitening of small patches
-first, pooling early, batch normalisation without scale, label smoothing, few epochs.
+`bench judge train` makes one (`benchmark.running.judge`). The network and its training follow the ideas of Keller
+Jordan's airbench (2024): fixed whitening of small patches first, pooling early, batch normalisation without scale,
+label smoothing, few epochs.
 """
 
 import hashlib
-import json
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.scoring.metrics.pixels import planes
-from benchmark.scoring.networks.features import exact_arithmetic
 from benchmark.support.errors import BenchError
-from benchmark.support.files import write_atomically
-
-if TYPE_CHECKING:
-    from benchmark.data.prepared import Prepared
 
 WIDTHS = (48, 128, 192)
 WHITENED = 24  # 12 principal directions of 2×2 RGB patches, and their opposites
 
-_MEAN, _DEVIATION = 120.0, 64.0  # of CIFAR-10's levels, roughly; the same for every data set
+MEAN, DEVIATION = 120.0, 64.0  # of CIFAR-10's levels, roughly; the same for every data set
 
 
 class JudgeNetwork(nn.Module):
@@ -55,7 +46,7 @@ class JudgeNetwork(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) float32 levels 0–255, H, W ≥ 16, to (B, 192): what the linear layer sees."""
-        x = F.gelu(self.whiten((images - _MEAN) / _DEVIATION))
+        x = F.gelu(self.whiten((images - MEAN) / DEVIATION))
         return self.groups(x).amax(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -131,7 +122,7 @@ def load_judge(data_name: str, device: torch.device | str = "cpu") -> Judge | No
 
 
 def read_judge(path: Path, device: torch.device | str = "cpu") -> Judge:
-    """Any judge's file, as `write_judge` left it.
+    """Any judge's file, as `bench judge train` left it.
 
     Raises:
         BenchError: it is missing or damaged.
@@ -145,175 +136,3 @@ def read_judge(path: Path, device: torch.device | str = "cpu") -> Judge:
         raise BenchError(f"{path} is no judge's file: {str(error).splitlines()[0]}") from None
     network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     return Judge(path.stem, hashlib.sha256(content).hexdigest(), network)
-
-
-def write_judge(path: Path, network: JudgeNetwork, record: dict[str, Any]) -> Path:
-    """Writes a judge in half precision, and beside it (`.json`) how it came about.
-
-    Returns:
-        The path given.
-    """
-    state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    content = save({name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()})
-    write_atomically(path, content)
-    described = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), **record}
-    write_atomically(path.with_suffix(".json"), (json.dumps(described, indent=1) + "\n").encode())
-    return path
-
-
-@dataclass(frozen=True)
-class JudgeTraining:
-    """How a judge is trained. Ten epochs take some 12 minutes on two CPU cores, and less than one on a GPU."""
-
-    epochs: int = 10
-    batch_size: int = 256
-    learning_rate: float = 0.3  # at its peak
-    warm_up: float = 0.2  # share of the steps until then; afterwards it falls linearly to 0
-    momentum: float = 0.9
-    decay: float = 5e-4
-    smoothing: float = 0.2  # of the labels
-    shift: int = 2  # pixels, at most, in any direction; and half of the images are mirrored
-
-
-def make_judge(
-    prepared: "Prepared",
-    path: Path,
-    seed: int,
-    device: torch.device,
-    training: JudgeTraining,
-    say: Callable[[str], object],
-) -> Path:
-    """Trains a judge and writes it: what `bench judge train` does. See `train_judge`.
-
-    Returns:
-        The path given.
-    """
-    network, record = train_judge(prepared, seed=seed, device=device, training=training, say=say)
-    command = f"bench judge train {prepared.meta.name} --seed {seed} --epochs {training.epochs}"
-    write_judge(path, network, {"command": command, **record})
-    test = record["accuracy"]["test"]
-    say(f"{test} % of the test images' true colors are classified right, after {record['seconds']:.0f} s")
-    return path
-
-
-def train_judge(
-    prepared: "Prepared",
-    *,
-    seed: int = 0,
-    device: torch.device,
-    training: JudgeTraining | None = None,
-    say: Callable[[str], object] = lambda text: None,
-) -> tuple[JudgeNetwork, dict[str, Any]]:
-    """Trains a judge on the true colors and labels of a data set's training split.
-
-    Args:
-        prepared: a data set with labels.
-        seed: of the initial weights, the order of images and their changes.
-        device: to train on. The same seed gives the same judge on the same machine only; therefore it is committed.
-        training: its settings.
-        say: gets a line per epoch.
-
-    Returns:
-        The network, rounded to the half precision that it is stored in, in evaluation mode; and the record to keep.
-
-    Raises:
-        BenchError: the data set has no labels.
-    """
-    labels = prepared.labels("train")
-    if labels is None or prepared.meta.classes is None:
-        raise BenchError(f"{prepared.meta.name} has no labels, so it can have no judge")
-    training = training or JudgeTraining()
-    began, busy = time.perf_counter(), time.process_time()
-    images = torch.from_numpy(np.array(prepared.images("train"))).to(device)
-    torch.manual_seed(seed)
-    network = JudgeNetwork(len(prepared.meta.classes)).to(device).to(memory_format=torch.channels_last)
-    _whiten(network.whiten, images[:5000])
-    _fit(network, images, torch.from_numpy(labels).to(device), seed, training, say)
-    network.eval().requires_grad_(False)
-    for tensor in network.state_dict().values():
-        if tensor.is_floating_point():
-            tensor.copy_(tensor.half())
-    return network, {
-        "data": prepared.meta.name,
-        "data_sha256": prepared.sha256,
-        "classes": list(prepared.meta.classes),
-        "accuracy": {split: accuracy(network, prepared, split, device) for split in ("val", "test")},
-        "seed": seed,
-        "training": asdict(training),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "seconds": round(time.perf_counter() - began, 1),
-        "cpu_seconds": round(time.process_time() - busy, 1),  # of all threads: where others ran too, the truer figure
-        "device": f"{device}, {torch.get_num_threads()} threads",
-        "torch": torch.__version__,
-    }
-
-
-def accuracy(network: JudgeNetwork, prepared: "Prepared", split: str, device: torch.device) -> float | None:
-    """Percent of a split's true images that are classified right; None for a split without images."""
-    images, labels = prepared.images(split), prepared.labels(split)
-    if labels is None or not len(images):
-        return None
-    with exact_arithmetic(device):
-        batches = (images[start : start + 512] for start in range(0, len(images), 512))
-        guesses = [network(planes(torch.from_numpy(np.array(batch)).to(device))).argmax(1).cpu() for batch in batches]
-    return round(100 * float((torch.cat(guesses).numpy() == labels).mean()), 2)
-
-
-def _fit(
-    network: JudgeNetwork,
-    images: Tensor,
-    labels: Tensor,
-    seed: int,
-    training: JudgeTraining,
-    say: Callable[[str], object],
-) -> None:
-    """Stochastic gradient descent on the smoothed cross-entropy, the learning rate a triangle over the whole run."""
-    weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.SGD(weights, lr=0.0, momentum=training.momentum, nesterov=True, weight_decay=training.decay)
-    generator = torch.Generator(images.device).manual_seed(seed)
-    per_epoch = len(images) // training.batch_size
-    if not per_epoch:
-        raise BenchError(f"{len(images)} training images do not fill one batch of {training.batch_size}")
-    steps = per_epoch * training.epochs
-    network.train()
-    for epoch in range(training.epochs):
-        order = torch.randperm(len(images), generator=generator, device=images.device)
-        total = torch.zeros((), device=images.device)
-        for step, chosen in enumerate(order[: per_epoch * training.batch_size].split(training.batch_size)):
-            done = (epoch * per_epoch + step + 0.5) / steps
-            rate = min(done / training.warm_up, (1 - done) / (1 - training.warm_up))
-            for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate * rate
-            batch = _vary(images[chosen], training.shift, generator)
-            loss = F.cross_entropy(network(planes(batch)), labels[chosen], label_smoothing=training.smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.detach()
-        say(f"epoch {epoch + 1}/{training.epochs}: loss {total.item() / per_epoch:.3f}")
-
-
-def _vary(images: Tensor, shift: int, generator: torch.Generator) -> Tensor:
-    """Mirrors half of (B, H, W, 3) uint8 images and moves each by up to `shift` pixels, its border mirrored."""
-    count, height, width, _ = images.shape
-    device = images.device
-    moved = torch.randint(-shift, shift + 1, (2, count, 1), generator=generator, device=device)
-    rows, columns = (moved[axis] + torch.arange(size, device=device) for axis, size in enumerate((height, width)))
-    rows, columns = (
-        (size - 1) - ((size - 1) - places.abs()).abs() for places, size in ((rows, height), (columns, width))
-    )
-    mirrored = torch.rand(count, 1, generator=generator, device=device) < 0.5
-    columns = torch.where(mirrored, (width - 1) - columns, columns)
-    return images[torch.arange(count, device=device)[:, None, None], rows[:, :, None], columns[:, None]]
-
-
-@torch.no_grad()
-def _whiten(convolution: nn.Conv2d, images: Tensor) -> None:
-    """Makes the first layer decorrelate 2×2 patches, and fixes it: the principal directions and their opposites."""
-    scaled = (planes(images) - _MEAN) / _DEVIATION
-    patches = F.unfold(scaled, 2).transpose(1, 2).reshape(-1, 12)
-    patches = patches - patches.mean(dim=0)
-    variances, directions = torch.linalg.eigh(patches.T.double() @ patches.double() / len(patches))
-    filters = (directions / (variances + 5e-4).sqrt()).T.float().view(12, 3, 2, 2)
-    convolution.weight.copy_(torch.cat([filters, -filters]))
-    convolution.weight.requires_grad_(False)
