@@ -104,7 +104,9 @@ def test_psnr_is_100_at_most() -> None:
 def test_mean_absolute_error_keeps_the_channels_apart() -> None:
     target = torch.full((2, 3, 4, 5), 100.0)
     predicted = target + torch.tensor([3.0, -5.0, 0.5]).view(3, 1, 1)
-    assert pixels.absolute_error(predicted, target).tolist() == [[3.0, 5.0, 0.5]] * 2
+    found = pixels.absolute_errors(predicted, target)
+    assert list(found) == ["mae_r", "mae_g", "mae_b"]
+    assert [values.tolist() for values in found.values()] == [[3, 3], [5, 5], [0.5, 0.5]]
 
 
 def test_ssim_equals_scikit_image(pair: tuple[np.ndarray, np.ndarray], tensors: tuple[Tensor, Tensor]) -> None:
@@ -158,22 +160,24 @@ def test_auc_of_a_constant_error(error: float, area: float) -> None:
 
 def test_accuracy_equals_its_definition(labs: tuple[Lab, Lab], reference_labs: tuple[np.ndarray, np.ndarray]) -> None:
     difference = np.abs(np.rint(reference_labs[0]) - np.rint(reference_labs[1]))
-    found = pixels.accuracy(*labs, (1, 2, 5))
-    for column, percent in enumerate((1, 2, 5)):
+    found = pixels.accuracies(*labs, (1, 2, 5))
+    for percent in (1, 2, 5):
         right = (difference <= percent * np.array([1, 2.2, 2.2]) + 1e-9).all(axis=-1).mean(axis=(1, 2))
-        np.testing.assert_allclose(found[:, column], right, atol=1e-3)
+        np.testing.assert_allclose(found[f"acc_{percent}"], 100 * right, atol=0.1)
 
 
 def test_accuracy_counts_the_limit_itself() -> None:
     def lab(L: float, a: float, b: float) -> Lab:
         return torch.full((1, 1, 1, 1), L), torch.tensor([a, b]).view(1, 2, 1, 1)
 
-    zero = lab(50, 0, 0)
-    assert pixels.accuracy(lab(55, 11, -11), zero).tolist() == [[0, 1]]
-    assert pixels.accuracy(lab(55.6, 0, 0), zero).tolist() == [[0, 0]]
-    assert pixels.accuracy(lab(52, 4, -4), zero).tolist() == [[1, 1]]
-    assert pixels.accuracy(lab(50, 4.6, 0), zero).tolist() == [[0, 1]]
-    assert pixels.accuracy(lab(50, 0, -11.6), zero).tolist() == [[0, 0]]
+    def found(predicted: Lab) -> list[float]:
+        return [share.item() for share in pixels.accuracies(predicted, lab(50, 0, 0)).values()]
+
+    assert found(lab(55, 11, -11)) == [0, 100]
+    assert found(lab(55.6, 0, 0)) == [0, 0]
+    assert found(lab(52, 4, -4)) == [100, 100]
+    assert found(lab(50, 4.6, 0)) == [0, 100]
+    assert found(lab(50, 0, -11.6)) == [0, 0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

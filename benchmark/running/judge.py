@@ -14,10 +14,9 @@ from benchmark.scoring.networks.judge import DEVIATION, MEAN, JudgeNetwork
 from benchmark.training.classifier import Recipe, accuracies, classes_of, fit, write_network
 
 WHITENING_IMAGES = 5000
-EPOCHS = 10
 
 
-def recipe(seed: int = 0, epochs: int = EPOCHS) -> Recipe:
+def recipe(seed: int, epochs: int) -> Recipe:
     """How a judge of the protocol is trained."""
     return Recipe(epochs, batch_size=256, smoothing=0.2, shift=2, seed=seed)
 
@@ -30,18 +29,7 @@ def make_judge(
     say: Callable[[str], object],
     learning_rate: float = 0.3,
 ) -> Path:
-    """Trains a judge on a data set's true colors and labels and writes it, with how it came about beside it.
-
-    Args:
-        prepared: a data set with labels.
-        path: the file to write.
-        recipe: see `recipe`.
-        device: to train on.
-        say: gets a line per epoch, and the accuracy.
-        learning_rate: at its peak.
-
-    Returns:
-        The path given.
+    """Trains a judge on a data set's true colors and labels, writes it and returns its path.
 
     Raises:
         BenchError: the data set has no labels, or fewer images than one batch.

@@ -59,13 +59,7 @@ def fit(
 ) -> dict[str, Any]:
     """Trains on the true colors and labels of the training split, and leaves the network in evaluation mode.
 
-    Args:
-        network: on the device; (B, 3, H, W) float32, 0–255, to logits (B, classes).
-        optimizer: of the network's parameters.
-        prepared: a data set with labels.
-        recipe: everything else that decides the weights.
-        device: to train on.
-        say: gets a line per epoch.
+    The network is on the device and turns (B, 3, H, W) float32, 0–255, into logits (B, classes).
 
     Returns:
         How it went, to be kept in the network's record.
@@ -125,11 +119,7 @@ def accuracies(network: nn.Module, prepared: Prepared, device: torch.device) -> 
 
 
 def write_network(path: Path, state: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
-    """Writes a state dict in half precision, and beside it (`.json`) how it came about.
-
-    Returns:
-        The path given.
-    """
+    """Writes a state dict in half precision, and beside it (`.json`) how it came about; returns the path given."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
     content = save({name: one.half() if one.is_floating_point() else one for name, one in tensors.items()})
     write_atomically(path, content)

@@ -8,18 +8,17 @@ from benchmark.scoring.metrics.pooled import difference, psnr_of, ratio, weighte
 
 __all__ = ["METRICS", "Metric", "register", "unregister"]
 
-_COLUMNS, _SETS = "benchmark.scoring.metrics.columns:", "benchmark.scoring.metrics.sets:"
-_INCEPTION, _JUDGE = _SETS + "InceptionMetrics", _SETS + "JudgeMetrics"
-_CF = _COLUMNS + "colorfulnesses"
+_PIXELS, _SETS = "benchmark.scoring.metrics.pixels:", "benchmark.scoring.metrics.sets:"
+_INCEPTION, _JUDGE = _SETS + "inception_metrics", _SETS + "JudgeMetrics"
 
 # fmt: off
 for _metric in (
     Metric("psnr", "PSNR", "dB", "higher", 2, "mean over images of 10·log10(255²/MSE), 100 dB at most",
-           per_image=_COLUMNS + "squared_errors"),
+           per_image=_PIXELS + "squared_errors"),
     Metric("psnr_pooled", "PSNR pooled", "dB", "higher", 2, "PSNR of the whole set's mean squared error",
-           per_image=_COLUMNS + "squared_errors", columns=("mse",), combine=psnr_of),
+           per_image=_PIXELS + "squared_errors", columns=("mse",), combine=psnr_of),
     Metric("ssim", "SSIM", "", "higher", 4, "color SSIM: each RGB channel, Gaussian window 11×11, σ 1.5",
-           per_image="benchmark.scoring.metrics.pixels:ssim"),
+           per_image=_PIXELS + "ssim"),
     Metric("lpips_alex", "LPIPS", "", "lower", 4, "LPIPS v0.1, AlexNet, linear heads",
            measured_by=_SETS + "LpipsMetric", columns=("lpips_alex",), needs=("alexnet",)),
     Metric("fid", "FID", "", "lower", 2, "Fréchet distance of pytorch-fid Inception features",
@@ -31,29 +30,29 @@ for _metric in (
     Metric("fd_judge", "FD judge", "", "lower", 3, "Fréchet distance of the judge's penultimate features",
            measured_by=_JUDGE),
     Metric("auc", "AuC", "%", "higher", 2, "area under the curve of pixels with ab error ≤ t, t = 0…150",
-           space="lab", per_image=_COLUMNS + "auc"),
+           space="lab", per_image=_PIXELS + "auc"),
     Metric("auc_rebal", "AuC rebal.", "%", "higher", 2,
            "AuC, each pixel weighted by the rarity of its true color's bin",
-           space="weighted_lab", per_image=_COLUMNS + "rebalanced_auc", columns=("auc_rebal", "auc_rebal_weight"),
+           space="weighted_lab", per_image=_PIXELS + "rebalanced_auc", columns=("auc_rebal", "auc_rebal_weight"),
            moments=weighted, combine=ratio),
     Metric("acc_2", "Acc 2 %", "%", "higher", 2, "pixels whose rounded L, a and b are within 2 % of range",
-           space="lab", per_image=_COLUMNS + "accuracies"),
+           space="lab", per_image=_PIXELS + "accuracies"),
     Metric("acc_5", "Acc 5 %", "%", "higher", 2, "pixels whose rounded L, a and b are within 5 % of range",
-           space="lab", per_image=_COLUMNS + "accuracies"),
+           space="lab", per_image=_PIXELS + "accuracies"),
     Metric("mae_r", "MAE R", "", "lower", 2, "mean absolute error of red, 0–255",
-           per_image=_COLUMNS + "absolute_errors"),
+           per_image=_PIXELS + "absolute_errors"),
     Metric("mae_g", "MAE G", "", "lower", 2, "mean absolute error of green, 0–255",
-           per_image=_COLUMNS + "absolute_errors"),
+           per_image=_PIXELS + "absolute_errors"),
     Metric("mae_b", "MAE B", "", "lower", 2, "mean absolute error of blue, 0–255",
-           per_image=_COLUMNS + "absolute_errors"),
+           per_image=_PIXELS + "absolute_errors"),
     Metric("delta_e00", "ΔE00", "", "lower", 2, "mean CIEDE2000 color difference",
-           space="lab", per_image=_COLUMNS + "delta_e00"),
+           space="lab", per_image=_PIXELS + "mean_delta_e00"),
     Metric("colorfulness", "CF", "", None, 2, "Hasler & Süsstrunk 2003, signed, 0–255",
-           per_image=_CF),
+           per_image=_PIXELS + "colorfulnesses"),
     Metric("delta_colorfulness", "ΔCF", "", "lower", 2, "|mean colorfulness of outputs − of truths|",
-           per_image=_CF, columns=("colorfulness", "colorfulness_target"), combine=difference),
+           per_image=_PIXELS + "colorfulnesses", columns=("colorfulness", "colorfulness_target"), combine=difference),
     Metric("clipped", "Clipped", "%", "lower", 2, "output pixels outside the sRGB gamut before clipping",
-           space="gamut", per_image=_COLUMNS + "clipped"),
+           space="gamut", per_image=_PIXELS + "clipped"),
 ):
     register(_metric)
 # fmt: on

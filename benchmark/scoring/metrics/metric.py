@@ -44,7 +44,7 @@ class Metric:
     # Given what `Pair` holds in that space, the function returns (B,) values, or a mapping of columns to them. Metrics
     # that name the same function share one call. "module:function" is imported when it is needed.
     per_image: str | Callable[..., Any] | None = None
-    measured_by: str | type | None = None  # the class that measures whole sets: see `benchmark.scoring.metrics.sets`
+    measured_by: str | Callable[..., Any] | None = None  # for whole sets: see `benchmark.scoring.metrics.sets`
     columns: tuple[str, ...] = ()  # per-image columns that are stored; () for sets, (name,) where a function is given
     moments: Callable[..., Sequence[np.ndarray]] = _themselves
     combine: Callable[..., np.ndarray] = _the_mean

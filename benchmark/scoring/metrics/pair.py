@@ -8,9 +8,7 @@ from torch import Tensor
 from benchmark.data.ab_bins import nearest_bin
 from benchmark.data.color import rgb_to_lab
 from benchmark.scoring.metrics.metric import NotAvailable
-from benchmark.scoring.metrics.pixels import planes
-
-Lab = tuple[Tensor, Tensor]  # L (B, 1, H, W) in [0, 100] and ab (B, 2, H, W) in Lab units, float32
+from benchmark.scoring.metrics.pixels import Lab, planes
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Metrics of single image pairs: pure functions of batches, (B, …) in and (B,) out, on any device.
+"""Metrics of single image pairs: pure functions of batches on any device; those that metrics name give columns of (B,).
 
 None changes its arguments, which other metrics are given too. All are float32 arithmetic without a matrix product or a
 convolution, which would run in TF32 where a trainer allows that. None splits its batch:
@@ -16,6 +16,7 @@ from benchmark.scoring.metrics.pooled import PSNR_CAP
 SSIM_WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
+Lab = tuple[Tensor, Tensor]  # L (B, 1, H, W) in [0, 100] and ab (B, 2, H, W) in Lab units
 AUC_RANGE = 150  # largest threshold on the ab error, Lab units: Zhang et al. 2016, §3.1
 
 
@@ -42,9 +43,16 @@ def psnr(mse: Tensor) -> Tensor:
     return (10 * torch.log10(255.0**2 / mse)).clamp(max=PSNR_CAP)
 
 
-def absolute_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error of each channel: (B, 3, H, W) float32 twice to (B, 3)."""
-    return (predicted - target).abs_().mean(dim=(2, 3))
+def squared_errors(predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """The columns of `squared_error` and of PSNR."""
+    mse = squared_error(predicted, target)
+    return {"mse": mse, "psnr": psnr(mse)}
+
+
+def absolute_errors(predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Mean absolute error of each channel of (B, 3, H, W) float32."""
+    errors = (predicted - target).abs_().mean(dim=(2, 3))
+    return dict(zip(("mae_r", "mae_g", "mae_b"), errors.unbind(dim=1), strict=True))
 
 
 def ssim(predicted: Tensor, target: Tensor) -> Tensor:
@@ -125,36 +133,36 @@ def auc_credit(predicted_ab: Tensor, target_ab: Tensor) -> Tensor:
     return error.ceil_().neg_().add_(AUC_RANGE + 0.5).clamp_(0, AUC_RANGE).div_(AUC_RANGE)
 
 
-def accuracy(
-    predicted: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor], percents: tuple[int, ...] = (2, 5)
-) -> Tensor:
-    """Pixel accuracy of Nazeri et al. 2018: rounded L within t, and a and b within 2.2·t.
+def auc(predicted: Lab, target: Lab) -> Tensor:
+    """The area of each image, percent."""
+    return 100 * auc_credit(predicted[1], target[1]).mean(dim=(1, 2))
 
-    Args:
-        predicted: L (B, 1, H, W) and ab (B, 2, H, W) in Lab units.
-        target: the same.
-        percents: thresholds t, percent of the ranges 100, 220, 220.
 
-    Returns:
-        (B, len(percents)): share of pixels, 0 to 1.
+def rebalanced_auc(predicted: Lab, target: Lab, weights: Tensor) -> dict[str, Tensor]:
+    """The area with pixels that weigh differently, (B, H, W), and what each image weighs."""
+    credit, mass = auc_credit(predicted[1], target[1]), weights.mean(dim=(1, 2))
+    return {"auc_rebal": 100 * ((credit * weights).mean(dim=(1, 2)) / mass), "auc_rebal_weight": mass}
+
+
+def accuracies(predicted: Lab, target: Lab, percents: tuple[int, ...] = (2, 5)) -> dict[str, Tensor]:
+    """Pixel accuracy of Nazeri et al. 2018: rounded L within t, and a and b within 2.2·t; percent of the pixels.
+
+    The thresholds t are percents of the ranges 100, 220, 220.
     """
     (L, ab), (true_L, true_ab) = predicted, target
     lightness = (L.round() - true_L.round())[:, 0].abs_()
     chroma = (ab.round() - true_ab.round()).abs_().amax(dim=1)
     inside = [(lightness <= t) & (chroma <= math.floor(2.2 * t)) for t in percents]  # differences are whole numbers
-    return torch.stack([pixels.float().mean(dim=(1, 2)) for pixels in inside], dim=1)
+    return {f"acc_{t}": 100 * share.float().mean(dim=(1, 2)) for t, share in zip(percents, inside, strict=True)}
 
 
-def delta_e00(predicted: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]) -> Tensor:
-    """CIEDE2000 color difference (Sharma, Wu & Dalal 2005), all weighting factors 1.
+def mean_delta_e00(predicted: Lab, target: Lab) -> Tensor:
+    """The mean of `delta_e00` over the pixels."""
+    return delta_e00(predicted, target).mean(dim=(1, 2))
 
-    Args:
-        predicted: L (B, 1, H, W) and ab (B, 2, H, W) in Lab units, float32 or float64.
-        target: the same.
 
-    Returns:
-        (B, H, W), not negative.
-    """
+def delta_e00(predicted: Lab, target: Lab) -> Tensor:
+    """CIEDE2000 (Sharma, Wu & Dalal 2005) of each pixel, (B, H, W), not negative; all weighting factors are 1."""
     (L1, a1, b1), (L2, a2, b2) = ((L[:, 0], ab[:, 0], ab[:, 1]) for L, ab in (predicted, target))
     stretch = 1.5 - 0.5 * _chroma_saturation((_chroma(a1, b1) + _chroma(a2, b2)) / 2)
     C1, h1 = _polar(a1 * stretch, b1)
@@ -211,3 +219,13 @@ def colorfulness(rgb: Tensor) -> Tensor:
     means = opponents.mean(dim=-1, keepdim=True)
     variances = (opponents - means).square_().mean(dim=-1)
     return variances.sum(dim=0).sqrt() + 0.3 * means.square().sum(dim=0)[:, 0].sqrt()
+
+
+def colorfulnesses(predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """The columns of `colorfulness` of both."""
+    return {"colorfulness": colorfulness(predicted), "colorfulness_target": colorfulness(target)}
+
+
+def clipped(outside: Tensor) -> Tensor:
+    """Percent of pixels outside the gamut, of (B, H, W) bool."""
+    return 100 * outside.float().mean(dim=(1, 2))

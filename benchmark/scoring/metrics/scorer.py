@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from torch import Tensor
 from benchmark.data.ab_bins import class_weights
 from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.scoring.metrics.metric import NotAvailable, loaded
-from benchmark.scoring.metrics.pair import Lab, Pair
-from benchmark.scoring.metrics.sets import SetMetrics, Source
+from benchmark.scoring.metrics.pair import Pair
+from benchmark.scoring.metrics.pixels import Lab
+from benchmark.scoring.metrics.sets import Source
 from benchmark.support.errors import unknown
 
 if TYPE_CHECKING:
@@ -75,10 +76,10 @@ class Scorer:
             self._bin_weights = class_weights(torch.from_numpy(prepared.ab_prior), uniform=0.0).float().to(device)
         self._sets = list(self._open_sets(Source(device, prepared, split, chosen)))
 
-    def _open_sets(self, source: Source) -> Iterator[SetMetrics]:
+    def _open_sets(self, source: Source) -> Iterator[Any]:
         for reference in dict.fromkeys(metric.measured_by for metric in self.metrics if metric.measured_by):
             try:
-                yield loaded(reference).open(source)
+                yield loaded(reference)(source)
             except NotAvailable as reason:
                 self._absent |= {m.name: str(reason) for m in self.metrics if m.measured_by == reference}
 
@@ -122,11 +123,7 @@ class Scorer:
                 self._kept.setdefault(column, []).extend(values)
 
     def compute(self) -> Scores:
-        """The scores of everything seen so far.
-
-        Raises:
-            ValueError: not as many images were scored as the data set has labels.
-        """
+        """The scores of everything seen so far; ValueError for other images than the data set has labels of."""
         groups = [group.compute() for group in self._sets] if self._images > 1 else []
         per_image = {column: np.array(values, np.float32) for column, values in self._kept.items()}
         values: dict[str, float] = {}

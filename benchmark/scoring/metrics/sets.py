@@ -1,13 +1,14 @@
 """Metrics that need a network: outputs and truths as Inception, the judge and LPIPS see them.
 
-A class here takes in batches by `update` and says what they came to by `compute`. A metric names its class
-(`Metric.measured_by`); metrics of one class share one object, which `open` makes of what is known of the truths.
+A metric names a class or function (`Metric.measured_by`) that makes a measuring object of a `Source`, or raises
+`NotAvailable`; metrics that name the same one share the object. Its `update(pair)` takes in a batch, and `compute()`
+gives what all batches came to, as `Measured`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from benchmark.scoring.metrics.metric import NotAvailable
 from benchmark.scoring.metrics.pair import Pair
 from benchmark.scoring.networks.features import FeatureNetwork, FeatureStream, cache_file
 from benchmark.scoring.networks.inception import Inception
-from benchmark.scoring.networks.judge import Judge, load_judge
+from benchmark.scoring.networks.judge import load_judge
 from benchmark.scoring.networks.perceptual import Lpips
 from benchmark.support import weights
 
@@ -74,42 +75,13 @@ class Measured:
     per_image: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # column → (N,)
 
 
-class SetMetrics(Protocol):
-    """What a class named by `Metric.measured_by` does."""
-
-    @classmethod
-    def open(cls, source: Source) -> Self:
-        """Loads what is needed; raises `NotAvailable` where that cannot be had."""
-        ...
-
-    def update(self, pair: Pair) -> None:
-        """Takes in a batch."""
-        ...
-
-    def compute(self) -> Measured:
-        """What all batches so far came to."""
-        ...
-
-
 class InceptionMetrics:
     """`fid` and `kid`."""
 
     def __init__(self, network: FeatureNetwork, device: torch.device, reference: Reference | None) -> None:
-        """Reads the truth's features, if they are kept.
-
-        Args:
-            network: Inception, on the device.
-            device: where the images will be.
-            reference: as in `Source`.
-        """
+        """Reads the truth's features, if they are kept. Network and images are on the device."""
         self._outputs = FeatureStream(network, device)
         self._truths = _truth_stream(network, device, reference)
-
-    @classmethod
-    def open(cls, source: Source) -> Self:
-        """Loads Inception."""
-        network = Inception(source.weights("inception", "Inception"), source.device)
-        return cls(network, source.device, source.reference)
 
     def update(self, pair: Pair) -> None:
         """Takes in a batch."""
@@ -127,37 +99,28 @@ class InceptionMetrics:
         )
 
 
+def inception_metrics(source: Source) -> InceptionMetrics:
+    """Loads Inception for `fid` and `kid`."""
+    network = Inception(source.weights("inception", "Inception"), source.device)
+    return InceptionMetrics(network, source.device, source.reference)
+
+
 class JudgeMetrics:
     """`top1` and `fd_judge`; beside the former, what the judge makes of the truth and of the images without color."""
 
-    def __init__(
-        self, judge: Judge, labels: NDArray[np.int64], device: torch.device, reference: Reference | None
-    ) -> None:
-        """Reads the features of truths and grays, if they are kept.
-
-        Args:
-            judge: on the device.
-            labels: (N,) the true classes of all images, in the order in which they will come.
-            device: where the images will be.
-            reference: as in `Source`.
-        """
-        self._judge = judge
-        self._labels = labels
-        self._outputs = FeatureStream(judge, device)
-        self._truths = _truth_stream(judge, device, reference)
-        self._grays = _truth_stream(judge, device, reference, "grays")
-
-    @classmethod
-    def open(cls, source: Source) -> Self:
-        """Loads the data set's judge."""
+    def __init__(self, source: Source) -> None:
+        """Loads the data set's judge, and the features of truths and grays if they are kept."""
         labels = source.prepared.labels(source.split) if source.prepared else None
         if labels is None or source.prepared is None:
             raise NotAvailable("the data set has no labels")
         judge = load_judge(source.prepared.meta.name, source.device)
         if judge is None:
             raise NotAvailable("the data set has no judge")
-        chosen = labels if source.chosen is None else labels[list(source.chosen)]
-        return cls(judge, chosen, source.device, source.reference)
+        self._judge = judge
+        self._labels = labels if source.chosen is None else labels[list(source.chosen)]
+        self._outputs = FeatureStream(judge, source.device)
+        self._truths = _truth_stream(judge, source.device, source.reference)
+        self._grays = _truth_stream(judge, source.device, source.reference, "grays")
 
     def update(self, pair: Pair) -> None:
         """Takes in a batch."""
@@ -191,14 +154,10 @@ class JudgeMetrics:
 class LpipsMetric:
     """`lpips_alex`, which each image has, but by a network that is given whole batches."""
 
-    def __init__(self, network: Lpips) -> None:
-        self._network = network
-        self._distances: list[float] = []  # not tensors: see `Scorer._keep`
-
-    @classmethod
-    def open(cls, source: Source) -> Self:
+    def __init__(self, source: Source) -> None:
         """Loads AlexNet."""
-        return cls(Lpips(source.weights("alexnet", "AlexNet"), source.device))
+        self._network = Lpips(source.weights("alexnet", "AlexNet"), source.device)
+        self._distances: list[float] = []  # not tensors: see `Scorer._keep`
 
     def update(self, pair: Pair) -> None:
         """Takes in a batch."""

@@ -32,11 +32,6 @@ class JudgeNetwork(nn.Module):
     """Whitening, three groups of two convolutions, the maximum over the image, a linear layer. 0.8 M parameters."""
 
     def __init__(self, classes: int) -> None:
-        """Builds it with random weights.
-
-        Args:
-            classes: number of classes.
-        """
         super().__init__()
         self.whiten = nn.Conv2d(3, WHITENED, 2)
         self.groups = nn.Sequential(
