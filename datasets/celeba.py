@@ -56,6 +56,7 @@ class Celeba(Dataset):
             file="img_align_celeba.zip",
             size=1_443_490_838,
             md5="00d2c5bc6d35e252742224ab0c1e8fcb",
+            sha256="46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74",
             by_hand=HOMEPAGE,
         ),
         Remote(
@@ -63,6 +64,7 @@ class Celeba(Dataset):
             file="list_eval_partition.txt",
             size=2_836_386,
             md5="d32c9cbf5e040fd4025c592c306e6668",
+            sha256="fc955bcb3ef8fbdf7d5640d9a8693a8431b5f2ee291a5c1449a1549e7e073fe7",
             by_hand=HOMEPAGE,
         ),
     )

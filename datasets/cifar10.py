@@ -38,6 +38,7 @@ ARCHIVE = Remote(
     file="cifar-10-python.tar.gz",
     size=170_498_071,
     md5="c58f30108f718f92721af3b95e74349a",
+    sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
 )
 _BINARY_ARCHIVE = "cifar-10-binary.tar.gz"
 _SIDE = 32

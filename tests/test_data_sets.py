@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from benchmark.contracts.dataset import (
     Pixels,
     by_hash,
     parse_spec,
+    safe_name,
     subset,
 )
+from benchmark.contracts.result import Run
 from benchmark.data.preparation.prepare import prepare
 from benchmark.running.conformance_data import CHECKS, check_dataset
 from benchmark.support.errors import BenchError, InputError
@@ -53,7 +56,11 @@ def test_a_subset_is_the_first_by_hash_of_the_file_name() -> None:
 
 def test_what_data_means(tmp_path: Path) -> None:
     assert parse_spec("celeba") == ("celeba", None, "celeba")
-    assert parse_spec(f"folder:{tmp_path}/My photos.tar") == ("folder", tmp_path / "My photos.tar", "folder-My-photos")
+    assert parse_spec(f"folder:{tmp_path}/My photos.tar") == (
+        "folder",
+        tmp_path / "My photos.tar",
+        "folder-My-photos-4a07b389",
+    )
     assert parse_spec("folder:.")[1:] == (tmp_path, f"folder-{tmp_path.name}")
     assert parse_spec("folder:/")[2] == "folder-root"
     for spec in ("folder", "folder:", "folder: "):
@@ -61,6 +68,35 @@ def test_what_data_means(tmp_path: Path) -> None:
             parse_spec(spec)
     with pytest.raises(InputError, match="--root /data"):
         parse_spec("celeba:/data")
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["été", "写真", "a+b", "C++", "ünï", "a b", "-x", ".x", "x" * 250, "<script>", "\udce9t", "a.", "(1)", "\n"],
+)
+def test_any_folder_gets_a_legal_name_of_its_own(folder: str, tmp_path: Path) -> None:
+    """The result's schema refused some of them, after the whole training."""
+    _, path, name = parse_spec(f"folder:{tmp_path}/{folder}")
+    assert path == tmp_path / folder
+    assert Run(method="l2", adapter="l2", data=name, preset="quick", seed=0).data == name
+    assert len(name) < 64
+    neighbors = {
+        parse_spec(f"folder:/{other}")[2] for other in ("ete", "a-b", "C", "uni", "x", "script", "t", "a", "1")
+    }
+    assert name not in neighbors
+
+
+def test_a_name_is_the_same_however_the_system_writes_it() -> None:
+    composed, apart = (unicodedata.normalize(form, "été") for form in ("NFC", "NFD"))
+    assert safe_name(composed) == safe_name(apart) == "ete-bd010c64"
+    assert safe_name("Holidays_2024.v2-b") == "Holidays_2024.v2-b"
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "a\0b", "x" * 300])
+def test_a_path_that_cannot_be_is_one_line(path: str) -> None:
+    with pytest.raises(InputError, match="give another path") as caught:
+        parse_spec(f"folder:{path}")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", registry.names("dataset"))

@@ -7,6 +7,7 @@ turns the list once into arrays of uint8 on disk, and from then on training and 
 
 import hashlib
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -182,7 +183,7 @@ def parse_spec(spec: str) -> tuple[str, Path | None, str]:
         The adapter, the path if one was given, and the data set's name: `folder-holidays` for the second.
 
     Raises:
-        InputError: a path for a data set that is not `folder`, or none for it.
+        InputError: a path for a data set that is not `folder`, none for it, or one that cannot be.
     """
     adapter, colon, text = spec.partition(":")
     if not colon and adapter != "folder":
@@ -191,6 +192,23 @@ def parse_spec(spec: str) -> tuple[str, Path | None, str]:
         raise InputError(f"--data {spec!r}: which folder? write folder:/path/to/photographs")
     if adapter != "folder":
         raise InputError(f"--data {spec!r}: only folder takes a path; for {adapter} give --root {text}")
-    path = Path(text).expanduser().resolve()
-    name = re.sub(r"[^\w.+-]+", "-", path.name.removesuffix(".tar").removesuffix(".zip")).strip("-.") or "root"
-    return adapter, path, f"folder-{name}"
+    try:
+        path = Path(text).expanduser().resolve()
+        path.exists()  # a name that is too long is an error here, and a missing folder is one of preparation
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links or an unknown ~user, a null byte
+        raise InputError(f"--data {spec!r}: {getattr(error, 'strerror', None) or error}; give another path") from None
+    return adapter, path, f"folder-{safe_name(path.name.removesuffix('.tar').removesuffix('.zip') or 'root')}"
+
+
+def safe_name(name: str) -> str:
+    """A file's name as a legal name of results and folders: letters, digits, dot, hyphen, underscore.
+
+    A legal name of at most 64 characters stays. Any other loses its accents and illegal characters and gets the
+    beginning of its SHA-256 instead, so that `été` and `ete` stay apart; the result is the same on every machine.
+    """
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{,63}", name) and not name.endswith((".", "-")):
+        return name
+    same = unicodedata.normalize("NFC", name).encode("utf-8", "surrogateescape")  # macOS takes letters apart
+    ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", ascii_only).strip("-._")[:40]
+    return "-".join(filter(None, [readable, hashlib.sha256(same).hexdigest()[:8]]))
