@@ -1,9 +1,8 @@
 """COCO 2017: photographs of everyday scenes, 118,287 of train2017 and 5,000 of val2017, mostly 640×480.
 
 T.-Y. Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014. Official: http://images.cocodataset.org/zips/
-`val2017.zip` (0.8 GB, MD5 442b8da7639aecaf257c1dceb8ba8c80) and `train2017.zip` (19.3 GB, MD5
-cced6f7f71b7629ddf16f17bbcfab6b2; the sums, and the SHA-256 below, are those that public copies agree on, for the host gives none). Each
-photograph is under the Flickr terms of its author; see https://cocodataset.org/#termsofuse.
+`val2017.zip` (0.8 GB) and `train2017.zip` (19.3 GB); the checksums are those that public copies agree on, for the host
+gives none. Each photograph is under the Flickr terms of its author; see https://cocodataset.org/#termsofuse.
 
 Split: train2017 → train, val2017 → test; the last `val_count` of train2017 in order of SHA-256(file name) are
 validation. Where only one collection of photographs is there, it is split by hash instead. Of any part, meta.json and

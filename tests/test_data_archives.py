@@ -4,9 +4,11 @@ import io
 import os
 import tarfile
 import zipfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data_files import encoded, photographs, picture, write_files, write_tar, write_zip
 
@@ -171,6 +173,42 @@ def test_two_different_members_of_one_name_refuse_the_archive(tmp_path: Path) ->
     path = write_tar(tmp_path / "x.tar", [("1.jpg", b"1"), ("1.jpg", b"2")])
     with pytest.raises(BenchError, match=r"two different files named '1\.jpg'"):
         list_archive(path, SUFFIXES)
+
+
+def test_a_damaged_copy_of_a_member_refuses_the_zip(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("1.jpg", b"0123456789")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("1.jpg", b"abcdefghij")
+    path.write_bytes(path.read_bytes().replace(b"abcdefghij", b"abcdefghiX"))
+    with pytest.raises(BenchError, match=r"refused, it holds '1\.jpg' twice, once damaged \(its bytes do not match"):
+        list_archive(path, SUFFIXES)
+
+
+@pytest.mark.parametrize(("place", "value"), [(6, 99), (10, 97)], ids=["version", "compression"])
+def test_a_zip_of_an_unusual_kind_is_one_line(place: int, value: int, tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.zip", {"1.jpg": b"0123456789"})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + place] = value  # of the entry in the directory at the end
+    path.write_bytes(content)
+    with pytest.raises(BenchError, match="unpack it yourself") as caught:
+        list_archive(path, SUFFIXES)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_no_damage_of_an_archive_is_a_traceback(kind: str, tmp_path: Path) -> None:
+    whole = (write_tar if kind == "tar" else write_zip)(tmp_path / f"x.{kind}", dict.fromkeys("abc", b"0" * 600))
+    content, random = whole.read_bytes(), np.random.default_rng(0)
+    heads = [n for n in range(len(content)) if content[n] not in b"0"][:600]
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in random.choice(heads, 3):
+            damaged[place] = random.integers(256)
+        whole.write_bytes(damaged)
+        with suppress(BenchError):
+            list_archive(whole, ["", *SUFFIXES])
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -34,6 +35,7 @@ class Host:
     ranges: bool = True  # whether it can send a part
     validators: bool = True  # whether it sends ETag and Last-Modified
     failures: int = 0  # answers 503 so many times
+    surplus: bytes = b""  # sent behind the file, whose length is then not announced
     content_type: str = "application/octet-stream"
     asked: list[tuple[str, str | None]] = field(default_factory=list)  # path and Range of each request
 
@@ -61,11 +63,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         self.send_header("Content-Type", host.content_type)
-        self.send_header("Content-Length", str(len(content) - start))
+        if not host.surplus:
+            self.send_header("Content-Length", str(len(content) - start))
         if host.validators:
             self.send_header("ETag", etag)
         self.end_headers()
-        body = content[start:]
+        body = content[start:] + host.surplus
         if host.cuts and host.cut_at is not None:
             host.cuts -= 1
             body = body[: int(len(content) * host.cut_at) - start]
@@ -187,6 +190,20 @@ def test_a_wrong_size_is_known_before_the_first_byte(host: Host, tmp_path: Path)
     assert left_in(tmp_path) == []
 
 
+def test_a_server_that_sends_more_is_cut_off(host: Host, tmp_path: Path) -> None:
+    host.surplus = bytes(8 << 20)
+    with pytest.raises(BenchError, match=r"file\.bin: the server sends more than the 1,024,000 bytes expected"):
+        get(host, tmp_path, size=len(CONTENT))
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", registry.names("dataset"))
+def test_every_official_file_has_a_size_and_a_sha256(name: str) -> None:
+    for remote in registry.load_dataset(name).remotes:
+        assert remote.size
+        assert re.fullmatch("[0-9a-f]{64}", remote.sha256 or ""), remote.file
+
+
 def test_errors_of_one_line(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BenchError, match="404"):
         download(f"{host.url}/nothing", tmp_path / "x")
@@ -248,7 +265,7 @@ def serve(host: Host, monkeypatch: pytest.MonkeyPatch, name: str, archives: dict
     for remote in dataset.remotes:
         content = archives[remote.file].read_bytes()
         host.files["/" + remote.url.split("/", 3)[3]] = content
-        remotes.append(replace(remote, size=len(content), md5=hashlib.md5(content).hexdigest()))
+        remotes.append(replace(remote, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
     monkeypatch.setattr(dataset, "remotes", tuple(remotes))
 
 
