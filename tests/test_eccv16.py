@@ -165,5 +165,5 @@ def test_overfits_eight_images(labels: str, tmp_path: Path) -> None:
             return float((network.mean(network(L), 0.38) - wanted).square().sum(dim=1).mean())
 
     before = error()
-    make_trainer(method, 150, tmp_path, images=tiny_images(8), flip=False).run()
+    make_trainer(method, 60, tmp_path, images=tiny_images(8), flip=False).run()
     assert error() < before / 5

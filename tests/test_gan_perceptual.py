@@ -136,7 +136,7 @@ def test_overfits_eight_images(features: bool, own_features: None, tmp_path: Pat
     method = build(adapter, adapter.Config(**settings, generator_rate=2e-3, discriminator_rate=1e-3))
     batch = tiny_batch(8)
     error = ab_error(method, batch)
-    make_trainer(method, 120, tmp_path, images=tiny_images(8), flip=False).run()
+    make_trainer(method, 60, tmp_path, images=tiny_images(8), flip=False).run()
     assert ab_error(method, batch) < error / 5
 
 
