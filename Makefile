@@ -7,10 +7,10 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # compiled imports of torch are several times faster
 unexport VIRTUAL_ENV
 
-.PHONY: help install demo picture repro test check format lint types tables speed lock clean
+.PHONY: help install demo picture repro test quick-test check format lint types tables speed lock clean
 
 help: ## show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(INSTALLED) ## make .venv from the lock
 
@@ -35,8 +35,11 @@ picture: install ## draw README's picture from the models that make demo trains
 repro: install ## run the suite of params.yaml through DVC
 	dvc repro
 
-test: install ## run the tests
-	python -m pytest
+test: install ## run every test
+	python -m pytest --durations=25
+
+quick-test: install ## run the tests but for the slow ones, many times a day
+	python -m pytest -m "not slow"
 
 check: install format lint types test ## format, lint, types, tests
 
