@@ -1,16 +1,24 @@
 """The `bench` command. Commands only parse and print; what they do lives in the modules they import when called."""
 
+import atexit
 import errno
+import os
 import sys
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.exceptions import Abort, Exit
 
 from benchmark.cli import cells, completion, data, methods, photographs, results, speed, study, sweep, weights
+from benchmark.cli.options import CELL
 from benchmark.support.errors import BenchError
 
 # The disk, its quota or a limit is full; a file system or folder may not be written.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+
+GRACE_SECONDS = 1.0  # for a thread that is about to end
 
 
 class Bench(click.Group):
@@ -20,15 +28,50 @@ class Bench(click.Group):
         """Runs the command."""
         try:
             return super().invoke(ctx)
-        except Exception as error:
-            known = error if isinstance(error, BenchError) else _of_the_machine(error)
-            if known is None or ctx.params.get("debug"):
+        except (Exception, SystemExit) as error:
+            known = error if isinstance(error, BenchError) else _of_the_machine(error) or _of_an_adapter(error, ctx)
+            if known is None:
                 raise
+            if ctx.params.get("debug"):
+                raise known from error
             click.echo(f"bench: error: {known}", err=True)
             ctx.exit(known.exit_code)
 
+    def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+        """Runs the command line. A process of its own (no `args`) ends also if an adapter's threads do not."""
+        try:
+            return super().main(args, *more, **options)
+        except SystemExit as end:
+            if args is None:
+                _leave_threads(end.code)
+            raise
 
-def _of_the_machine(error: Exception) -> BenchError | None:
+
+def _of_an_adapter(error: BaseException, ctx: click.Context) -> BenchError | None:
+    from benchmark.contracts.blame import blamed
+
+    return None if isinstance(error, click.ClickException | Exit | Abort) else blamed(error, ctx.meta.get(CELL, ""))
+
+
+def _leave_threads(code: Any) -> None:
+    """Ends the process if a thread would keep it from ending: Python waits for all of them, for ever if need be."""
+    from benchmark.contracts.blame import thread_of_adapter
+
+    for thread in threading.enumerate():
+        if thread.daemon or thread is threading.current_thread():
+            continue
+        thread.join(GRACE_SECONDS)
+        where = thread_of_adapter(thread.ident)
+        if thread.is_alive() and (where or not thread.name.startswith("ThreadPoolExecutor")):  # those end by themselves
+            told = f"{where}: leaves the thread {thread.name!r}" if where else f"the thread {thread.name!r} is left"
+            click.echo(f"bench: error: {told} running; end it, or make it a daemon", err=True)
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code if isinstance(code, int) and code else 1)
+
+
+def _of_the_machine(error: BaseException) -> BenchError | None:
     """One line for what is no fault of a program: no room on a disk or a GPU, no right to write. None for all else."""
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         place = f"{error.filename}: " if error.filename else ""
@@ -36,7 +79,7 @@ def _of_the_machine(error: Exception) -> BenchError | None:
     torch = sys.modules.get("torch")  # nothing that does not need it should wait for its import
     if torch and isinstance(error, torch.OutOfMemoryError):
         return BenchError(f"{str(error).splitlines()[0]} What was finished is kept, and the same command goes on")
-    return None
+    return BenchError("a file ends too early; bench --debug shows where") if isinstance(error, EOFError) else None
 
 
 @click.group(cls=Bench, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

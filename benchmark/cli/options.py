@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from benchmark.contracts.dataset import Dataset
     from benchmark.running.stages import Context
 
+CELL = "benchmark.cell"  # where click keeps what a command is about, for messages
 SEED, MANY = click.IntRange(0, MAX_SEED), click.IntRange(1, 4096)
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -100,6 +101,9 @@ def take_cell(options: dict[str, Any]) -> "tuple[Cell, Any]":
     shortcuts = {name: options.pop(name) for name in ("precision", "compile")}
     given = tuple(f"training.{name}={value}" for name, value in shortcuts.items() if value)
     cell, params = resolve_cell(method, data, preset, seed, (*options.pop("assignments"), *given))
+    settings = {**cell.data_settings, **cell.method_settings}
+    told = ", ".join(f"{key}={value}" for key, value in settings.items())
+    click.get_current_context().meta[CELL] = f"{cell.name}, with {told or 'no settings'}"
     cell.settings()  # everything is validated before data is prepared or a file fetched
     return cell, params
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark.contracts.blame import returned
 from benchmark.support.errors import BenchError, InputError
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Dataset(ABC):
     @cached_property
     def listing(self) -> Listing:
         """What `find` returned, looked for once."""
-        return self.find()
+        return returned(self.find(), Listing, self.find)
 
     def items(self, split: str) -> Sequence[Item]:
         """The photographs of a split, in their fixed order."""

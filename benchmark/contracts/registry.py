@@ -41,6 +41,11 @@ def _plugins(kind: Kind) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ROOMS[kind])}
 
 
+def plugin_packages() -> set[str]:
+    """The top-level packages of the adapters that come by entry point."""
+    return {point.value.partition(":")[0].partition(".")[0] for kind in ROOMS for point in _plugins(kind).values()}
+
+
 def names(kind: Kind) -> list[str]:
     """Every adapter's name, sorted, without importing any.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.contracts.blame import returned
 from benchmark.contracts.method import Method, OracleMethod, parameter_count
 from benchmark.contracts.result import Cost
 from benchmark.data.color import join, rgb_to_lab
@@ -44,7 +45,9 @@ def batch_size_for(image_size: int) -> int:
 
 def predict(method: Method, L: Tensor, ab: Tensor) -> Tensor:
     """A method's colors; a ceiling is shown the truth."""
-    return method.predict_ab_knowing(L, ab) if isinstance(method, OracleMethod) else method.predict_ab(L)
+    if isinstance(method, OracleMethod):
+        return returned(method.predict_ab_knowing(L, ab), Tensor, method.predict_ab_knowing)
+    return returned(method.predict_ab(L), Tensor, method.predict_ab)
 
 
 @torch.inference_mode()

@@ -12,9 +12,10 @@ MODEL_FILE, RECORD_FILE, HISTORY_FILE = "model.safetensors", "training.json", "h
 def read_record(folder: Path) -> dict[str, Any]:
     """`training.json` of a model folder; empty if there is none or it is damaged (then the cell is trained again)."""
     try:
-        return json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return record if isinstance(record, dict) else {}
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:

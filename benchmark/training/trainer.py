@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from benchmark.contracts.blame import returned
 from benchmark.contracts.method import Method, Phase, Update
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
@@ -174,7 +175,8 @@ class Trainer:
         self._set_learning_rates()
         torch.manual_seed(step_seed(self.seed, self.step, self.ranks.rank))
         self.method.train()
-        updates = self.method.training_step(self.batches(self.step), phase)
+        step = self.method.training_step
+        updates = returned(step(self.batches(self.step), phase), Iterator, step)
         while (update := self._next(updates)) is not None:
             self._apply(update)
             if logging:  # reading a value waits for the device: only here
@@ -235,7 +237,7 @@ class Trainer:
 
     def _enter(self, phase: str) -> None:
         self.phase = phase
-        self.optimizers = self.method.optimizers(phase)
+        self.optimizers = returned(self.method.optimizers(phase), dict, self.method.optimizers)
         for optimizer in self.optimizers.values():
             fuse(optimizer)
         self.parameters = {

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from benchmark.contracts.blame import returned
 from benchmark.contracts.config import Cell, digest, resolve
-from benchmark.contracts.method import Method
+from benchmark.contracts.method import Method, parameter_count
 from benchmark.data.batches import Batches
 from benchmark.data.prepared import Prepared
 from benchmark.results.fingerprint import method_code
@@ -17,10 +18,10 @@ from benchmark.running.monitor import TrainingMonitor
 from benchmark.running.stages.context import Context
 from benchmark.running.stages.machine import machine_of
 from benchmark.scoring.evaluate import device_name
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import file_sha256
 from benchmark.support.interruption import exclusive
-from benchmark.support.memory import peak_memory
+from benchmark.support.memory import free_memory, peak_memory
 from benchmark.support.precision import resolved_precision
 from benchmark.training.acceleration import make_deterministic
 from benchmark.training.checkpoint import load_model, remove_checkpoints, save_model
@@ -28,6 +29,8 @@ from benchmark.training.distributed import synchronize_batch_norm
 from benchmark.training.progress import Monitor, Outcome, write_history
 from benchmark.training.record import HISTORY_FILE, MODEL_FILE, read_record, write_record
 from benchmark.training.trainer import Trainer
+
+BYTES_PER_WEIGHT = 16  # float32: the weight, its gradient and the two moments of Adam
 
 
 def train_cell(cell: Cell, context: Context) -> Path:
@@ -114,10 +117,32 @@ def _parent_model(cell: Cell, name: str, context: Context) -> Path:
 
 
 def build_method(cell: Cell, prepared: Prepared, device: torch.device) -> Method:
-    """A fresh method on the device, its initial weights decided by the seed alone."""
+    """A fresh method on the device, its initial weights decided by the seed alone.
+
+    Raises:
+        InputError: its networks are larger than the memory.
+    """
+    _require_memory(cell, prepared)
     torch.manual_seed(cell.seed)
     method = cell.method_class(cell.method_config, prepared.info())
+    if not isinstance(getattr(method, "colorizer", None), torch.nn.Module):
+        returned(None, torch.nn.Module, type(method).__init__)
     return method.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _require_memory(cell: Cell, prepared: Prepared) -> None:
+    """Counts the weights without making them: a machine that runs out of memory kills without a word."""
+    try:
+        with torch.device("meta"):
+            weights = parameter_count(cell.method_class(cell.method_config, prepared.info()))
+    except Exception:  # it cannot be built so; building it in earnest tells why
+        return
+    needed, free = weights * BYTES_PER_WEIGHT, free_memory()
+    if free is not None and needed > free:
+        raise InputError(
+            f"{cell.name}: networks of {weights:,} weights need {needed >> 30} GiB of memory to be trained, and "
+            f"{free >> 30} are free; make them smaller ({', '.join(cell.method_settings) or 'other settings'})"
+        )
 
 
 def _train(cell: Cell, prepared: Prepared, key: str, parents: dict[str, Path], context: Context) -> None:
@@ -130,7 +155,7 @@ def _train(cell: Cell, prepared: Prepared, key: str, parents: dict[str, Path], c
     if parents:
         method.load_parents({name: load_model(path)[0] for name, path in parents.items()})
     outcome = Outcome(0, 0.0, None, [])
-    if any(method.optimizers(phase.name) for phase in method.phases):
+    if any(returned(method.optimizers(phase.name), dict, method.optimizers) for phase in method.phases):
         outcome = _fit(method, cell, prepared, key, run_folder, context)
     if not context.ranks.first:
         return
