@@ -85,7 +85,7 @@ STILL_ALLOWED: dict[str, set[str]] = {
         "benchmark.running.scaffold",
     },
 }
-ENGINE_LINES_STILL_ALLOWED = 14_600
+ENGINE_LINES_STILL_ALLOWED = 14_700
 
 
 @cache
