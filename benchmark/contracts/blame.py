@@ -2,17 +2,12 @@
 
 import sys
 import traceback
-from collections.abc import Callable
 from importlib.util import find_spec
-from inspect import unwrap
 from pathlib import Path
-from types import CodeType
-from typing import TypeVar
 
 from benchmark.contracts.registry import ROOMS, plugin_packages, room_folder
+from benchmark.contracts.returned import place
 from benchmark.support.errors import BenchError
-
-Value = TypeVar("Value")
 
 
 def is_adapters(file: str | None) -> bool:
@@ -26,12 +21,6 @@ def is_adapters(file: str | None) -> bool:
         folders |= {Path(spec.origin).resolve()} if spec and spec.origin else set()
     path = Path(file).resolve()
     return any(folder in (path, *path.parents) for folder in folders)
-
-
-def place(file: str, line: int | None) -> str:
-    """`methods/mine.py:12`, for messages."""
-    path = Path(file)
-    return f"{path.parent.name}/{path.name}:{line}"
 
 
 def blamed(error: BaseException, about: str = "") -> BenchError | None:
@@ -49,22 +38,6 @@ def blamed(error: BaseException, about: str = "") -> BenchError | None:
     reason = next(iter(str(error).splitlines()), "")
     what = f"asks to exit ({error.code})" if isinstance(error, SystemExit) else f"{type(error).__name__}: {reason}"
     return BenchError(f"{place(*frames[-1])}: {what}{about and f' ({about})'}; bench --debug shows the traceback")
-
-
-def returned(value: Value, kind: type, function: Callable[..., object]) -> Value:
-    """What a function of an adapter returned.
-
-    Raises:
-        BenchError: it is not of the kind that the contract says; names the function and its line.
-    """
-    if not isinstance(value, kind):
-        code: CodeType = unwrap(function).__code__
-        name = getattr(function, "__qualname__", code.co_name)
-        raise BenchError(
-            f"{place(code.co_filename, code.co_firstlineno)}: {name} returned {type(value).__name__}, not "
-            f"{kind.__name__}; CONTRIBUTING.md shows the contract"
-        )
-    return value
 
 
 def thread_of_adapter(ident: int | None) -> str | None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmark.contracts.blame import returned
+from benchmark.contracts.returned import returned
 from benchmark.support.errors import BenchError, InputError
 
 if TYPE_CHECKING:

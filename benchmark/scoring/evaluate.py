@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.contracts.blame import returned
 from benchmark.contracts.method import Method, OracleMethod, parameter_count
 from benchmark.contracts.result import Cost
+from benchmark.contracts.returned import returned
 from benchmark.data.color import join, rgb_to_lab
 from benchmark.data.prepared import Prepared
 from benchmark.scoring.metrics.scorer import Scorer, Scores

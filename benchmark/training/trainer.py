@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from benchmark.contracts.blame import returned
 from benchmark.contracts.method import Method, Phase, Update
+from benchmark.contracts.returned import returned
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
 from benchmark.support.errors import BenchError

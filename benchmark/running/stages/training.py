@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from benchmark.contracts.blame import returned
 from benchmark.contracts.config import Cell, digest, resolve
 from benchmark.contracts.method import Method, parameter_count
+from benchmark.contracts.returned import returned
 from benchmark.data.batches import Batches
 from benchmark.data.prepared import Prepared
 from benchmark.results.fingerprint import method_code
