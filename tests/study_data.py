@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from data_files import picture
 
-from benchmark.photographs.colorize import Rgb
+from benchmark.photographs.colorizer import Rgb
 from benchmark.study.build import tinted
 from benchmark.study.design import Design, make_plan
 from benchmark.study.schema import CHECK, TRUTH, Answer, Key, Participant, Trial

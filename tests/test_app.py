@@ -17,7 +17,7 @@ from PIL import Image
 from benchmark.contracts.method import DataInfo, Method, MethodConfig
 from benchmark.contracts.registry import load_method
 from benchmark.photographs import app
-from benchmark.photographs.colorize import Colorizer, ModelCard
+from benchmark.photographs.colorizer import Colorizer, ModelCard
 from benchmark.support.errors import BenchError, InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")

@@ -12,19 +12,12 @@ from data_files import encoded, gray_picture, picture
 from PIL import Image
 
 from benchmark.cli import main
+from benchmark.contracts.dataset import parse_spec
 from benchmark.contracts.method import DataInfo
 from benchmark.contracts.registry import load_method
 from benchmark.data.color import join, rgb_to_lab
-from benchmark.photographs.colorize import (
-    SEEN_PIXELS,
-    Colorizer,
-    choose_models,
-    color_files,
-    has_color,
-    join_strips,
-    load_colorizer,
-    plan,
-)
+from benchmark.photographs.colorize import color_files, has_color, plan
+from benchmark.photographs.colorizer import SEEN_PIXELS, Colorizer, choose_models, join_strips, load_colorizer
 from benchmark.scoring.evaluate import colorize
 from benchmark.support.errors import BenchError, InputError
 from benchmark.training.checkpoint import save_model
@@ -89,7 +82,7 @@ def test_the_network_never_sees_more_than_it_can_hold(colorizer: Colorizer) -> N
 
 @pytest.mark.parametrize("colors", [(7, 9), (64, 48), (130, 90), (1, 1)])
 def test_strips_give_the_same_picture_as_the_whole(colors: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.photographs.colorize.STRIP_PIXELS", 48 * 5)
+    monkeypatch.setattr("benchmark.photographs.colorizer.STRIP_PIXELS", 48 * 5)
     pixels = picture(3, 64, 48)
     ab = torch.randn(1, 2, *colors, generator=torch.Generator().manual_seed(0)) * 20
     expected = join(rgb_to_lab(torch.from_numpy(pixels)[None])[0], ab)[0][0].numpy()
@@ -163,14 +156,38 @@ def test_models_are_found_by_name(tmp_path: Path) -> None:
     gray = save_l2(tmp_path / "tiny/quick/gray/seed0/model.safetensors", adapter="gray", method_config={})
     assert choose_models(tmp_path, (), None, "quick", 0) == files  # a baseline is no method
     assert choose_models(tmp_path, ("gray",), "tiny", "quick", 0) == {"gray": gray}
-    with pytest.raises(InputError, match="unknown trained method 'l3'; legal: gray, l2, l2-wide"):
-        choose_models(tmp_path, ("l3",), "tiny", "quick", 0)
-    with pytest.raises(InputError, match="nothing is trained on coco with preset 'quick' and seed 0; run: bench run"):
-        choose_models(tmp_path, ("l2",), "coco", "quick", 0)
     save_l2(tmp_path / "other/quick/l2/seed0/model.safetensors")
     assert choose_models(tmp_path, ("l2-wide",), None, "quick", 0) == {"l2-wide": files["l2-wide"]}
     with pytest.raises(InputError, match="say which is meant: --data other or --data tiny"):
         choose_models(tmp_path, ("l2",), None, "quick", 0)
+
+
+@pytest.mark.parametrize(
+    ("methods", "data", "told"),
+    [
+        (("cgan",), None, "'cgan' is not trained with preset 'quick' and seed 0; trained: gray; run: bench run "
+         "--method cgan --data tiny --preset quick --seed 0"),
+        (("gray", "l2"), "tiny", "'l2' is not trained on tiny with preset 'quick' and seed 0; trained: gray; run: "
+         "bench run --method l2 --data tiny --preset quick --seed 0"),
+        (("l2",), "folder:/a b", "'l2' is not trained on folder:/a b with preset 'quick' and seed 0; trained: none; "
+         "run: bench run --method l2 --data 'folder:/a b' --preset quick --seed 0"),
+        ((), "tiny", "no method is trained on tiny with preset 'quick' and seed 0; trained: gray; run: "
+         "bench run --method cgan --data tiny --preset quick --seed 0"),
+    ],
+)  # fmt: skip
+def test_before_training_the_next_step_is_told(
+    methods: tuple[str, ...], data: str | None, told: str, tmp_path: Path
+) -> None:
+    save_l2(tmp_path / "tiny/quick/gray/seed0/model.safetensors", adapter="gray", method_config={})
+    with pytest.raises(InputError) as caught:
+        choose_models(tmp_path, methods, data, "quick", 0)
+    assert str(caught.value) == told
+
+
+def test_models_of_ones_own_photographs_are_found_by_their_path(tmp_path: Path) -> None:
+    photographs = tmp_path / "holidays"
+    saved = save_l2(tmp_path / f"models/{parse_spec(f'folder:{photographs}')[2]}/quick/l2/seed0/model.safetensors")
+    assert choose_models(tmp_path / "models", (), f"folder:{photographs}", "quick", 0) == {"l2": saved}
 
 
 # files ----------------------------------------------------------------------------------------------------------------

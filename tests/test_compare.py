@@ -1,10 +1,16 @@
 """The picture of `bench compare`: rows of images with their names."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from benchmark.cli import main
 from benchmark.photographs.compare import GAP, draw
 from benchmark.support.montage import LEFT
+from projects import make_project
 
 SIZE = 32
 
@@ -33,3 +39,14 @@ def test_small_images_are_enlarged_by_whole_pixels() -> None:
     pixels = np.asarray(draw(checks, SIZE).crop((LEFT, 0, LEFT + SIZE, SIZE)))
     assert set(np.unique(pixels)) == {0, 255}
     assert Image.fromarray(pixels).getpixel((0, 0)) == Image.fromarray(pixels).getpixel((1, 1))
+
+
+def test_before_training_the_next_step_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_project(tmp_path))
+    done = CliRunner().invoke(main, ["compare", "--data", "sample", "--methods", "gray,l2", "-o", "picture.png"])
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "bench: error: gray on sample, preset tiny, seed 0 is not trained; "
+        "run: bench run --method gray --data sample --preset tiny --seed 0\n"
+    )
+    assert not (tmp_path / "picture.png").exists()

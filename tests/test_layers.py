@@ -54,7 +54,7 @@ PUBLIC = (
     "benchmark.running.stages",
     "benchmark.report.charts",
     "benchmark.report.svg",
-    "benchmark.photographs.colorize",  # a study shows photographs as `bench colorize` makes them
+    "benchmark.photographs.colorizer",  # a study shows photographs as `bench colorize` makes them
 )
 """What the rooms beside the engine may import, of the engine and of each other."""
 
@@ -75,7 +75,6 @@ STILL_ALLOWED: dict[str, set[str]] = {
     "monitor": set(),
     "lines": {
         "benchmark.data.preparation.archives",
-        "benchmark.photographs.colorize",
         "benchmark.results.tables.render",
     },
     "method": {

@@ -8,13 +8,17 @@ import click
 
 from benchmark.cli.options import seed_option
 
+_data_option = click.option(
+    "--data", "data_set", metavar="NAME", help="What they were trained on, also folder:PATH; default: the only one."
+)
+
 
 @click.command()
 @click.argument("photographs", nargs=-1, required=True, metavar="PHOTO…", type=click.Path(path_type=Path))
 @click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry; may be given several times.")
 @click.option("--all", "every", is_flag=True, help="Every trained method of the data set.")
 @click.option("--model", type=click.Path(path_type=Path), help="A model file instead, from wherever.")
-@click.option("--data", "data_set", metavar="NAME", help="What the methods were trained on; default: the only one.")
+@_data_option
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
 @seed_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
@@ -24,8 +28,9 @@ from benchmark.cli.options import seed_option
 def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overwrite: bool, **models: Any) -> None:
     """Color any photographs, files or folders, color or gray, at their own size; PNG out."""
     from benchmark.photographs import colorize as coloring
+    from benchmark.photographs.colorizer import load_chosen
 
-    colorizers = coloring.load_chosen(**models)
+    colorizers = load_chosen(**models)
     several = models["every"] or len(colorizers) > 1
     jobs = coloring.plan(photographs, list(colorizers), out, several, side_by_side=side_by_side, overwrite=overwrite)
     failed = coloring.color_files(jobs, colorizers)
@@ -38,7 +43,7 @@ def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overw
 
 @click.command()
 @click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry, several times; default: all.")
-@click.option("--data", "data_set", metavar="NAME", help="What the methods were trained on; default: the only one.")
+@_data_option
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
 @seed_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
@@ -47,7 +52,7 @@ def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overw
 def app(host: str, port: int, methods: tuple[str, ...], **models: Any) -> None:
     """Serve a page: drop a photograph, see every trained method's version (needs the extra `app`)."""
     from benchmark.photographs.app import serve
-    from benchmark.photographs.colorize import load_chosen
+    from benchmark.photographs.colorizer import load_chosen
 
     serve(load_chosen(methods=methods, every=not methods, model=None, **models), host, port)
 

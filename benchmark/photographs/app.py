@@ -18,7 +18,8 @@ from PIL import Image
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.archives import read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
-from benchmark.photographs.colorize import Colorizer, Rgb, has_color, png
+from benchmark.photographs.colorize import has_color, png
+from benchmark.photographs.colorizer import Colorizer, Rgb
 from benchmark.results.tables.render import ARROWS, NOTHING, environment, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer

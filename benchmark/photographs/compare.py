@@ -1,5 +1,6 @@
 """One picture of several methods: the same test images, one row per method."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
 from benchmark.running.stages import Context, load_trained
 from benchmark.scoring.evaluate import colorize
+from benchmark.support.errors import InputError
 from benchmark.support.montage import montage
+from benchmark.training.record import MODEL_FILE
 
 GAP = 4  # pixels between images
 
@@ -27,7 +30,15 @@ def compare(cells: Sequence[Cell], context: Context, path: Path, images: int, si
         path: the PNG to write.
         images: so many, spread evenly over the test split.
         size: side in pixels at which an image is shown; enlarged by whole pixels or reduced smoothly.
+
+    Raises:
+        InputError: a cell is not trained; says what to run.
     """
+    for cell in cells:
+        if not (context.workspace.model(cell) / MODEL_FILE).is_file():
+            spec = f"{cell.data_adapter}:{cell.data_path}" if cell.data_path else cell.data
+            names = ("--method", cell.method, "--data", spec, "--preset", cell.preset, "--seed", str(cell.seed))
+            raise InputError(f"{cell.name} is not trained; run: {shlex.join(('bench', 'run', *names))}")
     prepared = Prepared.open(context.workspace.data(cells[0]))
     split = prepared.images("test")
     target = torch.from_numpy(split[evenly(len(split), images)].copy()).to(context.device)

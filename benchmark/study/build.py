@@ -20,7 +20,7 @@ from benchmark import PROTOCOL
 from benchmark.contracts.config import find_root, read_params
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.data.prepared import Prepared
-from benchmark.photographs.colorize import Colorizer, Rgb, choose_models, load_colorizer
+from benchmark.photographs.colorizer import Colorizer, Rgb, choose_models, load_colorizer
 from benchmark.running.stages import choose_device
 from benchmark.scoring.evaluate import batches, colorize
 from benchmark.study.design import Design, Plan, make_plan

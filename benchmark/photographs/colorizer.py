@@ -1,0 +1,248 @@
+"""A trained method that colors any photograph at its own size, and how its model file is found.
+
+A method sees the photograph as in training: its short side brought to the training's image size. The colors that it
+predicts there are brought up bilinearly and joined with the photograph's own lightness, so that no detail is lost. A
+photograph that has the training's size already gets exactly what the evaluation gives it.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+from torch import Tensor
+
+from benchmark.contracts import registry
+from benchmark.contracts.config import find_root, read_params, validate
+from benchmark.contracts.dataset import parse_spec
+from benchmark.contracts.method import DataInfo, Method
+from benchmark.data.color import lab_to_rgb, rgb_to_lab
+from benchmark.running.stages import choose_device
+from benchmark.support.errors import InputError, first_fault
+from benchmark.training.checkpoint import load_model
+from benchmark.training.record import MODEL_FILE
+
+SEEN_PIXELS = 1 << 20  # A network sees at most so many: the short side alone would not bound a panorama's memory.
+STRIP_PIXELS = 1 << 20  # So many are converted at a time at full size, which takes some 60 MB.
+
+Rgb = NDArray[np.uint8]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ModelSettings(BaseModel):
+    """What a model file says of its making; the rest of it decides nothing here."""
+
+    method: str
+    adapter: str
+    data: str
+    preset: str
+    seed: int
+    method_config: dict[str, Any]
+
+
+class ModelData(BaseModel):
+    """What a model file says of the data that it was trained on."""
+
+    name: str
+    image_size: int = Field(ge=8, le=4096)
+    train_images: int = Field(ge=0)
+    mean_ab: tuple[FiniteFloat, FiniteFloat]
+    ab_prior: Annotated[list[Share], Field(min_length=313, max_length=313)]
+
+    def info(self) -> DataInfo:
+        """As a method expects it."""
+        prior = torch.tensor(self.ab_prior, dtype=torch.float64)
+        return DataInfo(self.name, self.image_size, self.train_images, self.mean_ab, prior)
+
+
+class ModelCard(BaseModel):
+    """The description in the header of a model file."""
+
+    settings: ModelSettings
+    data: ModelData
+
+
+@dataclass(frozen=True)
+class Colorizer:
+    """A trained method, ready to color, and what its model file says of it."""
+
+    method: Method  # on its device, in evaluation mode
+    card: ModelCard
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        """The entry that was trained."""
+        return self.card.settings.method
+
+    @torch.inference_mode()
+    def __call__(self, photograph: Image.Image) -> Rgb:
+        """Colors a photograph from its lightness alone.
+
+        Args:
+            photograph: RGB, of any size.
+
+        Returns:
+            (H, W, 3) uint8.
+        """
+        seen = np.array(photograph.resize(self.seen_size(photograph.size), Image.Resampling.BICUBIC))
+        L, _ = rgb_to_lab(torch.from_numpy(seen)[None].to(self.device))
+        return join_strips(np.asarray(photograph), self.method.predict_ab(L).float())
+
+    def seen_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height at which the network sees it: the short side as in training, the long one bounded."""
+        short = self.card.data.image_size
+        longest = max(short, SEEN_PIXELS // short)
+        scale = min(short / min(size), longest / max(size))
+        width, height = (max(1, int(side * scale + 0.5)) for side in size)
+        return width, height
+
+
+def join_strips(rgb: Rgb, ab: Tensor) -> Rgb:
+    """The lightness of a photograph with other colors: as `benchmark.data.color.join`, a strip of rows at a time.
+
+    Args:
+        rgb: (H, W, 3) uint8; its own colors are dropped.
+        ab: (1, 2, h, w) float32, Lab units, any resolution, on any device.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    height, width, _ = rgb.shape
+    wide = F.interpolate(ab, size=(ab.shape[2], width), mode="bilinear", align_corners=False)
+    out = np.empty_like(rgb)
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        part = slice(top, min(top + rows, height))
+        place = (torch.arange(part.start, part.stop, device=ab.device) + 0.5) * (ab.shape[2] / height) - 0.5
+        place = place.clamp(0, ab.shape[2] - 1)
+        above = place.long()
+        below = (above + 1).clamp(max=ab.shape[2] - 1)
+        colors = torch.lerp(wide[:, :, above], wide[:, :, below], (place - above)[:, None])
+        L, _ = rgb_to_lab(torch.from_numpy(rgb[part].copy())[None].to(ab.device))
+        out[part] = lab_to_rgb(L, colors)[0][0].cpu().numpy()
+    return out
+
+
+def load_colorizer(path: Path, device: torch.device) -> Colorizer:
+    """A method rebuilt from its model file alone: ours, or one that somebody else trained.
+
+    Raises:
+        BenchError: not a whole model file, made by a method that is not installed or does not fit, or a ceiling.
+    """
+    state, about = load_model(path)
+    card = _read_card(path, about)
+    adapter = card.settings.adapter
+    if adapter not in registry.names("method"):
+        installed = ", ".join(registry.names("method"))
+        raise InputError(f"{path} was made by the method {adapter!r}, which is not installed here; here: {installed}")
+    method_class = registry.load_method(adapter)
+    if method_class.role == "ceiling":
+        raise InputError(f"{path}: {adapter!r} is a ceiling: it needs the true colors and cannot color a photograph")
+    config = validate(method_class.Config, card.settings.method_config, f"the description in {path}, method {adapter}")
+    try:
+        method = method_class(config, card.data.info())
+        method.colorizer.load_state_dict(state)
+    except (RuntimeError, MemoryError) as error:
+        fault = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"{path} does not fit the method {adapter!r} of this version ({fault}); train it anew"
+        ) from None
+    return Colorizer(method.to(device).eval(), card, device)
+
+
+def _read_card(path: Path, about: Mapping[str, Any]) -> ModelCard:
+    try:
+        return ModelCard.model_validate(about)
+    except ValidationError as error:
+        raise InputError(f"{path} does not describe a model: {first_fault(error)}; train it anew") from None
+
+
+def choose_models(models: Path, methods: Sequence[str], data: str | None, preset: str, seed: int) -> dict[str, Path]:
+    """Finds the model files that names mean.
+
+    Args:
+        models: the folder of finished models.
+        methods: trained entries; none: every trained method of the data set, without baselines and ceilings.
+        data: the data set that they were trained on, as `--data` says it; None where only one comes into question.
+        preset: its preset.
+        seed: its seed.
+
+    Raises:
+        InputError: nothing of that name is trained, or it is not clear which data set is meant; says what to do.
+    """
+    wanted = parse_spec(data)[2] if data else "*"
+    found: dict[str, dict[str, Path]] = {}  # data set → method → model file, both sorted
+    for path in sorted(models.glob(f"{wanted}/{preset}/*/seed{seed}/{MODEL_FILE}")):
+        name, _, method, *_ = path.relative_to(models).parts
+        found.setdefault(name, {})[method] = path
+    fitting = [name for name, files in found.items() if files.keys() >= set(methods)]
+    if len(fitting) > 1:
+        raise InputError(f"trained on several data sets; say which is meant: --data {' or --data '.join(fitting)}")
+    files = found[fitting[0]] if fitting else {}
+    chosen = {name: files[name] for name in methods if files} or {n: p for n, p in files.items() if _is_method(p)}
+    if chosen:
+        return chosen
+    here = found.get(fitting[0] if fitting else next(iter(found), ""), {})
+    absent = next((name for name in methods if name not in here), None) or _any_method()
+    names = [data or next(iter([*fitting, *found]), "sample"), preset, str(seed)]
+    options = zip(("--method", "--data", "--preset", "--seed"), (absent, *names), strict=True)
+    raise InputError(
+        f"{f'{absent!r} is not' if methods else 'no method is'} trained{f' on {data}' if data else ''} with preset "
+        f"{preset!r} and seed {seed}; trained: {', '.join(sorted(set().union(*found.values()))) or 'none'}; "
+        f"run: bench run {' '.join(f'{option} {shlex.quote(value)}' for option, value in options)}"
+    )
+
+
+def _any_method() -> str:
+    """A method to begin with, where none was named."""
+    return next(name for name in registry.names("method") if registry.load_method(name).role == "method")
+
+
+def _is_method(path: Path) -> bool:
+    """Whether a model is a method's, and not a baseline's or a ceiling's; what is not installed here is none."""
+    _, about = load_model(path)
+    adapter = about.get("settings", {}).get("adapter")
+    return adapter in registry.names("method") and registry.load_method(adapter).role == "method"
+
+
+def load_chosen(
+    methods: Sequence[str],
+    every: bool,
+    model: Path | None,
+    data_set: str | None,
+    preset: str | None,
+    seed: int,
+    device: str,
+) -> dict[str, Colorizer]:
+    """Loads the colorizers that the options of a command mean, by name.
+
+    Args:
+        methods: trained entries.
+        every: every trained method of the data set instead.
+        model: a model file instead; then no project is needed.
+        data_set: as for `choose_models`, with `preset` (None: the suite's) and `seed`.
+        preset: see there.
+        seed: see there.
+        device: as people type it.
+
+    Raises:
+        InputError: none or several of `methods`, `every` and `model` are given, or they name nothing.
+    """
+    if bool(methods) + every + (model is not None) != 1:
+        raise InputError("what shall color? give one of --method NAME, --all and --model FILE")
+    where = choose_device(device)
+    if model is not None:
+        colorizer = load_colorizer(model, where)
+        return {colorizer.name: colorizer}
+    root = find_root()
+    preset = preset or read_params(root).suite.preset
+    files = choose_models(root / "models", methods, data_set, preset, seed)
+    return {name: load_colorizer(path, where) for name, path in files.items()}
