@@ -84,14 +84,7 @@ class Colorizer:
 
     @torch.inference_mode()
     def __call__(self, photograph: Image.Image) -> Rgb:
-        """Colors a photograph from its lightness alone.
-
-        Args:
-            photograph: RGB, of any size.
-
-        Returns:
-            (H, W, 3) uint8.
-        """
+        """Colors an RGB photograph of any size from its lightness alone: (H, W, 3) uint8."""
         seen = np.array(photograph.resize(self.seen_size(photograph.size), Image.Resampling.BICUBIC))
         L, _ = rgb_to_lab(torch.from_numpy(seen)[None].to(self.device))
         return join_strips(np.asarray(photograph), self.method.predict_ab(L).float())
@@ -191,7 +184,9 @@ def choose_models(models: Path, methods: Sequence[str], data: str | None, preset
     if chosen:
         return chosen
     here = found.get(fitting[0] if fitting else next(iter(found), ""), {})
-    absent = next((name for name in methods if name not in here), None) or _any_method()
+    absent = next((name for name in methods if name not in here), None) or next(
+        name for name in registry.names("method") if registry.load_method(name).role == "method"
+    )
     names = [data or next(iter([*fitting, *found]), "sample"), preset, str(seed)]
     options = zip(("--method", "--data", "--preset", "--seed"), (absent, *names), strict=True)
     raise InputError(
@@ -199,11 +194,6 @@ def choose_models(models: Path, methods: Sequence[str], data: str | None, preset
         f"{preset!r} and seed {seed}; trained: {', '.join(sorted(set().union(*found.values()))) or 'none'}; "
         f"run: bench run {' '.join(f'{option} {shlex.quote(value)}' for option, value in options)}"
     )
-
-
-def _any_method() -> str:
-    """A method to begin with, where none was named."""
-    return next(name for name in registry.names("method") if registry.load_method(name).role == "method")
 
 
 def _is_method(path: Path) -> bool:
@@ -229,8 +219,6 @@ def load_chosen(
         every: every trained method of the data set instead.
         model: a model file instead; then no project is needed.
         data_set: as for `choose_models`, with `preset` (None: the suite's) and `seed`.
-        preset: see there.
-        seed: see there.
         device: as people type it.
 
     Raises:
