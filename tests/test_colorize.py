@@ -165,7 +165,7 @@ def test_models_are_found_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("methods", "data", "told"),
     [
-        (("cgan",), None, "'cgan' is not trained with preset 'quick' and seed 0; trained: gray; run: bench run "
+        (("cgan",), None, "'cgan' is not trained on tiny with preset 'quick' and seed 0; trained: gray; run: bench run "
          "--method cgan --data tiny --preset quick --seed 0"),
         (("gray", "l2"), "tiny", "'l2' is not trained on tiny with preset 'quick' and seed 0; trained: gray; run: "
          "bench run --method l2 --data tiny --preset quick --seed 0"),

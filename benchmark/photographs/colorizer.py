@@ -171,28 +171,31 @@ def choose_models(models: Path, methods: Sequence[str], data: str | None, preset
     Raises:
         InputError: nothing of that name is trained, or it is not clear which data set is meant; says what to do.
     """
-    wanted = parse_spec(data)[2] if data else "*"
+    wanted = parse_spec(data)[2] if data else None
     found: dict[str, dict[str, Path]] = {}  # data set → method → model file, both sorted
-    for path in sorted(models.glob(f"{wanted}/{preset}/*/seed{seed}/{MODEL_FILE}")):
+    for path in sorted(models.glob(f"*/{preset}/*/seed{seed}/{MODEL_FILE}")):
         name, _, method, *_ = path.relative_to(models).parts
-        found.setdefault(name, {})[method] = path
+        if wanted in (None, name):
+            found.setdefault(name, {})[method] = path
     fitting = [name for name, files in found.items() if files.keys() >= set(methods)]
     if len(fitting) > 1:
         raise InputError(f"trained on several data sets; say which is meant: --data {' or --data '.join(fitting)}")
-    files = found[fitting[0]] if fitting else {}
-    chosen = {name: files[name] for name in methods if files} or {n: p for n, p in files.items() if _is_method(p)}
-    if chosen:
-        return chosen
-    here = found.get(fitting[0] if fitting else next(iter(found), ""), {})
-    absent = next((name for name in methods if name not in here), None) or next(
-        name for name in registry.names("method") if registry.load_method(name).role == "method"
-    )
-    names = [data or next(iter([*fitting, *found]), "sample"), preset, str(seed)]
-    options = zip(("--method", "--data", "--preset", "--seed"), (absent, *names), strict=True)
-    raise InputError(
-        f"{f'{absent!r} is not' if methods else 'no method is'} trained{f' on {data}' if data else ''} with preset "
-        f"{preset!r} and seed {seed}; trained: {', '.join(sorted(set().union(*found.values()))) or 'none'}; "
-        f"run: bench run {' '.join(f'{option} {shlex.quote(value)}' for option, value in options)}"
+    name = next(iter([*fitting, *found]), "sample")
+    files = found.get(name, {})
+    if absent := [method for method in methods if method not in files]:
+        raise _not_trained(f"{absent[0]!r} is not trained", absent[0], data or name, preset, seed, files)
+    chosen = {method: files[method] for method in methods} or {m: path for m, path in files.items() if _is_method(path)}
+    if not chosen:
+        any_method = next(m for m in registry.names("method") if registry.load_method(m).role == "method")
+        raise _not_trained("no method is trained", any_method, data or name, preset, seed, files)
+    return chosen
+
+
+def _not_trained(fault: str, method: str, data: str, preset: str, seed: int, trained: Mapping[str, Path]) -> InputError:
+    command = ("bench", "run", "--method", method, "--data", data, "--preset", preset, "--seed", str(seed))
+    return InputError(
+        f"{fault} on {data} with preset {preset!r} and seed {seed}; trained: {', '.join(trained) or 'none'}; "
+        f"run: {shlex.join(command)}"
     )
 
 
@@ -218,7 +221,9 @@ def load_chosen(
         methods: trained entries.
         every: every trained method of the data set instead.
         model: a model file instead; then no project is needed.
-        data_set: as for `choose_models`, with `preset` (None: the suite's) and `seed`.
+        data_set: as `data` of `choose_models`.
+        preset: its preset; None: the suite's.
+        seed: its seed.
         device: as people type it.
 
     Raises:
