@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from benchmark.contracts.config import read_params
@@ -247,6 +250,16 @@ def trains(project: Path) -> bool:
     return any(project.glob("runs/sample-*/checkpoint*.pt"))
 
 
+def listening(pid: int) -> set[IPv4Address | IPv6Address]:
+    """The addresses on which a process and all below it wait for connections."""
+    found = set()
+    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        with suppress(psutil.Error):
+            sockets = process.net_connections("inet")
+            found |= {ip_address(one.laddr.ip.removeprefix("::ffff:")) for one in sockets if one.status == "LISTEN"}
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.pipeline
 @pytest.mark.usefixtures("ray_is_here")
@@ -257,6 +270,8 @@ def test_three_cells_on_two_slots_with_a_worker_killed_in_the_middle_give_three_
     wait_for(lambda: trains(project))
     child, worker = next(cell_processes(project))
     assert os.getpriority(os.PRIO_PROCESS, child) == os.getpriority(os.PRIO_PROCESS, sweep.pid)
+    assert listening(sweep.pid), "Ray listens nowhere?"
+    assert all(address.is_loopback for address in listening(sweep.pid))
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: not Path(f"/proc/{child}").exists(), 10)  # no cell outlives its worker
     said, _ = sweep.communicate(timeout=200)

@@ -139,12 +139,14 @@ _QUIET = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_log
 def _import_ray(local: bool) -> Any:
     """The package, told by the environment, which it reads when it is imported, to tell nobody that it is used.
 
-    Ray started here answers to this process alone: whoever lacks the token is refused. Left to itself, Ray would write
-    one into the home folder.
+    Ray started here answers to this process alone: whoever lacks the token is refused (left to itself, Ray would write
+    one into the home folder), and nothing listens on an address that other machines reach. Ray does the latter only
+    where it supports no clusters, which its variable, named after those systems, says of any other system, too.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if local:
         os.environ.setdefault("RAY_worker_niceness", "0")  # 15 otherwise: whatever else runs here would slow the cells
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     try:
