@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from benchmark.contracts.registry import load_method
 from benchmark.photographs import app
 from benchmark.photographs.colorizer import Colorizer, ModelCard
 from benchmark.support.errors import BenchError, InputError
+from benchmark.support.hosts import refusal
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")
 VIEWS = {"light": (DESKTOP, False), "dark": (DESKTOP, True), "phone": (PHONE, False)}
@@ -124,6 +126,26 @@ def running(colorizers: dict[str, Colorizer], tmp_path_factory: pytest.TempPathF
     started = app.start(colorizers, "127.0.0.1", 0, tmp_path_factory.mktemp("uploads"))
     yield started
     started.close(verbose=False)
+
+
+def test_requests_of_other_sites_are_refused(running: Any) -> None:
+    port = running.server_port
+    for headers, status in [
+        ({}, 200),
+        ({"Origin": f"http://127.0.0.1:{port}"}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "["}, 403),
+    ]:
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/config", headers=headers)
+        assert connection.getresponse().status == status, headers
+        connection.close()
+    for host, reason in [("localhost:1", None), ("[::1]:1", None), ("evil", "localhost only"), ("", "localhost only")]:
+        assert (reason or "") in (refusal("127.0.0.1", host, None) or "")
+    assert refusal("0.0.0.0", "my.example:80", "http://my.example:80") is None
+    assert refusal("0.0.0.0", "my.example:80", "http://evil.example") == "requests from other pages are refused"
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,9 @@ import base64
 import io
 import json
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -34,6 +36,7 @@ from benchmark.study.build import render
 from benchmark.study.design import Design, make_plan
 from benchmark.study.schema import (
     CHECK,
+    DAY,
     KEY_FILE,
     PAGE_FILE,
     TRUTH,
@@ -48,7 +51,7 @@ from benchmark.study.schema import (
     write,
 )
 from benchmark.study.score import publish, read_answers, report, score
-from benchmark.study.serve import StudyServer, open_server
+from benchmark.study.serve import RateLimit, StudyServer, open_server
 from benchmark.study.store import AnswerStore, read_store
 from benchmark.support.errors import BenchError, InputError
 from projects import bench, make_project
@@ -552,6 +555,58 @@ def test_bodies_and_hosts_that_are_not_ours_are_refused(server: StudyServer) -> 
     assert ask(port, "/start", {"study": server.store.key.study}, Origin=f"http://127.0.0.1:{port}")[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("length", "status"), [("abc", 400), ("-1", 400), ("1" * 5000, 413), ("²", 400), ("1e3", 400), ("", 411)]
+)
+def test_a_length_that_is_none_is_refused_in_words(server: StudyServer, length: str, status: int) -> None:
+    assert ask(server.server_port, "/start", b"{}", Content_Length=length)[0] == status
+
+
+@pytest.mark.parametrize("field", ["milliseconds", "trial", "choice", "number"])
+def test_no_number_larger_than_a_day_is_taken(server: StudyServer, field: str) -> None:
+    begun = server.store.start(None, None)
+    who = {"study": server.store.key.study, "participant": begun.participant}
+    for number, words in ((DAY, ""), (DAY + 1, "less than or equal to 86400000"), (10**400, "less than or equal")):
+        if field == "number":
+            status, reply = ask(server.server_port, "/start", {**who, "number": number})
+        else:
+            answer = {"trial": 0, "choice": 0, "milliseconds": 1, field: number}
+            status, reply = ask(server.server_port, "/answer", {**who, "answer": answer})
+        assert words in reply.get("error", "")
+        assert status == 400 if words else True
+
+
+def test_a_client_that_asks_without_end_is_slowed_and_others_are_not(server: StudyServer) -> None:
+    limit = RateLimit(rate=10, burst=20)
+    assert sum(limit.allows("a", 0.0) for _ in range(100)) == 20
+    assert limit.allows("b", 0.0)
+    assert sum(limit.allows("a", 1.0) for _ in range(100)) == 10
+    server.limit = RateLimit(rate=0, burst=2)
+    assert [ask(server.server_port, "/start", {"study": server.store.key.study})[0] for _ in range(3)] == [
+        200,
+        200,
+        429,
+    ]
+
+
+def test_fifty_connections_at_once_are_all_answered(tmp_path: Path) -> None:
+    server = open_server(make_folder(tmp_path, make_key()), None, "127.0.0.1", 0)
+    waiting = [socket.create_connection(("127.0.0.1", server.server_port), timeout=10) for _ in range(50)]
+    for connection in waiting:  # nobody takes them yet: the system must hold them all
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        assert [connection.recv(15) for connection in waiting] == [b"HTTP/1.1 200 OK"] * 50
+    finally:
+        server.shutdown()
+        thread.join()
+        for connection in waiting:
+            connection.close()
+        server.server_close()
+        server.store.close()
+
+
 def test_many_at_once_lose_nothing(server: StudyServer) -> None:
     key, statuses = server.store.key, []
 
@@ -624,8 +679,10 @@ def test_what_cannot_be_served_is_named(tmp_path: Path, server: StudyServer) -> 
     (folder / PAGE_FILE).write_bytes(server.page)
     with pytest.raises(InputError, match="is not the page of"):
         open_server(folder, None, "127.0.0.1", 0)
-    with pytest.raises(InputError, match="No such file"):
-        open_server(tmp_path / "nowhere", None, "127.0.0.1", 0)
+    for empty in (tmp_path / "nowhere", tmp_path):
+        (tmp_path / KEY_FILE).unlink(missing_ok=True)
+        with pytest.raises(InputError, match=r"no study in .*; make one: bench study build --data … -o"):
+            open_server(empty, None, "127.0.0.1", 0)
 
 
 # the commands ---------------------------------------------------------------------------------------------------------
@@ -655,9 +712,14 @@ def test_from_trained_models_to_a_column_of_the_table(tmp_path: Path, monkeypatc
     assert scored.exit_code == 0, scored.stderr
     assert "fooled: colored picture" in scored.stdout
     assert "8 participants" in scored.stdout
-    table = run("leaderboard")
+    table = run("leaderboard", "--own")
     assert table.exit_code == 0, table.stderr
     assert "fooled ↑" in table.stdout
     refused = run("study", "score", "a0.json")
     assert refused.exit_code == 2
     assert "key.json: No such file" in refused.stderr
+    shutil.copytree(project / "models/sample", project / "models/folder-photos")
+    shutil.copytree(project / "data/sample-tiny", project / "data/folder-photos-tiny")
+    built = run("study", "build", "--data", f"folder:{tmp_path}/photos", *few, "-o", "own")
+    assert built.exit_code == 0, built.stderr
+    assert read(Key, project / "own/key.json").data == "folder-photos"

@@ -14,7 +14,7 @@ def study() -> None:
 
 
 @study.command(name="build")
-@click.option("--data", required=True, metavar="NAME", help="Data set whose test photographs are shown.")
+@click.option("--data", required=True, metavar="NAME", help="Data set that is shown, or folder:/path.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
 @click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry, several times; default: all.")
 @seed_option

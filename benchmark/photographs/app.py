@@ -24,6 +24,7 @@ from benchmark.results.tables.render import ARROWS, NOTHING, environment, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.errors import BenchError, InputError
+from benchmark.support.hosts import refusal
 
 if TYPE_CHECKING:
     import gradio
@@ -125,6 +126,25 @@ def _gradio() -> Any:
     return gradio
 
 
+class OwnPages:
+    """ASGI middleware: requests that other sites send through a visitor's browser are refused."""
+
+    def __init__(self, app: Any, bound: str) -> None:
+        self.app, self.bound = app, bound
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
+        reason = refusal(self.bound, headers.get("host", ""), headers.get("origin"))
+        if scope["type"] == "http" and reason:
+            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": reason.encode()})
+        elif scope["type"] == "websocket" and reason:
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self.app(scope, receive, send)
+
+
 def start(colorizers: Mapping[str, Colorizer], host: str, port: int, folder: Path) -> "gradio.Blocks":
     """Serves the page in threads, until its `close()`.
 
@@ -140,6 +160,8 @@ def start(colorizers: Mapping[str, Colorizer], host: str, port: int, folder: Pat
     """
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     gr = _gradio()
+    from starlette.middleware import Middleware
+
     app = make_app(colorizers)
     try:
         app.launch(
@@ -156,6 +178,7 @@ def start(colorizers: Mapping[str, Colorizer], host: str, port: int, folder: Pat
             max_file_size=MAX_UPLOAD_BYTES,
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
             css=STYLE,
+            app_kwargs={"middleware": [Middleware(OwnPages, bound=host)]},
         )
     except OSError as error:
         raise InputError(f"cannot serve on {host}:{port}: {error}") from None

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from benchmark import PROTOCOL
 from benchmark.contracts.config import find_root, read_params
+from benchmark.contracts.dataset import parse_spec
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.data.prepared import Prepared
 from benchmark.photographs.colorizer import Colorizer, Rgb, choose_models, load_colorizer
@@ -49,7 +50,7 @@ def build_study(
     Args:
         out: the folder; must not hold a key yet, for answers to the old one would be lost.
         design: how much is asked.
-        data: data set whose test photographs are shown.
+        data: data set whose test photographs are shown, or `folder:/path`.
         preset: None: the suite's.
         seed: of the trained models.
         methods: trained entries; none: every trained method.
@@ -64,7 +65,8 @@ def build_study(
     root = find_root()
     preset = preset or read_params(root).suite.preset
     files = choose_models(root / "models", methods, data, preset, seed)
-    prepared = Prepared.open(root / "data" / f"{data}-{preset}")
+    name = parse_spec(data)[2]
+    prepared = Prepared.open(root / "data" / f"{name}-{preset}")
     ids = prepared.ids("test")
     order = np.random.default_rng([design.seed, 1]).permutation(len(ids))
     plan = make_plan(design, list(files), [ids[k] for k in order])
@@ -72,7 +74,7 @@ def build_study(
     pictures = draw(plan, prepared, {name: load_colorizer(path, where) for name, path in files.items()})
     content = {
         "protocol": PROTOCOL,
-        "data": data,
+        "data": name,
         "preset": preset,
         "seed": seed,
         "design_seed": design.seed,

@@ -21,6 +21,8 @@ RESULT_FILE = "study.json"  # beside the folders of the methods, in results/<dat
 
 Task = Literal["pair", "single", "pick", "rate"]
 TASKS: tuple[Task, ...] = ("pair", "single", "pick", "rate")  # in the order in which a participant meets them
+DAY = 86_400_000  # milliseconds: no number that is posted has reason to be larger
+Posted = Annotated[int, Field(strict=True, ge=0, le=DAY)]
 Rating = Annotated[int, Field(strict=True, ge=1, le=5)]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Model = TypeVar("Model", bound=Record)
@@ -101,11 +103,11 @@ class Key(Record):
 class Answer(Record):
     """One trial, answered."""
 
-    trial: Count  # its place in the form
-    choice: Count | None = None  # the picture taken for real, by its place; of a single one: 0 real, 1 colored
+    trial: Posted  # its place in the form
+    choice: Posted | None = None  # the picture taken for real, by its place; of a single one: 0 real, 1 colored
     realism: Rating | None = None
     quality: Rating | None = None
-    milliseconds: Count  # from the pictures' appearance
+    milliseconds: Posted  # from the pictures' appearance
 
 
 class Participant(Record):

@@ -6,22 +6,26 @@ the page, which it holds in memory; the key never leaves it.
 
 import json
 import sys
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from pydantic import Field
-
 from benchmark.contracts.result import Record
-from benchmark.study.schema import KEY_FILE, PAGE_FILE, Answer, Key, StudyError, Token, parse, read
+from benchmark.study.schema import KEY_FILE, PAGE_FILE, Answer, Key, Posted, StudyError, Token, parse, read
 from benchmark.study.store import AnswerStore, DuplicateError, StorageError
 from benchmark.support.errors import BenchError, InputError
+from benchmark.support.hosts import refusal
 
 ANSWERS_FILE = "answers.sqlite"
 MAX_BODY_BYTES = 4096
 IDLE_SECONDS = 60  # a connection on which nothing comes is closed
+WAITING = 256  # connections that the system holds until they are taken; Python's own 5 resets those of a full room
+RATE, BURST = 50, 500  # requests per second of one address, and at once: a hundred people behind one router
+CLIENTS = 10_000  # addresses to remember
 
 
 class StartRequest(Record):
@@ -29,7 +33,7 @@ class StartRequest(Record):
 
     study: Token
     participant: Token | None = None
-    number: int | None = Field(None, ge=0, strict=True)
+    number: Posted | None = None
 
 
 class AnswerRequest(Record):
@@ -48,10 +52,30 @@ class RefusedError(BenchError):
         self.status = status
 
 
+class RateLimit:
+    """A bucket of requests for each client, refilled at a steady rate. Safe to use from several threads."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate, self.burst = rate, burst
+        self._buckets: dict[str, tuple[float, float]] = {}  # client → (what is left, when that was)
+        self._lock = Lock()
+
+    def allows(self, client: str, now: float) -> bool:
+        """Whether a request that comes `now` (seconds) is within the client's limit; takes it from the bucket."""
+        with self._lock:
+            left, before = self._buckets.pop(client, (self.burst, now))
+            left = min(self.burst, left + (now - before) * self.rate)
+            self._buckets[client] = (left - 1 if left >= 1 else left, now)  # at the end: the longest silent stand first
+            if len(self._buckets) > CLIENTS:
+                del self._buckets[next(iter(self._buckets))]
+            return left >= 1
+
+
 class StudyServer(ThreadingHTTPServer):
     """The server of one study."""
 
     daemon_threads = True
+    request_queue_size = WAITING
 
     def __init__(self, address: tuple[str, int], page: bytes, store: AnswerStore) -> None:
         """Binds the address.
@@ -61,6 +85,7 @@ class StudyServer(ThreadingHTTPServer):
         """
         self.page = page
         self.store = store
+        self.limit = RateLimit(RATE, BURST)
         try:
             super().__init__(address, Handler)
         except OSError as error:
@@ -90,17 +115,18 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """The page."""
         try:
-            self._check_host()
+            self._admit()
             if self.path.partition("?")[0] not in ("/", f"/{PAGE_FILE}"):
                 raise RefusedError(HTTPStatus.NOT_FOUND, "there is only the page: /")
             self._send(HTTPStatus.OK, self.server.page, "text/html; charset=utf-8")
         except RefusedError as error:
+            self.close_connection = True
             self._send_json(error.status, {"error": str(error)})
 
     def do_POST(self) -> None:
         """A start or an answer."""
         try:
-            self._check_host()
+            self._admit()
             self._send_json(HTTPStatus.OK, self._act(self._body()))
         except RefusedError as error:
             self.close_connection = True  # the body may not have been read
@@ -132,26 +158,22 @@ class Handler(BaseHTTPRequestHandler):
         if study != self.server.store.key.study:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "this is another study's page; reload it")
 
-    def _check_host(self) -> None:
-        """Other sites must not speak to this server through a visitor's browser (DNS rebinding, forged requests)."""
-        host = self.headers.get("Host", "")
-        name = host.rpartition(":")[0] or host
-        if ip_address(str(self.server.server_address[0])).is_loopback and name not in (
-            "127.0.0.1",
-            "localhost",
-            "[::1]",
-        ):
-            raise RefusedError(HTTPStatus.FORBIDDEN, "this server answers to localhost only")
-        if self.headers.get("Origin", f"http://{host}") != f"http://{host}":
-            raise RefusedError(HTTPStatus.FORBIDDEN, "requests from other pages are refused")
+    def _admit(self) -> None:
+        if not self.server.limit.allows(self.client_address[0], time.monotonic()):
+            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "too many requests; wait a moment, then reload")
+        bound = str(self.server.server_address[0])
+        if reason := refusal(bound, self.headers.get("Host", ""), self.headers.get("Origin")):
+            raise RefusedError(HTTPStatus.FORBIDDEN, reason)
 
     def _body(self) -> bytes:
         if self.headers.get_content_type() != "application/json":
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "application/json is wanted")
         length = self.headers.get("Content-Length", "")
-        if not length.isascii() or not length.isdigit():
-            raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "how long is it?")
-        if int(length) > MAX_BODY_BYTES:
+        if not length:
+            raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "the header Content-Length is missing")
+        if not (length.isascii() and length.isdigit()):
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "Content-Length: a whole number of bytes is wanted")
+        if len(length) > 9 or int(length) > MAX_BODY_BYTES:
             raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MAX_BODY_BYTES} bytes")
         return self.rfile.read(int(length))
 
@@ -192,6 +214,10 @@ def open_server(folder: Path, answers: Path | None, host: str, port: int) -> Stu
         raise InputError(
             f"--host {host!r}: an IP address is wanted: 127.0.0.1, or 0.0.0.0 for the whole network"
         ) from None
+    if not (folder / KEY_FILE).is_file():
+        raise InputError(
+            f"no study in {folder}: {KEY_FILE} is missing; make one: bench study build --data … -o {folder}"
+        )
     key = read(Key, folder / KEY_FILE)
     try:
         page = (folder / PAGE_FILE).read_bytes()

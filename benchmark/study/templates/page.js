@@ -6,6 +6,7 @@ const element = id => document.getElementById(id);
 const LETTERS = "ABCDEFGH";
 const STORED_AS = `colorbench-study-${study.id}`;
 const BLANK = 500; // milliseconds of gray before pictures that are shown for a limited time
+const DAY = 86400000; // milliseconds, the largest number that the server takes
 const RETRY = 2000; // milliseconds until an answer that the server did not take is sent again
 const seconds = study.exposure === null ? "" : ` You see them for ${study.exposure / 1000} s, so look closely.`;
 const BLOCKS = {
@@ -125,7 +126,7 @@ async function ask(place) {
   if (timed) await wait(BLANK);
   stage.className = "";
   const began = performance.now();
-  const answer = given => record({ trial: place, ...given, milliseconds: Math.round(performance.now() - began) });
+  const answer = given => record({ trial: place, ...given, milliseconds: Math.min(Math.round(performance.now() - began), DAY) });
   if (task === "rate") askRatings(answer);
   else askChoice(task, pictures.length, answer);
   if (timed) hideLater(stage, stage.firstChild);
@@ -201,7 +202,7 @@ async function sent(answer) {
     try {
       const { status, content } = await post("answer", { participant: state.participant, answer });
       if (status === 200 || status === 409) return true; // 409: stored before, only the reply was lost
-      if (status < 500) {
+      if (status < 500 && status !== 429) { // 429: too many at once, for now
         fail(content.error);
         return false;
       }
