@@ -38,6 +38,20 @@ def make_project(folder: Path, params: Mapping[str, Any] = TINY) -> Path:
     return folder
 
 
+def commit_project(folder: Path) -> Path:
+    """Puts a project with what lies in it under git, ignoring what this repository ignores; returns the folder."""
+    shutil.copy(REPOSITORY / ".gitignore", folder)
+    git("init", "--quiet", cwd=folder)
+    git("add", ".", cwd=folder)
+    git("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "-m", "all", cwd=folder)
+    return folder
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    """What git prints."""
+    return subprocess.run(["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
 def copy_code(folder: Path) -> dict[str, str]:
     """Copies the code and the pipeline into a project; returns the environment in which that copy is what runs.
 

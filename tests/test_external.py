@@ -99,7 +99,7 @@ def test_every_fault_is_listed_and_nothing_is_scored_until_told(
     ("name", "make", "words"),
     [
         ("cgan", True, "a method of the suite has this name"),
-        ("a/b", True, "letters, digits"),
+        ("a/b", True, "is not a legal name"),
         ("mine", False, "is not a folder"),
         ("mine", True, "holds no image"),
     ],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.options import MANY, root_option, together
+from benchmark.cli.options import MANY, Decorator, machine_options, make_context, root_option, together
 from benchmark.support.names import seed_of
 
 if TYPE_CHECKING:
@@ -14,27 +14,36 @@ if TYPE_CHECKING:
     from benchmark.running.sweep.plan import Planner
 
 
-choosing_options = together(  # the cells; for `planner_and_choice`
-    click.option("--method", "methods", multiple=True, metavar="A,B,…", help="Entries; default: the suite's."),
-    click.option("--data", "data_sets", multiple=True, metavar="A,B,…", help="Data sets; default: the suite's."),
-    click.option("--preset", "presets", multiple=True, metavar="A,B,…", help="Default: the suite's."),
-    click.option("--seed", "seeds", multiple=True, metavar="0,1,…", help="Default: the suite's."),
-)
+def _choosing(default: str) -> Decorator:
+    """The options that choose cells; for `_choice`."""
+    return together(
+        click.option("--method", "methods", multiple=True, metavar="A,B,…", help=f"Entries; default: {default}."),
+        click.option("--data", "data_sets", multiple=True, metavar="A,B,…", help=f"Data sets; default: {default}."),
+        click.option("--preset", "presets", multiple=True, metavar="A,B,…", help=f"Default: {default}."),
+        click.option("--seed", "seeds", multiple=True, metavar="0,1,…", help=f"Default: {default}."),
+    )
 
 
-def planner_and_choice(
+choosing_options = _choosing("the suite's")
+
+
+def _choice(
     methods: tuple[str, ...], data_sets: tuple[str, ...], presets: tuple[str, ...], seeds: tuple[str, ...]
-) -> "tuple[Planner, Choice]":
+) -> "Choice":
+    from benchmark.running.sweep.cells import Choice
+
+    named = (tuple(_names(given)) for given in (methods, data_sets, presets))
+    return Choice(next(named), next(named), next(named), tuple(map(seed_of, _names(seeds))))
+
+
+def planner_and_choice(**chosen: tuple[str, ...]) -> "tuple[Planner, Choice]":
     """The project's planner, and the cells that the options choose."""
     from benchmark.contracts.config import find_root, read_params
     from benchmark.contracts.workspace import Workspace
-    from benchmark.running.sweep.cells import Choice
     from benchmark.running.sweep.plan import Planner
 
     root = find_root()
-    named = (tuple(_names(given)) for given in (methods, data_sets, presets))
-    choice = Choice(next(named), next(named), next(named), tuple(map(seed_of, _names(seeds))))
-    return Planner(read_params(root), Workspace(root)), choice
+    return Planner(read_params(root), Workspace(root)), _choice(**chosen)
 
 
 def _names(values: tuple[str, ...]) -> Iterator[str]:
@@ -96,4 +105,33 @@ def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_ce
     sys.exit(1 if report.failed or report.blocked else 0)
 
 
-COMMANDS: tuple[click.Command, ...] = (cells, sweep)
+@click.command()
+@_choosing("all that are committed")
+@machine_options
+def reproduce(
+    methods: tuple[str, ...],
+    data_sets: tuple[str, ...],
+    presets: tuple[str, ...],
+    seeds: tuple[str, ...],
+    **machine: Any,
+) -> None:
+    """Train and score committed rows anew, below runs/reproduce; default: all of them. The same command goes on.
+
+    Ends with a verdict for each cell: the same bits, inside the row's interval, or outside, with the likely reason.
+    Exit code 1 if any is outside or failed.
+    """
+    from benchmark.contracts.config import find_root, read_params
+
+    context = make_context(read_params(find_root()), **machine)
+    from benchmark.running import reproduce as repeating
+
+    rows = repeating.committed(context.workspace.references, _choice(methods, data_sets, presets, seeds))
+    done = []
+    for one in repeating.reproduce(rows, context, machine["threads"]):
+        context.say(f"{one.reference.run.command}: {one.verdict.kind}")
+        done.append(one)
+    click.echo(repeating.table_of(done))
+    sys.exit(0 if repeating.is_confirmed(done) else 1)
+
+
+COMMANDS: tuple[click.Command, ...] = (cells, sweep, reproduce)

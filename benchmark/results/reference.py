@@ -46,8 +46,8 @@ def verdict_on(path: Path, references: Path) -> Verdict | None:
     """Compares an own result with the reference of the same cell; None where nothing was measured on either side.
 
     SAME speaks of every metric and every per-image value that both have. Otherwise the row's 95 % interval decides,
-    moved to the committed value of this seed and widened by √(K+1): it is an interval of a mean over K seeds, and one
-    run scatters that much wider about the mean.
+    centered on the committed value of this seed and, for K > 1 seeds, widened by √(K+1): it is an interval of the mean
+    over the seeds, and one run scatters that much wider about it.
 
     Args:
         path: the own result's JSON file.
@@ -86,15 +86,17 @@ def _same_bits(own: Measured, reference: Measured) -> bool:
 
 
 def _deviations(own: Measured, reference: Measured) -> Iterator[tuple[float, str]]:
-    """Each metric's difference, in units of what the interval leaves on that side, and in words."""
+    """Each metric's difference, in units of half the interval, and in words."""
     row = estimates_of(collect_row(reference))
     for name, here, there in _shared(own, reference):
-        estimate, metric = row[name], METRICS[name]
-        interval, wider = estimate.interval() or (there, there), sqrt(len(estimate.seeds) + 1)
-        below, above = (max(abs(end - estimate.mean) * wider, SLACK * abs(there) + 1e-12) for end in interval)
-        shown = (f"{value:.{metric.digits + 1}f}" for value in (here, there, there - below, there + above))
+        estimate, metric = row.get(name), METRICS[name]
+        interval = (estimate and estimate.interval()) or (there, there)
+        count = len(estimate.seeds) if estimate else 1
+        half = (interval[1] - interval[0]) / 2 * (sqrt(count + 1) if count > 1 else 1.0)
+        half = max(half, SLACK * abs(there) + 1e-12)
+        shown = (f"{value:.{metric.digits + 1}f}" for value in (here, there, there - half, there + half))
         text = "{} {} against {} [{}, {}]".format(name, *shown)
-        yield (here - there) / above if here > there else (there - here) / below, text
+        yield abs(here - there) / half, text
 
 
 def likely_reason(own: Provenance, reference: Provenance) -> str:

@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from benchmark.contracts.config import Cell
-from benchmark.contracts.result import holds_measurement, read_per_image, read_result, result_path, write_result
+from benchmark.contracts.result import (
+    ResultError,
+    holds_measurement,
+    read_per_image,
+    read_result,
+    result_path,
+    write_result,
+)
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.reference import verdict_on
 from benchmark.results.tables import build
@@ -45,8 +52,15 @@ def settle(cell: Cell, result_file: Path, context: Context, record: bool = False
         context.say(f"{cell.name}: nothing was measured now; {result_file} is of an earlier run")
     elif record:
         context.say(f"{cell.name}: {_record(result_file, space)}")
-    elif not cell.overrides and (verdict := verdict_on(result_file, space.references)):
-        context.say(f"{cell.name}: {verdict}")
+    elif not cell.overrides and (said := _compared(result_file, space)):
+        context.say(f"{cell.name}: {said}")
+
+
+def _compared(result_file: Path, space: Workspace) -> str:
+    try:
+        return str(verdict_on(result_file, space.references) or "")
+    except ResultError as error:  # a damaged reference takes nothing from what was measured
+        return f"cannot be compared with the committed row: {error}"
 
 
 def _record(result_file: Path, space: Workspace) -> str:
