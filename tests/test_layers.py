@@ -84,7 +84,7 @@ STILL_ALLOWED: dict[str, set[str]] = {
         "benchmark.running.scaffold",
     },
 }
-ENGINE_LINES_STILL_ALLOWED = 14_700
+ENGINE_LINES_STILL_ALLOWED = 14_850
 
 
 @cache
