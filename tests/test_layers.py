@@ -48,6 +48,7 @@ PUBLIC = (
     "benchmark.scoring.evaluate",
     "benchmark.scoring.metrics",
     "benchmark.scoring.metrics.scorer",
+    "benchmark.scoring.prediction",
     "benchmark.results.statistics",
     "benchmark.results.tables",
     "benchmark.results.tables.*",

@@ -23,6 +23,7 @@ from benchmark.photographs.colorizer import Colorizer, Rgb
 from benchmark.results.tables.render import ARROWS, NOTHING, environment, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer
+from benchmark.scoring.prediction import BadPrediction
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.hosts import refusal
 
@@ -59,12 +60,12 @@ def color_upload(path: Path, colorizers: Mapping[str, Colorizer]) -> str:
     """Colors an uploaded file with every method; HTML with every version, and their scores if it had color."""
     try:
         photograph = open_rgb(read_image_file(path), MAX_PIXELS)
-    except (BadImage, OSError) as error:
+        photograph.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)
+        original = np.array(photograph)
+        versions = {"gray": gray_of(original[None])[0]}
+        versions |= {name: colorizer(photograph) for name, colorizer in colorizers.items()}
+    except (BadImage, BadPrediction, OSError) as error:
         return _render(fault=f"This file cannot be colored: {error}")
-    photograph.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)
-    original = np.array(photograph)
-    versions = {"gray": gray_of(original[None])[0]}
-    versions |= {name: colorizer(photograph) for name, colorizer in colorizers.items()}
     rows = score_rows(versions, original) if has_color(photograph) else []
     shown = versions | ({"the photograph": original} if rows else {})
     heads = [METRICS[name].label + ARROWS[METRICS[name].direction] for name in SCORED]

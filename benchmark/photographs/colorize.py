@@ -14,6 +14,7 @@ from benchmark.data.color import gray_of
 from benchmark.data.preparation.archives import list_folder, read_image_file
 from benchmark.data.preparation.images import SUFFIXES, BadImage, open_rgb
 from benchmark.photographs.colorizer import Colorizer, Rgb
+from benchmark.scoring.prediction import BadPrediction
 from benchmark.support.errors import InputError
 from benchmark.support.files import write_atomically
 from benchmark.support.montage import montage
@@ -124,7 +125,7 @@ def color_files(jobs: Sequence[Job], colorizers: Mapping[str, Colorizer]) -> dic
             bar.update(task, figures=job.source.name)
             try:
                 _color_file(job, colorizers)
-            except (BadImage, OSError) as error:
+            except (BadImage, BadPrediction, OSError) as error:
                 failed[job.source] = error.strerror or str(error) if isinstance(error, OSError) else str(error)
             bar.advance(task)
     return failed

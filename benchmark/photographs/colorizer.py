@@ -25,6 +25,7 @@ from benchmark.contracts.dataset import parse_spec
 from benchmark.contracts.method import DataInfo, Method
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.running.stages import choose_device
+from benchmark.scoring.prediction import predicted_ab
 from benchmark.support.errors import InputError, first_fault
 from benchmark.training.checkpoint import load_model
 from benchmark.training.record import MODEL_FILE
@@ -87,7 +88,7 @@ class Colorizer:
         """Colors an RGB photograph of any size from its lightness alone: (H, W, 3) uint8."""
         seen = np.array(photograph.resize(self.seen_size(photograph.size), Image.Resampling.BICUBIC))
         L, _ = rgb_to_lab(torch.from_numpy(seen)[None].to(self.device))
-        return join_strips(np.asarray(photograph), self.method.predict_ab(L).float())
+        return join_strips(np.asarray(photograph), predicted_ab(self.method, L))
 
     def seen_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Width and height at which the network sees it: the short side as in training, the long one bounded."""

@@ -23,7 +23,7 @@ from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
 from benchmark.data.color import rgb_to_lab
-from benchmark.scoring.evaluate import predict
+from benchmark.scoring.prediction import BadPrediction, fault_of, predict, require_steady
 from benchmark.support.errors import InputError
 from benchmark.training.checkpoint import load_model, save_model
 from benchmark.training.progress import Monitor
@@ -179,9 +179,9 @@ def check_shapes(method_class: type[Method], config: MethodConfig) -> str:
         L = 100 * torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(1))
         given = L.clone()
         ab = _predict(method, L)
-        require(ab.ndim == 4 and ab.shape[:2] == (2, 2), f"{height}×{width}: gives shape {tuple(ab.shape)}")
+        fault = fault_of(ab, 2)
+        require(not fault, f"{height}×{width}: gives {fault and fault[0]}")
         require(ab.dtype == torch.float32, f"{height}×{width}: gives {ab.dtype}, not float32")
-        require(torch.isfinite(ab).all(), f"{height}×{width}: gives values that are not finite")
         require(ab.abs().max() <= LARGEST_AB, f"{height}×{width}: |ab| up to {ab.abs().max():.0f}: not Lab units?")
         require(torch.equal(L, given), f"{height}×{width}: changes its input")
         shapes.append(f"{height}×{width} → {ab.shape[2]}×{ab.shape[3]}")
@@ -191,14 +191,13 @@ def check_shapes(method_class: type[Method], config: MethodConfig) -> str:
 def check_determinism(method_class: type[Method], config: MethodConfig) -> str:
     """Colors depend on the picture alone: not on chance (dropout left on), nor on the other pictures of the batch."""
     method = build(method_class, config).eval()
-    L = tiny_batch().L
-    together = _predict(method, L)
-    torch.manual_seed(99)
-    require(torch.equal(_predict(method, L), together), "two predictions of the same batch differ: dropout left on?")
-    apart = torch.cat([_predict(method, image[None]) for image in L])
-    largest = (apart - together).abs().max().item()
-    require(largest < 0.05, f"alone a picture gets other colors than in a batch, by up to {largest:.2g} Lab units")
-    return f"alone or in a batch: within {largest:.1g} Lab units"
+    L, ab = tiny_batch()
+    try:
+        with torch.inference_mode():
+            require_steady(method, L, ab)
+    except BadPrediction as error:
+        raise Violation(str(error)) from None
+    return f"{BATCH} pictures, twice in a batch and each alone"
 
 
 def check_device(method_class: type[Method], config: MethodConfig) -> str:

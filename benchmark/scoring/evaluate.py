@@ -1,7 +1,7 @@
 """A finished model (or a baseline) → outputs on the test split → metrics: the same path for every method."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.contracts.method import Method, OracleMethod, parameter_count
+from benchmark.contracts.method import Method, parameter_count
 from benchmark.contracts.result import Cost
-from benchmark.contracts.returned import returned
 from benchmark.data.color import join, rgb_to_lab
+from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
 from benchmark.scoring.metrics.scorer import Scorer, Scores
+from benchmark.scoring.prediction import predict, predicted_ab, require_same, require_steady
 
 PIXELS_PER_BATCH = 1 << 18  # 4 images of 256², 256 of 32²: bounds the memory, and is fixed so that scores repeat
+SAMPLE, IMAGES_PER_SAMPLE = 4, 300  # images that are colored again, three times each: at most, and one of so many
 
 
 class Output(NamedTuple):
@@ -43,23 +45,26 @@ def batch_size_for(image_size: int) -> int:
     return max(1, PIXELS_PER_BATCH // image_size**2)
 
 
-def predict(method: Method, L: Tensor, ab: Tensor) -> Tensor:
-    """A method's colors; a ceiling is shown the truth."""
-    if isinstance(method, OracleMethod):
-        return returned(method.predict_ab_knowing(L, ab), Tensor, method.predict_ab_knowing)
-    return returned(method.predict_ab(L), Tensor, method.predict_ab)
-
-
 @torch.inference_mode()
-def colorize(method: Method, rgb: Tensor) -> Output:
+def colorize(
+    method: Method, rgb: Tensor, ids: Sequence[str] | None = None, known: Mapping[int, Tensor] | None = None
+) -> Output:
     """Takes the color out of images and lets a method put color in.
 
     Args:
         method: on the images' device, in evaluation mode.
         rgb: (B, H, W, 3) uint8.
+        ids: what the images are called in errors.
+        known: index → (1, 2, h, w), colors that some of the images got before.
+
+    Raises:
+        BadPrediction: what the method gives are no colors, or not those known.
     """
     L, ab = rgb_to_lab(rgb)
-    predicted, clipped = join(L, predict(method, L, ab).float())
+    found = predicted_ab(method, L, ab, ids)
+    for k, before in (known or {}).items():
+        require_same(method, found[k : k + 1], before, "in another batch", ids and ids[k : k + 1])
+    predicted, clipped = join(L, found)
     return Output(predicted, rgb, clipped, (L, ab))
 
 
@@ -76,27 +81,46 @@ def evaluate(
     *,
     scorer: Scorer,
     device: torch.device,
+    ids: Sequence[str] | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Scores a method on a split.
+    """Scores a method on a split, after having made sure of a sample of images that its colors depend on them alone.
 
     Args:
         method: on the device; set to evaluation mode here.
         images: (N, H, W, 3) uint8.
         scorer: fresh.
         device: where the work is done.
+        ids: what the images are called in errors.
         advance: called with the number of images just done.
+
+    Raises:
+        BadPrediction: what the method gives are no colors, or they vary from call to call or with the batch.
     """
     method.eval()
-    seconds = 0.0
+    sample = _steady_sample(method, images, device, ids)
+    seconds, start = 0.0, 0
     for rgb in batches(images, device):
+        known = {index - start: colors for index, colors in sample.items() if 0 <= index - start < len(rgb)}
         began = _now(device)
-        output = colorize(method, rgb)
+        output = colorize(method, rgb, ids and ids[start : start + len(rgb)], known)
         seconds += _now(device) - began
+        start += len(rgb)
         scorer.update(*output)
         if advance:
             advance(len(rgb))
     return Evaluation(scorer.compute(), len(images), len(images) / seconds)
+
+
+@torch.inference_mode()
+def _steady_sample(
+    method: Method, images: np.ndarray, device: torch.device, ids: Sequence[str] | None
+) -> dict[int, Tensor]:
+    """Index → colors (1, 2, h, w) of a few images spread over a split: so few that they cost next to nothing."""
+    chosen = evenly(len(images), min(max(len(images) // IMAGES_PER_SAMPLE, 1), SAMPLE))
+    L, ab = rgb_to_lab(torch.from_numpy(np.array(images[chosen])).to(device))
+    colors = require_steady(method, L, ab, ids and [ids[index] for index in chosen])
+    return dict(zip(chosen.tolist(), colors.split(1), strict=True))
 
 
 def multiply_adds(method: Method, image_size: int, device: torch.device) -> int:

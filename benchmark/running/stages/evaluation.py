@@ -20,6 +20,7 @@ from benchmark.running.stages.machine import machine_of
 from benchmark.running.stages.training import build_method
 from benchmark.scoring.evaluate import colorize, cost_of, device_name, evaluate
 from benchmark.scoring.metrics.scorer import Scorer
+from benchmark.scoring.prediction import BadPrediction
 from benchmark.support.errors import BenchError
 from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
@@ -64,9 +65,17 @@ def _score(
     scorer = Scorer(prepared=prepared, device=context.device)
     with progress_bar(context.console) as bar:
         task = bar.add_task(f"scoring {cell.method}", total=len(images), figures="")
-        evaluation = evaluate(
-            method, images, scorer=scorer, device=context.device, advance=lambda count: bar.advance(task, count)
-        )
+        try:
+            evaluation = evaluate(
+                method,
+                images,
+                scorer=scorer,
+                device=context.device,
+                ids=prepared.ids("test"),
+                advance=lambda count: bar.advance(task, count),
+            )
+        except BadPrediction as error:
+            raise BenchError(f"{cell.name} is not scored: {error}") from None
     trained = ("train_seconds", "train_images_per_second", "peak_memory_bytes")
     cost = cost_of(method, prepared, evaluation, context.device)
     scores = evaluation.scores

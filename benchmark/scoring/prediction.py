@@ -1,0 +1,89 @@
+"""What a method predicts, asked for and checked: whatever is scored or shown has come through here."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from benchmark.contracts.method import Method, OracleMethod
+from benchmark.contracts.returned import returned
+from benchmark.support.errors import BenchError
+
+TOLERANCE = 0.05  # Lab units: other batches mean other orders of summation, and no more than that
+STRAYS = 1e-3  # share of values that may differ by more: a color chosen among bins flips where two are as likely
+
+
+class BadPrediction(BenchError):
+    """A method gave what are no colors, or other colors than before. The message names the method and the image."""
+
+
+def predict(method: Method, L: Tensor, ab: Tensor) -> Tensor:
+    """A method's colors as it gives them; a ceiling is shown the truth."""
+    if isinstance(method, OracleMethod):
+        return returned(method.predict_ab_knowing(L, ab), Tensor, method.predict_ab_knowing)
+    return returned(method.predict_ab(L), Tensor, method.predict_ab)
+
+
+def predicted_ab(method: Method, L: Tensor, ab: Tensor | None = None, ids: Sequence[str] | None = None) -> Tensor:
+    """A method's colors, (B, 2, h, w) float32 in Lab units, finite.
+
+    Args:
+        method: on the images' device, in evaluation mode.
+        L: (B, 1, H, W) float32, [0, 100].
+        ab: the truth's, for a ceiling; others may go without.
+        ids: what the images are called in errors.
+
+    Raises:
+        BadPrediction: they are of another shape, of an integer type, or not finite.
+    """
+    found = predict(method, L, torch.zeros_like(L).expand(-1, 2, -1, -1) if ab is None else ab)
+    if fault := fault_of(found, len(L)):
+        what, index = fault
+        image = ids[index] if ids else f"{index + 1} of {len(L)}"
+        raise BadPrediction(f"{method.name} gives {what} for image {image}; run: bench check {method.name}")
+    return found.float()
+
+
+def fault_of(ab: Tensor, count: int) -> tuple[str, int] | None:
+    """What is wrong with the prediction for so many images, and for which it is (by index); None if nothing is."""
+    if ab.ndim != 4 or ab.shape[:2] != (count, 2) or not ab.numel():
+        return f"colors of shape {tuple(ab.shape)}, not ({count}, 2, h, w)", 0
+    if not ab.is_floating_point():
+        return f"colors of type {ab.dtype}, not floating point", 0
+    finite = torch.isfinite(ab.flatten(1)).all(dim=1)
+    return None if finite.all() else ("colors that are not finite", int(finite.int().argmin()))
+
+
+def require_steady(method: Method, L: Tensor, ab: Tensor, ids: Sequence[str] | None = None) -> Tensor:
+    """The colors of a few images, asked for twice in one batch, and then for each image alone.
+
+    Costs three predictions per image, of a single image two.
+
+    Raises:
+        BadPrediction: as `predicted_ab`, or the answers differ: on a CPU at all, and alone by more than arithmetic.
+    """
+    together, again = (predicted_ab(method, L, ab, ids) for _ in range(2))
+    exact = L.device.type == "cpu"
+    require_same(method, again, together, "when asked again (is dropout left on?)", ids, exact=exact)
+    if len(L) > 1:
+        alone = [predicted_ab(method, L[k : k + 1], ab[k : k + 1], ids and ids[k : k + 1]) for k in range(len(L))]
+        require_same(method, torch.cat(alone), together, "alone than in a batch", ids)
+    return together
+
+
+def require_same(
+    method: Method, found: Tensor, before: Tensor, when: str, ids: Sequence[str] | None = None, exact: bool = False
+) -> None:
+    """Raises `BadPrediction` unless two predictions (B, 2, h, w) of the same images agree.
+
+    They agree where at most `STRAYS` of an image's values differ by more than `TOLERANCE`, or, if `exact`, none at all.
+    """
+    if found.shape != before.shape:
+        raise BadPrediction(f"{method.name} gives colors of another size {when}: {tuple(found.shape)}")
+    gap = (found - before).abs().flatten(1)
+    wrong = (gap > (0 if exact else TOLERANCE)).float().mean(dim=1) > (0 if exact else STRAYS)
+    if wrong.any():
+        index = int(wrong.int().argmax())
+        image = ids[index] if ids else f"{index + 1} of {len(found)}"
+        largest = f"{gap[index].max().item():.2g} Lab units"
+        raise BadPrediction(f"{method.name} gives image {image} other colors {when}, by up to {largest}")
