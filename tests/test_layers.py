@@ -85,7 +85,7 @@ STILL_ALLOWED: dict[str, set[str]] = {
         "benchmark.running.scaffold",
     },
 }
-ENGINE_LINES_STILL_ALLOWED = 14_850
+ENGINE_LINES_STILL_ALLOWED = 15_000
 
 
 @cache
