@@ -13,6 +13,8 @@ from rich.console import Console
 from benchmark.contracts.config import Cell, Params, read_params, resolve
 from benchmark.contracts.result import write_result
 from benchmark.contracts.workspace import Workspace
+from benchmark.paper.claims import build_claims
+from benchmark.paper.section import claims_section
 from benchmark.report import Report, build_report
 from benchmark.running.stages import Context, build_method, choose_device, prepare_data
 from benchmark.training.checkpoint import save_model
@@ -60,9 +62,11 @@ def make_context(folder: Path) -> Context:
     return Context(read_params(folder), Workspace(folder), Console(stderr=True, quiet=True), choose_device("cpu"))
 
 
-def report_on(folder: Path, out: Path, context: Callable[[], Context] | None = None, **names: str) -> Report:
+def report_on(folder: Path, out: Path, context: Callable[[], Context] | None = None, data: str | None = None) -> Report:
     params: Params = read_params(folder)
-    return build_report(params, Workspace(folder), out, context or (lambda: make_context(folder)), **names)
+    claimed = claims_section(build_claims(folder / "results", params.suite.preset, check=True).claims)
+    context = context or (lambda: make_context(folder))
+    return build_report(params, Workspace(folder), out, context, data, sections=[claimed])
 
 
 def _write_cell(cell: Cell, context: Context, quality: float) -> None:

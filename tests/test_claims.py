@@ -7,7 +7,7 @@ import pytest
 from fake_results import write_method, write_skipped, write_suite
 
 from benchmark.paper.claims import Decided, as_json, build_claims, load_claims, summary
-from benchmark.paper.published import load_published
+from benchmark.paper.published import build_published, load_published
 from benchmark.results.statistics import Difference
 from benchmark.results.tables import build
 from benchmark.support.errors import BenchError
@@ -27,6 +27,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("results")
     write_suite(root)
     build(root)
+    build_published(root)
     build_claims(root)
     return root
 
@@ -224,12 +225,14 @@ def test_reported_numbers_are_in_our_units() -> None:
 def test_a_demonstration_stands_beside_nothing(tmp_path: Path) -> None:
     write_method(tmp_path, "cgan", data="sample")
     build(tmp_path)
+    build_published(tmp_path)
     assert "sample/quick" not in (tmp_path / "published.md").read_text()
 
 
 def test_difference_is_given_on_the_same_data(tmp_path: Path) -> None:
     write_method(tmp_path, "cgan-resnet18", data="coco", preset="seed-001")
     build(tmp_path)
+    build_published(tmp_path)
     line = next(
         line for line in (tmp_path / "published.md").read_text().splitlines() if "24.7595" in line and "| psnr" in line
     )

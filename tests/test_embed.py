@@ -28,12 +28,26 @@ def test_the_table_is_made_anew_the_prose_stays_and_a_drift_is_found(tmp_path: P
     assert build(results, check=True).stale == [readme]
 
 
-def test_other_tables_and_pages_without_one_are_left_alone(tmp_path: Path) -> None:
+def test_a_table_that_was_not_asked_for_stays_as_it_is(tmp_path: Path) -> None:
     results, readme = tmp_path / "results", tmp_path / "README.md"
     write_suite(results)
-    readme.write_text(PAGE.format("coco/paper"))
-    build(results)
-    assert readme.read_text() == PAGE.format("coco/paper")
+    write_method(results, "cgan", data="sample")
+    readme.write_text(PAGE.format("sample/quick"))
+    build(results, data="cifar10")
+    assert readme.read_text() == PAGE.format("sample/quick")
+
+
+def test_a_table_without_current_rows_says_so(tmp_path: Path) -> None:
+    results, readme = tmp_path / "results", tmp_path / "README.md"
+    write_suite(results)
+    write_method(results, "cgan", data="sample", protocol=7)
+    for name in ("coco/paper", "sample/quick", "sample/quick columns: psnr"):
+        readme.write_text(PAGE.format(name))
+        build(results)
+        told = readme.read_text()
+        assert "No current rows; protocol 1's tables: [docs/history/protocol-1.md](docs/history/protocol-1.md)." in told
+        assert "stale words" not in told
+        assert ("Left out, protocol 7" in told) == name.startswith("sample")
 
 
 def test_a_block_that_lost_its_end_is_named(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from benchmark.report.svg import Drawing, Scale, spread
 from benchmark.report.trained import POINTS, find_trained, read_history
 from benchmark.results.tables import as_json, build_table
 from benchmark.results.tables.collect import collect
-from benchmark.results.tables.render import number
+from benchmark.results.tables.style import number
 from benchmark.running.stages import load_trained
 from benchmark.scoring.evaluate import colorize
 from benchmark.scoring.metrics import METRICS

@@ -154,7 +154,7 @@ def test_families_of_equals_rarely_show_a_difference() -> None:
     def found(rng: np.random.Generator) -> bool:
         hardness = rng.normal(0, 3, 200)
         equals = {str(k): estimated(scores(rng, hardness=hardness)) for k in range(6)}
-        return any(difference.p < 0.05 for difference in pairwise(equals).values())
+        return any(difference.p < 0.05 for difference in pairwise(equals, compare).values())
 
     assert share(100, found) <= 0.1
 
@@ -171,7 +171,8 @@ def test_ranks_are_shared_unless_told_apart() -> None:
 
 def test_pairs_are_antisymmetric() -> None:
     rng = np.random.default_rng(2)
-    found = pairwise({name: estimated(scores(rng, mean=mean)) for name, mean in (("a", 0.0), ("b", 9.0), ("c", 18.0))})
+    means = {"a": 0.0, "b": 9.0, "c": 18.0}
+    found = pairwise({name: estimated(scores(rng, mean=mean)) for name, mean in means.items()}, compare)
     assert len(found) == 6
     for (a, b), difference in found.items():
         mirrored = found[b, a]

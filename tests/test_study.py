@@ -30,6 +30,7 @@ from benchmark.contracts.config import read_params
 from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.report import build_report
+from benchmark.results.columns import announce
 from benchmark.results.tables import build
 from benchmark.study.analysis import analyse, design_effect, krippendorff, rate_interval, split, wilson
 from benchmark.study.build import render
@@ -55,6 +56,8 @@ from benchmark.study.serve import RateLimit, StudyServer, open_server
 from benchmark.study.store import AnswerStore, read_store
 from benchmark.support.errors import BenchError, InputError
 from projects import bench, make_project
+
+announce("benchmark.study.people:PEOPLE")  # as the command line does
 
 LARGE = Design({"pair": 20, "single": 20, "pick": 10, "rate": 12}, checks=4, forms=60)
 RATES = {"cgan": 0.45, "l2": 0.05, "eccv16": 0.25}
@@ -696,7 +699,7 @@ def run(*arguments: str) -> Result:
 @pytest.mark.pipeline
 def test_from_trained_models_to_a_column_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = make_project(tmp_path / "project")
-    done = bench("run", "--method", "l2", "--data", "sample", cwd=project)
+    done = bench("run", "--method", "l2", "--data", "sample", "--record", cwd=project)
     assert done.returncode == 0, done.stderr
     monkeypatch.chdir(project)
     few = ("--pair", "4", "--pick", "2", "--rate", "2", "--checks", "2")

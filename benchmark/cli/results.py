@@ -20,20 +20,22 @@ def leaderboard(data_set: str | None, preset: str | None, check: bool, own: bool
     """Regenerate the tables under results/ from the committed result files alone."""
     from benchmark.contracts.config import find_root
     from benchmark.contracts.workspace import Workspace
-    from benchmark.results import tables as tables
+    from benchmark.paper.published import build_published
+    from benchmark.results import tables
 
     space = Workspace(find_root())
     roots = {"results_root": space.own, "references": space.references} if own else {"results_root": space.references}
     built = tables.build(data=data_set, preset=preset, check=check, **roots)
+    stale = [*built.stale, *([] if own else build_published(space.references, check))]
     for message in built.messages:
         click.echo(message, err=True)
-    for path in built.stale:
+    for path in stale:
         click.echo(f"{'out of date' if check else 'written'}: {path}", err=True)
     if as_json:
         click.echo(tables.as_json(built.tables))
     for table in [] if as_json or check else built.tables:
         tables.print_table(table)
-    if check and built.stale:
+    if check and stale:
         raise BenchError("tables differ from the results; run: bench leaderboard, and commit what it writes")
 
 
@@ -106,11 +108,14 @@ def report(data_set: str | None, preset: str | None, out: Path | None) -> None:
     """Write a folder of tables, charts and pictures that any browser opens, without a server or a network."""
     from benchmark.contracts.config import find_root, read_params
     from benchmark.contracts.workspace import Workspace
+    from benchmark.paper.claims import build_claims
+    from benchmark.paper.section import claims_section
     from benchmark.report import build_report
 
     root, params = find_root(), read_params(find_root())
+    claimed = claims_section(build_claims(root / "results", params.suite.preset, check=True).claims)
     context = partial(make_context, params, "auto", None, None, False)
-    built = build_report(params, Workspace(root), out or root / "report", context, data_set, preset)
+    built = build_report(params, Workspace(root), out or root / "report", context, data_set, preset, [claimed])
     for message in built.messages:
         click.echo(message, err=True)
     click.echo(f"open in a browser: {built.page.resolve().as_uri()}")

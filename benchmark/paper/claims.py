@@ -18,14 +18,12 @@ from tabulate import tabulate
 
 from benchmark.contracts.result import Record, Run
 from benchmark.results.statistics import LEVEL, Difference, Estimate, compare, holm
-from benchmark.results.tables import Table, build_table, update_files
-from benchmark.results.tables.collect import tables_in
-from benchmark.results.tables.render import environment, number
-from benchmark.results.tables.table import SEEDS_WANTED
+from benchmark.results.tables import SEEDS_WANTED, Table, build_table, number, tables_in, update_files
 from benchmark.scoring.metrics import METRICS
 from benchmark.support import yaml
 from benchmark.support.errors import BenchError, first_fault
 from benchmark.support.progress import tracked
+from benchmark.support.templates import environment
 
 PAGE = "claims.md"
 TRUTH, EVERY_LEARNED = "truth", "every-learned"

@@ -1,5 +1,7 @@
 """What the sources report (`published.yaml`) beside what this suite measures. Never ranked: the protocols differ."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -7,10 +9,10 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from benchmark.contracts.result import Record
-from benchmark.results.tables.render import NOTHING, environment, markdown_grid, number
-from benchmark.results.tables.table import GRAY
+from benchmark.results.tables import GRAY, NOTHING, markdown_grid, number, update_files
 from benchmark.scoring.metrics import METRICS
 from benchmark.support import yaml
+from benchmark.support.templates import environment
 
 PAGE = "published.md"
 DEMONSTRATIONS = ("sample",)  # data sets whose scores are no evidence: not set beside anybody's
@@ -41,6 +43,22 @@ def load_published() -> list[Published]:
         files("benchmark.paper").joinpath("published.yaml").read_text(encoding="utf-8"), "published.yaml"
     )
     return [Published.model_validate(entry) for entry in entries]
+
+
+def build_published(results_root: Path, check: bool = False) -> list[Path]:
+    """Writes `published.md` from the `leaderboard.csv` files below the results folder.
+
+    Args:
+        results_root: the results folder.
+        check: write nothing.
+
+    Returns:
+        The page, if it differed from what the tables say.
+    """
+    lines = {}
+    for path in sorted(results_root.glob("*/*/leaderboard.csv")):
+        lines[path.parent] = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    return update_files({results_root / PAGE: page(lines)}, check)
 
 
 def page(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:

@@ -20,12 +20,13 @@ from benchmark.data.preparation.archives import read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.photographs.colorize import has_color, png
 from benchmark.photographs.colorizer import Colorizer, Rgb
-from benchmark.results.tables.render import ARROWS, NOTHING, environment, number
+from benchmark.results.tables import ARROWS, NOTHING, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.prediction import BadPrediction
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.hosts import refusal
+from benchmark.support.templates import environment
 
 if TYPE_CHECKING:
     import gradio

@@ -2,13 +2,11 @@
 
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,27 +16,31 @@ from markupsafe import Markup
 from benchmark import PROTOCOL
 from benchmark.contracts.config import Params
 from benchmark.contracts.workspace import Workspace
-from benchmark.paper import claims
-from benchmark.report import charts
 from benchmark.report.chapter import COSTS, Chapter, make_chapter
 from benchmark.report.gallery import HARM, draw_gallery
 from benchmark.report.trained import find_trained
-from benchmark.results import tables as leaderboard
-from benchmark.results.tables import Table, render
-from benchmark.results.tables.collect import Measured, collect
-from benchmark.results.tables.table import GRAY
+from benchmark.results import tables
+from benchmark.results.columns import columns
+from benchmark.results.tables import GRAY, Measured, Table, collect
 from benchmark.scoring.metrics import METRICS
-from benchmark.study.people import COLUMNS
 from benchmark.support.errors import BenchError, InputError
+from benchmark.support.templates import environment
 
 if TYPE_CHECKING:
     from benchmark.running.stages import Context
 
 PAGE, IMAGES = "index.html", "images"
 MARKER = '<meta name="generator" content="colorbench">'  # a folder whose page has it is ours to replace
-NOT_MEASURED = "not yet measured"
-VERDICTS = ("supported", "refuted", "undecided", NOT_MEASURED)
 LEADERS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that is not ours: of a room that knows more than tables do."""
+
+    id: str
+    link: str  # words of the link at the top of the page
+    body: Markup  # a `<section>`
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def build_report(
     context: "Callable[[], Context]",
     data: str | None = None,
     preset: str | None = None,
+    sections: Sequence[Section] = (),
 ) -> Report:
     """Writes the report, whole or not at all; a report that was there before is replaced.
 
@@ -66,21 +69,21 @@ def build_report(
         context: makes what models need to run; called only if there is a model to color with.
         data: only this data set's chapters.
         preset: only this preset's chapters.
+        sections: what other rooms have to say, after the chapters.
 
     Raises:
         InputError: there are no results of that name, or `out` is something else than a report.
     """
-    tables = leaderboard.build(workspace.references, data, preset, check=True).tables
-    decided = claims.build_claims(workspace.references, params.suite.preset, check=True).claims
-    measured = [collect(workspace.references / table.data / table.preset).measured for table in tables]
+    made = tables.build(workspace.references, data, preset, check=True).tables
+    measured = [collect(workspace.references / table.data / table.preset).measured for table in made]
     context = cache(context)
     with _replacing(out) as fresh:
         chapters = [
             _chapter(table, results, params, workspace, fresh, context)
-            for table, results in zip(tables, measured, strict=True)
+            for table, results in zip(made, measured, strict=True)
         ]
         dates = [one.result.provenance.date[:10] for results in measured for one in results]
-        (fresh / PAGE).write_text(_page(chapters, decided, max(dates, default="")), encoding="utf-8")
+        (fresh / PAGE).write_text(_page(chapters, sections, max(dates, default="")), encoding="utf-8")
     return Report(out / PAGE, [message for chapter in chapters for message in _messages(chapter)])
 
 
@@ -102,13 +105,12 @@ def _chapter(
 
 
 def _messages(chapter: Chapter) -> Iterator[str]:
-    yield from chapter.table.left_out
+    yield from map(str, chapter.table.left_out)
     for reason, methods in chapter.gallery.reasons.items():
         yield f"{chapter.table.data}/{chapter.table.preset}: no pictures of {', '.join(methods)}: {reason}"
 
 
-def _page(chapters: Sequence[Chapter], decided: Sequence[claims.Decided], newest: str) -> str:
-    counts = Counter(verdict for one in decided for verdict in _verdicts(one))
+def _page(chapters: Sequence[Chapter], sections: Sequence[Section], newest: str) -> str:
     template = _environment().get_template("report.html.j2")
     return template.render(
         marker=Markup(MARKER),
@@ -117,38 +119,33 @@ def _page(chapters: Sequence[Chapter], decided: Sequence[claims.Decided], newest
         protocol=PROTOCOL,
         chapters=chapters,
         methods=list(dict.fromkeys(row.name for chapter in chapters for row in chapter.table.all_rows)),
-        metrics=[metric for metric in COLUMNS.values() if any(metric in chapter.table.metrics for chapter in chapters)],
+        metrics=[
+            metric for metric in columns().values() if any(metric in chapter.table.metrics for chapter in chapters)
+        ],
         newest=newest,
-        claims=decided,
-        verdicts={verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
+        sections_after=sections,
     )
 
 
 @cache
 def _environment() -> Environment:
-    """The leaderboard's environment, with our templates and what they call."""
-    environment = render.environment("benchmark.report")
-    ours = {
-        "caption": render.caption,
-        "commands": render.commands,
-        "cost_heads": render.COST_HEADS,
-        "cost_texts": render.cost_texts,
+    """The templates of a report, with what they call."""
+    templates = environment("benchmark.report").overlay()
+    called = (
+        *(tables.caption, tables.commands, tables.cost_texts, tables.device_text, tables.footnotes, tables.gray_text),
+        *(tables.head, tables.number, tables.sections, tables.seeds_text),
+    )
+    templates.globals = {
+        **templates.globals,  # an overlay shares the dictionary: it must not be changed
+        **{function.__name__: function for function in called},
+        "cost_heads": tables.COST_HEADS,
         "costs": COSTS,
-        "difference": _difference,
-        "footnotes": render.footnotes,
-        "gray_text": render.gray_text,
-        "head": render.head,
-        "headline": render.HEADLINE,
-        "interval": render.interval_text,
+        "headline": tables.HEADLINE,
+        "interval": tables.interval_text,
         "labels": METRICS,
         "leaders": _leaders,
-        "number": render.number,
-        "sections": render.sections,
-        "seeds_text": render.seeds_text,
-        "verdicts_of": _verdicts,
     }
-    environment.globals = {**environment.globals, **ours}  # an overlay shares the dictionary: not to be changed
-    return environment
+    return templates
 
 
 def _source(name: str) -> Markup:
@@ -156,29 +153,11 @@ def _source(name: str) -> Markup:
     return Markup(files("benchmark.report").joinpath("templates", name).read_text(encoding="utf-8"))
 
 
-def _verdicts(decided: claims.Decided) -> list[str]:
-    """A claim's verdict in each table that decides it, or that there is none."""
-    return [decision.verdict for decision in decided.decisions] or [NOT_MEASURED]
-
-
-def _difference(finding: claims.Finding) -> dict[str, str | Markup]:
-    """A finding as `results/claims.md` prints it, and as a picture where its interval is bounded."""
-    effect, low, high, p = finding.difference
-    digits = METRICS[finding.metric].digits + 1
-    interval = f"[{render.number(low, digits)}, {render.number(high, digits)}]"
-    bounded = isfinite(low) and isfinite(high)
-    return {
-        "text": f"{effect:+.{digits}f} {interval}",
-        "p": "< 0.001" if p < 0.001 else f"{p:.3f}",
-        "svg": charts.difference(f"{finding.text}: {effect:+.{digits}f}", effect, low, high) if bounded else "",
-    }
-
-
 def _leaders(table: Table, metric: str) -> str:
     """The methods that nothing is shown to be better than."""
     names = [row.name for row in table.rows if row.cells[metric].rank == 1]
     more = f", {len(names) - LEADERS_SHOWN} more" if len(names) > LEADERS_SHOWN else ""
-    return ", ".join(names[:LEADERS_SHOWN]) + more or render.NOTHING
+    return ", ".join(names[:LEADERS_SHOWN]) + more or tables.NOTHING
 
 
 @contextmanager

@@ -12,9 +12,7 @@ from benchmark.report.charts import Mark
 from benchmark.report.gallery import Gallery
 from benchmark.report.svg import Point
 from benchmark.report.trained import Found, History, read_history
-from benchmark.results.tables.collect import Measured
-from benchmark.results.tables.render import ARROWS, HEADLINE, TEXT, cell_text, headline
-from benchmark.results.tables.table import GRAY, Row, Table
+from benchmark.results.tables import ARROWS, GRAY, HEADLINE, Measured, Row, Table, cell_text, headline
 from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.training.record import HISTORY_FILE
 
@@ -150,7 +148,7 @@ def _mark(row: Row, metric: Metric) -> Mark | None:
     cell = row.cells[metric.name]
     if cell.mean is None:
         return None
-    text = cell_text(cell, metric.digits, TEXT)
+    text = cell_text(cell, metric.digits)
     return Mark(row.name, row.run.role, cell.mean, cell.interval, text, cell.best)
 
 

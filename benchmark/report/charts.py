@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from benchmark.report.svg import Drawing, Point, Scale, spread
-from benchmark.results.tables.render import number
+from benchmark.results.tables import number
 
 WIDTH = 340.0
 EDGE = 5.0  # kept free at both sides, for dots and the halves of tick labels

@@ -14,8 +14,7 @@ from PIL import Image
 
 from benchmark.data.prepared import Prepared
 from benchmark.report.trained import Found, Trained
-from benchmark.results.tables.render import number
-from benchmark.results.tables.table import GRAY
+from benchmark.results.tables import GRAY, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import BenchError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.contracts.config import Cell, Params, resolve
 from benchmark.contracts.workspace import Workspace
 from benchmark.report.svg import Point
-from benchmark.results.tables.collect import Measured
+from benchmark.results.tables import Measured
 from benchmark.support.errors import InputError
 from benchmark.training.record import read_record
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.contracts.result import Provenance, holds_measurement, read_per_image, read_result, result_path
-from benchmark.results.tables.collect import PER_SEED, Measured, collect_row
+from benchmark.contracts.result import Provenance, holds_measurement, read_result, result_path
+from benchmark.results.columns import Measured
+from benchmark.results.tables.collect import PER_SEED, collect_row, measured_at
 from benchmark.results.tables.table import estimates_of
 from benchmark.scoring.metrics import METRICS
 
@@ -60,7 +61,7 @@ def verdict_on(path: Path, references: Path) -> Verdict | None:
     committed = result_path(references, result.run)
     if result.status == "skipped" or not holds_measurement(committed):
         return None
-    own, reference = (Measured(file, one := read_result(file), read_per_image(file, one)) for file in (path, committed))
+    own, reference = (measured_at(file, read_result(file)) for file in (path, committed))
     ours, theirs = own.result.provenance, reference.result.provenance
     if ours.data_sha256["test"] != theirs.data_sha256["test"] or own.result.protocol != reference.result.protocol:
         return Verdict(OUTSIDE, "not comparable", "other test images, or another protocol")

@@ -6,10 +6,11 @@ scored on the same images, and so is every method. So one resample of the images
 would call two trainings of one method different as soon as there are enough images.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from itertools import combinations
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from scipy.special import stdtr, stdtrit  # Student's t: what scipy.stats.t calls, without its 0.7 s of import
@@ -20,6 +21,7 @@ DRAWS = 1000
 LEVEL = 0.95
 RESAMPLING_SEED = 2016
 CHUNK_BYTES = 2**26
+Thing = TypeVar("Thing")
 
 
 class Difference(NamedTuple):
@@ -156,11 +158,12 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def pairwise(estimates: Mapping[str, Estimate]) -> dict[tuple[str, str], Difference]:
-    """Every pair compared, p corrected for the number of pairs. Both orders of a pair are in the answer."""
-    names = list(estimates)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    found = [compare(estimates[a], estimates[b]) for a, b in pairs]
+def pairwise(
+    things: Mapping[str, Thing], test: Callable[[Thing, Thing], Difference]
+) -> dict[tuple[str, str], Difference]:
+    """Every pair tested, p corrected for the number of pairs. Both orders of a pair are in the answer."""
+    pairs = list(combinations(things, 2))
+    found = [test(things[a], things[b]) for a, b in pairs]
     answer = {}
     for (a, b), difference, p in zip(pairs, found, holm([difference.p for difference in found]), strict=True):
         effect, low, high, _ = difference
@@ -171,7 +174,7 @@ def pairwise(estimates: Mapping[str, Estimate]) -> dict[tuple[str, str], Differe
 
 def ranks(estimates: Mapping[str, Estimate], higher_is_better: bool) -> dict[str, int]:
     """One plus the number of methods that are shown to be better: methods not told apart from the best share rank 1."""
-    differences, sign, alpha = pairwise(estimates), 1 if higher_is_better else -1, 1 - LEVEL
+    differences, sign, alpha = pairwise(estimates, compare), 1 if higher_is_better else -1, 1 - LEVEL
     return {
         name: 1 + sum(sign * d.effect < 0 and d.p < alpha for (a, _), d in differences.items() if a == name)
         for name in estimates

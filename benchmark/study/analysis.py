@@ -9,13 +9,14 @@ variance (Rao & Scott 1992), with one design effect for all methods of a task.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from benchmark.results.statistics import LEVEL, Difference, holm
+from benchmark.results.statistics import LEVEL, Difference, holm, pairwise
 from benchmark.study.schema import RATED, TRUTH, Judgments, StudyResult
 
 Floats = NDArray[np.float64]
@@ -63,7 +64,7 @@ def _column(name: str, judged: Judgments, result: StudyResult) -> Column:
     samples = split(judged, result.sources)
     methods = [source for source in samples if source != TRUTH]
     rated = name in RATED
-    differences = pairwise({method: samples[method] for method in methods}, rated)
+    differences = pairwise({method: samples[method] for method in methods}, partial(compare, rated=rated))
     scale = 1.0 if rated else 100.0
     scaled = {pair: Difference(d.effect * scale, d.low * scale, d.high * scale, d.p) for pair, d in differences.items()}
     chance = None if rated else 1 / (result.alternatives or 2) if name == "fooled_pick" else 0.5
@@ -196,19 +197,6 @@ def _cautious_variance(sample: Sample) -> float:
     trials = len(sample.values) + 2
     rate = (sample.values.sum() + 1) / trials
     return rate * (1 - rate) / trials
-
-
-def pairwise(samples: Mapping[str, Sample], rated: bool) -> dict[tuple[str, str], Difference]:
-    """Every pair of methods compared, p after Holm's correction. Both orders of a pair are in the answer."""
-    names = list(samples)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    found = [compare(samples[a], samples[b], rated) for a, b in pairs]
-    answer = {}
-    for (a, b), difference, p in zip(pairs, found, holm([difference.p for difference in found]), strict=True):
-        effect, low, high, _ = difference
-        answer[a, b] = Difference(effect, low, high, float(p))
-        answer[b, a] = Difference(-effect, -high, -low, float(p))
-    return answer
 
 
 # agreement ------------------------------------------------------------------------------------------------------------

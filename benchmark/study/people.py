@@ -1,21 +1,20 @@
 """The columns that people fill: a study's judgments, if they were made on the models and images of the table."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmark import PROTOCOL
+from benchmark.results.columns import Filled, LeftOut, TableCell
 from benchmark.results.statistics import LEVEL, Estimate
-from benchmark.results.tables.collect import Measured
-from benchmark.scoring.metrics import METRICS, Metric
+from benchmark.results.tables import Measured
 from benchmark.study.analysis import Column, Opinion, analyse
 from benchmark.study.schema import RESULT_FILE, STUDY_METRICS, TRUTH, StudyResult, read
 from benchmark.support.errors import BenchError
 
-COLUMNS: dict[str, Metric] = METRICS | STUDY_METRICS
-"""Every column that a table may have, in order."""
+NOT_JUDGED = TableCell(None, note="not in the study")
 
 
 @dataclass(frozen=True)
@@ -30,54 +29,58 @@ class Judged(Estimate):
         return self.low, self.high
 
 
-@dataclass(frozen=True)
 class People:
-    """What people judged of a table's rows."""
+    """The provider of these columns (`benchmark.results.columns.Provider`)."""
 
-    columns: Mapping[str, Column] = field(default_factory=dict)
-    methods: frozenset[str] = frozenset()  # whose judged model is the one of the table
-    note: str = ""
-    left_out: Sequence[str] = ()  # one line each: what does not stand in the table, and why
+    columns = STUDY_METRICS
 
-    def estimate(self, column: str, method: str) -> Judged | None:
-        """A row's value, or None where it was not judged."""
-        opinion = self.columns[column].opinions.get(method) if method in self.methods else None
-        return _estimate(opinion) if opinion else None
+    def fill(self, folder: Path, measured: Sequence[Measured]) -> Filled:
+        """The study of `results/<data>/<preset>`; nothing where there is none, or where it is of other images."""
+        path = folder / RESULT_FILE
+        if not path.is_file():
+            return Filled()
+        try:
+            study = read(StudyResult, path)
+        except BenchError as error:
+            return Filled(left_out=[LeftOut(path, str(error).removeprefix(f"{path}: "))])
+        if reason := _foreign(study, folder, measured):
+            return Filled(left_out=[LeftOut(path, reason)])
+        judged = [
+            one
+            for one in measured
+            if one.result.run.seed == study.seed
+            and one.result.provenance.config.get("model_sha256") == study.models.get(one.result.run.method, "")
+        ]
+        roles = {one.result.run.method: one.result.run.role for one in judged}
+        names = {one.result.run.method for one in measured}
+        columns = analyse(study)
+        cells = {name: dict(_cells(column, roles, _note(study))) for name, column in columns.items()}
+        return Filled(
+            cells={column: {name: found.get(name, NOT_JUDGED) for name in names} for column, found in cells.items()},
+            truth={
+                name: _estimate(column.opinions[TRUTH]) for name, column in columns.items() if TRUTH in column.opinions
+            },
+            left_out=[
+                LeftOut(path, f"{name} was judged by another model than the table's", "build the study again")
+                for name in study.models
+                if name not in roles
+            ],
+        )
 
-    @property
-    def truth(self) -> dict[str, Estimate]:
-        """Columns in which the true images were judged too."""
-        found = {name: column.opinions.get(TRUTH) for name, column in self.columns.items()}
-        return {name: _estimate(opinion) for name, opinion in found.items() if opinion}
+
+PEOPLE = People()
+
+
+def _cells(column: Column, roles: Mapping[str, str], note: str) -> Iterator[tuple[str, TableCell]]:
+    """The cells of the methods whose judged model is the one of the table."""
+    for method, role in roles.items():
+        if opinion := column.opinions.get(method):
+            rank = column.ranks.get(method) if role == "method" else None
+            yield method, TableCell(_estimate(opinion), note, rank, best=rank == 1 and len(column.ranks) > 1)
 
 
 def _estimate(opinion: Opinion) -> Judged:
     return Judged(np.array([opinion.mean]), None, opinion.judgments, opinion.low, opinion.high)
-
-
-def judged_by_people(folder: Path, measured: Sequence[Measured]) -> People:
-    """The study of `results/<data>/<preset>`; nothing where there is none, or where it is of other images."""
-    path = folder / RESULT_FILE
-    if not path.is_file():
-        return People()
-    try:
-        study = read(StudyResult, path)
-    except BenchError as error:
-        return People(left_out=[str(error)])
-    if reason := _foreign(study, folder, measured):
-        return People(left_out=[f"{path}: {reason}"])
-    current = {
-        one.result.run.method: one.result.provenance.config.get("model_sha256")
-        for one in measured
-        if one.result.run.seed == study.seed
-    }
-    methods = frozenset(name for name, sha256 in study.models.items() if current.get(name) == sha256)
-    left_out = [
-        f"{path}: {name} was judged by another model than the table's; build the study again"
-        for name in study.models
-        if name not in methods
-    ]
-    return People(analyse(study), methods, _note(study), left_out)
 
 
 def _note(study: StudyResult) -> str:

@@ -13,11 +13,9 @@ from benchmark.paper.findings import facts as pieces
 from benchmark.paper.findings import figures
 from benchmark.paper.findings.facts import Facts
 from benchmark.paper.published import load_published
-from benchmark.results.tables import build_table, update_files
-from benchmark.results.tables.collect import tables_in
-from benchmark.results.tables.embed import part
-from benchmark.results.tables.render import cell_text, environment, number
+from benchmark.results.tables import build_table, cell_text, number, part, tables_in, update_files
 from benchmark.scoring.metrics import METRICS
+from benchmark.support.templates import environment
 
 __all__ = ["BuiltFindings", "build_findings"]
 

@@ -6,13 +6,14 @@ from itertools import groupby
 from typing import get_args
 
 import numpy as np
+from markupsafe import Markup
 
 from benchmark.paper.claims import Decided, Decision, Finding, Verdict, verdict_text
 from benchmark.paper.published import Published
 from benchmark.results.statistics import compare
-from benchmark.results.tables.render import NOTHING, TEXT, cell_text, markdown_grid, number
-from benchmark.results.tables.table import GRAY, GRAY_TEST, Row, Table
+from benchmark.results.tables import GRAY, GRAY_TEST, NOTHING, Row, Table, cell_text, markdown_grid, number
 from benchmark.scoring.metrics import METRICS
+from benchmark.support.templates import md
 
 DATA = ("cifar10", "celeba", "coco")  # of the protocol, the one to look at first in front; `sample` only demonstrates
 COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # of the page's table, as far as measured
@@ -53,7 +54,7 @@ def reported_beside_gray(facts: Facts) -> str:
         if row.metrics.keys() & set(GRAY_TEST)
     ]
     for table, gray in _grays(facts):
-        cells = [cell_text(gray.cells[name], METRICS[name].digits, TEXT) for name in GRAY_TEST]
+        cells = [cell_text(gray.cells[name], METRICS[name].digits) for name in GRAY_TEST]
         lines.append([f"**`{GRAY}`, no color at all**", name_of(table), *cells])
     return markdown_grid(("system", "data", *GRAY_TEST), lines, left=2)
 
@@ -230,7 +231,7 @@ def _decided_by(decided: Decided) -> str:
     if len(decided.decisions) == 1:
         return _deciding(decided.decisions[0])
     if decided.decisions:
-        return "<br>".join(f"{one.data}/{one.preset}: {_deciding(one)}" for one in decided.decisions)
+        return Markup("<br>".join(md(f"{one.data}/{one.preset}: {_deciding(one)}") for one in decided.decisions))
     if decided.unavailable:
         return f"missing: {', '.join(decided.unavailable)}"
     more = f" and {len(decided.to_run) - 1} more" if len(decided.to_run) > 1 else ""

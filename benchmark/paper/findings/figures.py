@@ -12,8 +12,7 @@ from markupsafe import Markup
 
 from benchmark.report.charts import EDGE, HUES, WIDTH, Mark, against_cost, whiskers
 from benchmark.report.svg import Drawing, Scale, spread
-from benchmark.results.tables.render import ARROWS, TEXT, cell_text
-from benchmark.results.tables.table import GRAY, Row, Table
+from benchmark.results.tables import ARROWS, GRAY, Row, Table, cell_text
 from benchmark.scoring.metrics import METRICS, Metric
 
 GAP, MARGIN, HEADING = 36.0, 18.0, 26.0
@@ -202,7 +201,7 @@ def _marks(rows: Sequence[Row], metric: Metric) -> list[Mark]:
     for row in rows:
         cell = row.cells[metric.name]
         if cell.mean is not None:
-            text = cell_text(cell, metric.digits, TEXT)
+            text = cell_text(cell, metric.digits)
             marks.append(Mark(row.name, row.run.role, cell.mean, cell.interval, text, cell.best))
     return marks
 

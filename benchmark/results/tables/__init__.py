@@ -6,17 +6,67 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.paper import published
-from benchmark.results.tables import render
-from benchmark.results.tables.collect import tables_in
-from benchmark.results.tables.embed import embed
-from benchmark.results.tables.render import as_json, print_table
-from benchmark.results.tables.table import Table, build_table
+from benchmark.results.columns import Measured
+from benchmark.results.tables.collect import collect, tables_in
+from benchmark.results.tables.embed import embed, part
+from benchmark.results.tables.grids import HEADLINE, gray_text, headline, sections, seeds_text
+from benchmark.results.tables.latex import latex
+from benchmark.results.tables.markdown import markdown, markdown_grid
+from benchmark.results.tables.notes import caption, commands, footnotes
+from benchmark.results.tables.numbers import as_json, csv_text
+from benchmark.results.tables.overview import overview
+from benchmark.results.tables.style import (
+    ARROWS,
+    COST_HEADS,
+    NOTHING,
+    cell_text,
+    cost_texts,
+    device_text,
+    head,
+    interval_text,
+    number,
+)
+from benchmark.results.tables.table import GRAY, GRAY_TEST, SEEDS_WANTED, Row, Table, build_table
+from benchmark.results.tables.terminal import print_table
 from benchmark.support.errors import InputError, unknown
 from benchmark.support.files import write_atomically
 from benchmark.support.progress import tracked
 
-__all__ = ["Built", "Table", "as_json", "build", "build_table", "print_table", "update_files"]
+__all__ = [
+    "ARROWS",
+    "COST_HEADS",
+    "GRAY",
+    "GRAY_TEST",
+    "HEADLINE",
+    "NOTHING",
+    "SEEDS_WANTED",
+    "Built",
+    "Measured",
+    "Row",
+    "Table",
+    "as_json",
+    "build",
+    "build_table",
+    "caption",
+    "cell_text",
+    "collect",
+    "commands",
+    "cost_texts",
+    "device_text",
+    "footnotes",
+    "gray_text",
+    "head",
+    "headline",
+    "interval_text",
+    "markdown_grid",
+    "number",
+    "part",
+    "print_table",
+    "sections",
+    "seeds_text",
+    "tables_in",
+    "update_files",
+]
 
 OVERVIEW = "README.md"
 README = "README.md"  # of the project: the tables in it are kept equal to the results too
@@ -38,7 +88,7 @@ def build(
     check: bool = False,
     references: Path | None = None,
 ) -> Built:
-    """Writes `leaderboard.{md,csv,tex,html}` beside the results, and `README.md` and `published.md` at their root.
+    """Writes `leaderboard.{md,csv,tex}` beside the results, and `README.md` at their root.
 
     Args:
         results_root: the results folder.
@@ -59,11 +109,11 @@ def build(
     for folder in tracked(folders, "tables"):
         table = build_table(folder, references and references / folder.relative_to(results_root))
         tables.append(table)
-        messages += [*table.left_out, *_missing(table)]
+        messages += [*map(str, table.left_out), *_missing(table)]
         contents |= {folder / f"leaderboard.{form}": text for form, text in _forms(table).items()}
     contents |= {} if references else _pages(results_root, contents)
     if (page := _read(readme := results_root.parent / README)) is not None:
-        contents[readme] = embed(page.decode(), tables)
+        contents[readme] = embed(page.decode(), tables, every=not (data or preset))
     return Built(tables, messages, update_files(contents, check))
 
 
@@ -76,12 +126,7 @@ def update_files(contents: Mapping[Path, str], check: bool) -> list[Path]:
 
 
 def _forms(table: Table) -> dict[str, str]:
-    return {
-        "md": render.markdown(table),
-        "csv": render.csv_text(table),
-        "tex": render.latex(table),
-        "html": render.html(table),
-    }
+    return {"md": markdown(table), "csv": csv_text(table), "tex": latex(table)}
 
 
 def _missing(table: Table) -> Iterable[str]:
@@ -98,7 +143,7 @@ def _pages(root: Path, fresh: Mapping[Path, str]) -> dict[Path, str]:
     texts = {path: path.read_text(encoding="utf-8") for path in others}
     texts |= {path: text for path, text in fresh.items() if path.suffix == ".csv"}
     lines = {path.parent: list(csv.DictReader(io.StringIO(texts[path]))) for path in sorted(texts)}
-    return {root / OVERVIEW: render.overview(lines), root / published.PAGE: published.page(lines)}
+    return {root / OVERVIEW: overview(lines)}
 
 
 def _read(path: Path) -> bytes | None:

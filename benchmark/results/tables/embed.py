@@ -10,18 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from benchmark.results.tables.render import (
-    MARKDOWN,
-    caption,
-    footnotes,
-    main_grid,
-    markdown_grid,
-    metric_grid,
-    seeds_of,
-)
+from benchmark.results.columns import columns as every_column
+from benchmark.results.tables.grids import main_grid, metric_grid
+from benchmark.results.tables.markdown import MARKDOWN, markdown_grid
+from benchmark.results.tables.notes import caption, footnotes, left_out, nothing_current, seeds_of
 from benchmark.results.tables.table import Table
-from benchmark.study.people import COLUMNS
 from benchmark.support.errors import BenchError, unknown
+from benchmark.support.templates import md
 
 Value = TypeVar("Value")
 OPENING = "<!-- table: results/"
@@ -29,10 +24,13 @@ OPTIONS = r"(?: columns: ([^:>]+?))?(?: rows: ([^:>]+?))?"
 BLOCK = re.compile(rf"({OPENING}([^/ ]+)/([^/ ]+){OPTIONS} -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
-def embed(page: str, tables: Sequence[Table]) -> str:
+def embed(page: str, tables: Sequence[Table], every: bool = True) -> str:
     """The page with the table of each `<!-- table: results/<data>/<preset> … -->` block made anew.
 
-    A block whose table was not asked for is left as it is.
+    Args:
+        page: the text.
+        tables: those that were made.
+        every: these are all tables that there are; otherwise blocks of others stay as they are.
 
     Raises:
         BenchError: a block without its end, or with an option that is none: the table in it would never be renewed.
@@ -49,7 +47,7 @@ def embed(page: str, tables: Sequence[Table]) -> str:
         opening, data, preset, columns, rows, end = block.groups()
         table = by_name.get((data, preset))
         if table is None:
-            return block[0]
+            return f"{opening}\n{nothing_current('')}\n\n{end}" if every else block[0]
         text = part(table, (columns or "").split(), (rows or "").split()) if columns or rows else _whole(table)
         return f"{opening}\n{text}\n{end}"
 
@@ -57,6 +55,8 @@ def embed(page: str, tables: Sequence[Table]) -> str:
 
 
 def _whole(table: Table) -> str:
+    if not table.all_rows:
+        return _nothing(table)
     return _text(table, *main_grid(table, MARKDOWN), footnotes(table))
 
 
@@ -69,6 +69,8 @@ def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder:
         rows: methods, shown in the table's order; none: all. Trivial rows are always there.
         folder: where the results lie, seen from the page.
     """
+    if not table.all_rows:
+        return _nothing(table, folder)
     shown = _restricted(table, columns, rows)
     notes = [
         f"Mean over seeds ({seeds_of(shown)}), 95 % interval over seeds and images; bold: none is shown to be better.",
@@ -84,16 +86,17 @@ def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder:
 
 def _restricted(table: Table, columns: Sequence[str], rows: Sequence[str]) -> Table:
     """The table as if it had these columns and methods only; an empty list stands for all."""
+    legal = every_column()
     for name in columns:
-        if name not in COLUMNS:
-            raise unknown("column of a table in a page", name, COLUMNS)
+        if name not in legal:
+            raise unknown("column of a table in a page", name, legal)
 
     def chosen(by_name: Mapping[str, Value], names: Sequence[str]) -> dict[str, Value]:
         return {name: value for name, value in by_name.items() if not names or name in names}
 
     return replace(
         table,
-        metrics=[COLUMNS[name] for name in columns if COLUMNS[name] in table.metrics] or table.metrics,
+        metrics=[legal[name] for name in columns if legal[name] in table.metrics] or table.metrics,
         rows=[row for row in table.rows if not rows or row.name in rows],
         absent=chosen(table.absent, columns),
         truth=chosen(table.truth, columns),
@@ -102,6 +105,11 @@ def _restricted(table: Table, columns: Sequence[str], rows: Sequence[str]) -> Ta
     )
 
 
+def _nothing(table: Table, folder: str = "results") -> str:
+    notes = [nothing_current(folder.removesuffix("results")), *left_out(table)]
+    return "".join(f"- {md(note)}\n" for note in notes)
+
+
 def _text(table: Table, heads: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
     told = [*([table.note] if table.note else []), *caption(table)[:1], *notes]
-    return f"{markdown_grid(heads, lines)}\n\n" + "".join(f"- {note}\n" for note in told)
+    return f"{markdown_grid(heads, lines)}\n\n" + "".join(f"- {md(note)}\n" for note in told)

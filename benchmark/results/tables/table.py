@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import inf
 from pathlib import Path
 from statistics import fmean
@@ -13,36 +12,15 @@ import numpy as np
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
 from benchmark.contracts.result import Cost, Run
+from benchmark.results.columns import Filled, LeftOut, TableCell, columns, providers
 from benchmark.results.statistics import LEVEL, Estimate, compare, holm, image_weights, ranks, resample
 from benchmark.results.tables.collect import Collection, Measured, collect
 from benchmark.results.tables.origin import Origin, origin_of
 from benchmark.scoring.metrics import METRICS, Metric
-from benchmark.study.people import COLUMNS, People, judged_by_people
 
 GRAY = "gray"
 GRAY_TEST = ("psnr", "ssim", "auc")  # in which a method that learned color must beat no color at all
 SEEDS_WANTED = 3  # protocol §3
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One method under one metric."""
-
-    estimate: Estimate | None
-    note: str = ""  # why there is no value, or what must be known of it
-    rank: int | None = None
-    best: bool = False  # nothing is shown to be better
-    below_gray: bool = False  # not shown to beat `gray`
-
-    @cached_property
-    def mean(self) -> float | None:
-        """Mean over seeds; None: n/a."""
-        return self.estimate.mean if self.estimate else None
-
-    @cached_property
-    def interval(self) -> tuple[float, float] | None:
-        """95 % interval, None where nothing is known of the spread."""
-        return self.estimate.interval() if self.estimate else None
 
 
 @dataclass(frozen=True)
@@ -53,7 +31,7 @@ class Row:
     run: Run  # of the first seed
     seeds: tuple[int, ...]
     images: int  # scored by every seed
-    cells: Mapping[str, Cell]  # by metric
+    cells: Mapping[str, TableCell]  # by metric
     cost: Cost  # means over seeds; the largest peak memory
 
     @property
@@ -65,7 +43,7 @@ class Row:
     @property
     def not_above_gray(self) -> list[str]:
         """The metrics of `GRAY_TEST` in which it is not shown to beat `gray`."""
-        return [name for name, cell in self.cells.items() if cell.below_gray]
+        return [name for name, cell in self.cells.items() if cell.below_floor]
 
 
 @dataclass(frozen=True)
@@ -87,7 +65,7 @@ class Table:
     absent: Mapping[str, str]  # metric without any value → reason
     missing_seeds: Mapping[str, Sequence[int]]  # method → seeds that other methods have
     origin: Origin
-    left_out: Sequence[str]  # not printed in the tables: messages of the command that builds them
+    left_out: Sequence[LeftOut]
     own: Mapping[str, Sequence[int]] = field(default_factory=dict)  # row → seeds measured here, among references
 
     @property
@@ -114,9 +92,9 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
     ranked = [name for name, group in groups.items() if _is_ranked(group, images)]
     below = _not_above_gray(estimates, ranked)
     placed = _ranks(estimates, ranked)
-    people = judged_by_people(references or folder, collection.measured)
-    rows = [_row(name, group, estimates[name], placed, below, people) for name, group in groups.items()]
-    return _assemble(folder, collection, rows, origin_of(groups), images, people)
+    filled = [provider.fill(references or folder, collection.measured) for provider in providers()]
+    rows = [_row(name, group, estimates[name], placed, below, filled) for name, group in groups.items()]
+    return _assemble(folder, collection, rows, origin_of(groups), images, filled)
 
 
 def _by_method(measured: Iterable[Measured]) -> dict[str, list[Measured]]:
@@ -141,7 +119,7 @@ def estimates_of(group: Sequence[Measured]) -> dict[str, Estimate]:
     )
     found = {}
     for name in METRICS:
-        values = [one.result.metrics.get(name) for one in group]
+        values = [one.metrics.get(name) for one in group]
         if all(value is not None for value in values):
             found[name] = Estimate(np.array(values, dtype=np.float64), drawn.get(name), images)
     return found
@@ -183,37 +161,27 @@ def _row(
     estimates: Mapping[str, Estimate],
     placed: Mapping[tuple[str, str], int],
     below: set[tuple[str, str]],
-    people: People,
+    filled: Sequence[Filled],
 ) -> Row:
     contested = Counter(metric for _, metric in placed)
     cells = {}
     for metric in METRICS:
         notes = dict.fromkeys(one.result.notes[metric] for one in group if metric in one.result.notes)
-        cells[metric] = Cell(
+        cells[metric] = TableCell(
             estimates.get(metric),
             note="; ".join(notes) or ("" if metric in estimates else "not measured"),
             rank=placed.get((name, metric)),
             best=placed.get((name, metric)) == 1 and contested[metric] > 1,
-            below_gray=(name, metric) in below,
+            below_floor=(name, metric) in below,
         )
     return Row(
         name=name,
         run=group[0].result.run,
         seeds=tuple(one.result.run.seed for one in group),
         images=min(one.result.images for one in group),
-        cells=cells | _judged_cells(name, group[0].result.run, people),
+        cells=cells | {column: found[name] for one in filled for column, found in one.cells.items()},
         cost=_mean_cost([one.result.cost for one in group]),
     )
-
-
-def _judged_cells(name: str, run: Run, people: People) -> dict[str, Cell]:
-    cells = {}
-    for column, judged in people.columns.items():
-        estimate = people.estimate(column, name)
-        rank = judged.ranks.get(name) if estimate and run.role == "method" else None
-        best = rank == 1 and len(judged.ranks) > 1
-        cells[column] = Cell(estimate, note=people.note if estimate else "not in the study", rank=rank, best=best)
-    return cells
 
 
 def _mean_cost(costs: Sequence[Cost]) -> Cost:
@@ -233,7 +201,7 @@ def _mean_cost(costs: Sequence[Cost]) -> Cost:
 
 
 def _assemble(
-    folder: Path, collection: Collection, rows: Sequence[Row], origin: Origin, images: int, people: People
+    folder: Path, collection: Collection, rows: Sequence[Row], origin: Origin, images: int, filled: Sequence[Filled]
 ) -> Table:
     by_role = {role: [row for row in rows if row.run.role == role] for role in ("method", "baseline", "ceiling")}
     valued = {name for row in rows for name, cell in row.cells.items() if cell.estimate}
@@ -246,16 +214,16 @@ def _assemble(
         protocol=PROTOCOL,
         data_sha256=next((one.result.provenance.data_sha256["test"] for one in collection.measured), ""),
         images=images,
-        metrics=[metric for name, metric in COLUMNS.items() if name in valued],
+        metrics=[metric for name, metric in columns().items() if name in valued],
         rows=sorted(by_role["method"], key=lambda row: (row.mean_rank or inf, row.name)),
         baselines=by_role["baseline"],
         ceilings=by_role["ceiling"],
-        truth=_truth(collection.measured) | people.truth,
+        truth=_truth(collection.measured) | {name: found for one in filled for name, found in one.truth.items()},
         skipped={result.run.method: result.reason or "" for result in collection.skipped},
         absent={name: _why_absent(name, rows) for name in METRICS if name not in valued and rows},
         missing_seeds={name: sorted(wanted - own) for name, own in seeds.items() if wanted - own},
         origin=origin,
-        left_out=[*collection.left_out, *people.left_out],
+        left_out=[*collection.left_out, *(message for one in filled for message in one.left_out)],
         own=collection.own,
     )
 

@@ -1,0 +1,163 @@
+"""What a table says beside its numbers: lines with `code` in backticks, which each format turns into its own."""
+
+import re
+from collections.abc import Sequence
+
+from benchmark.contracts.result import Run
+from benchmark.results.columns import TableCell, columns
+from benchmark.results.tables.style import cell_text, device_text, duration
+from benchmark.results.tables.table import GRAY, GRAY_TEST, SEEDS_WANTED, Row, Table
+from benchmark.scoring.metrics import METRICS
+
+NAMES_SHOWN = 6  # files, of those left out for one reason
+HISTORY = "docs/history/protocol-1.md"  # tables of results that are current no more
+
+
+def caption(table: Table) -> list[str]:
+    """What a table must say of itself; `code` in backticks, which each format turns into its own."""
+    return [
+        f"Protocol {table.protocol}; test split of `{table.data}`, preset `{table.preset}`: {table.images:,} images, "
+        f"SHA-256 `{table.data_sha256[:12]}`.",
+        "Mean over seeds with a 95 % interval by hierarchical bootstrap (seeds, then images); ↑ higher is better, "
+        "↓ lower is. Bold: no method is shown to be better, by paired tests after Holm's correction; "
+        "methods that the tests cannot tell from the best share rank 1. Rows stand in the order of their mean rank.",
+        f"Measured on: {_machines(table)}.",
+    ]
+
+
+def _machines(table: Table) -> str:
+    """The machine of all rows, or which rows ran on which: then their times do not compare."""
+    devices = table.origin.devices
+    if len(devices) < 2:
+        return next(map(device_text, devices), "not recorded")
+    parts = "; ".join(f"{device_text(device)}: {_names(rows)}" for device, rows in devices.items())
+    return f"{parts}. Times of different machines or numbers of threads do not compare"
+
+
+def _names(rows: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in rows)
+
+
+def origins(table: Table) -> list[str]:
+    """Where the numbers come from: time, seeds, software, code, data; `code` in backticks."""
+    origin = table.origin
+    size = f" of {origin.image_size}×{origin.image_size} pixels" if origin.image_size else ""
+    arrays = ", ".join(f"{split} `{sha256[:12]}`" for split, sha256 in origin.arrays.items())
+    packages = ", ".join(f"{name} {' / '.join(found)}" for name, found in origin.packages.items() if found)
+    lines = [
+        f"Time: {_time_spent(table)}.",
+        f"Seeds: {seeds_of(table)}.",
+        f"Images: {table.images:,} test images{size}; SHA-256 of the prepared arrays: {arrays}.",
+        f"Software: {packages or 'not recorded'}.",
+        f"Code: {_code(table)}.",
+    ]
+    return lines if origin.cells else []
+
+
+def _time_spent(table: Table) -> str:
+    origin = table.origin
+    trained = f"{duration(origin.train_seconds)} of training" if origin.train_seconds else "no training"
+    longest = f" (the longest {duration(origin.longest[1])}: {origin.longest[0]})" if origin.longest else ""
+    colored = f" and {duration(origin.color_seconds)} of coloring the test images" if origin.color_seconds else ""
+    return f"{origin.cells} cells, {trained}{longest}{colored}; preparing the data and scoring not counted"
+
+
+def seeds_of(table: Table) -> str:
+    """The seeds of all methods, or which methods have which."""
+    methods = {row.name for row in table.rows if not row.run.external}
+    seeds = {seeds: [name for name in rows if name in methods] for seeds, rows in table.origin.seeds.items()}
+    parts = [(", ".join(map(str, found)), rows) for found, rows in seeds.items() if rows]
+    if len(parts) == 1:
+        return parts[0][0]
+    return "; ".join(f"{found}: {_names(rows)}" for found, rows in parts) or "none, as nothing here was trained"
+
+
+def _code(table: Table) -> str:
+    commits, dirty = table.origin.commits, table.origin.dirty
+    told = f"commit{'s' if len(commits) > 1 else ''} {_names(commits)}" if commits else "commit not recorded"
+    if not dirty:
+        return told
+    return f"{told}, with changes not committed then{'' if len(dirty) == len(table.all_rows) else f': {_names(dirty)}'}"
+
+
+def footnotes(table: Table) -> list[str]:
+    """What a reader must know beside the numbers; `code` in backticks."""
+    notes = []
+    if any(row.not_above_gray for row in table.rows):
+        notes.append(f"† not shown to beat `{GRAY}`, a picture without any color, in {', '.join(GRAY_TEST)}.")
+    if table.rows and table.row(GRAY) is None:
+        notes.append(f"Whether a method beats `{GRAY}` is not known: that baseline is missing. {_run(table, GRAY)}")
+    few = [row for row in table.rows if len(row.seeds) < SEEDS_WANTED]
+    if few:
+        names = _names([row.name for row in few])
+        notes.append(f"‡ fewer than {SEEDS_WANTED} seeds ({names}): {_few_seeds(few)}")
+    notes += [
+        f"`{name}` lacks seeds that other methods have: {', '.join(map(str, seeds))}. {_run(table, name, seeds[0])}"
+        for name, seeds in table.missing_seeds.items()
+    ]
+    partial = [row for row in table.all_rows if row.images != table.images]
+    notes += [f"`{row.name}` was scored on {row.images:,} of {table.images:,} images: not ranked." for row in partial]
+    notes += [f"`{name}` is not in the table: {reason}." for name, reason in table.skipped.items()]
+    notes += [
+        f"n/a: {', '.join(f'`{name}`' for name in names)} ({reason})." for reason, names in _absent(table).items()
+    ]
+    for name, truth in table.truth.items():
+        notes.append(f"`{name}` of the true images: {cell_text(TableCell(truth), columns()[name].digits)}.")
+    unresampled = [metric for metric in table.metrics if not metric.columns and metric.name in METRICS]
+    if unresampled:
+        names = ", ".join(f"`{metric.name}`" for metric in unresampled)
+        notes.append(f"{names}: scores of the whole set; interval and test over seeds alone.")
+    notes += [f"`{name}`: {note}." for name, note in _shared_notes(table).items()]
+    if table.own:
+        rows = ", ".join(f"`{name}` (seed {', '.join(map(str, seeds))})" for name, seeds in table.own.items())
+        notes.append(f"Measured on this machine, marked * in the terminal: {rows}; all else: committed references.")
+    return notes + left_out(table)
+
+
+def left_out(table: Table) -> list[str]:
+    """Which results of the table's folder do not stand in it, a line per reason."""
+    reasons: dict[str, list[str]] = {}
+    for one in table.left_out:
+        reasons.setdefault(one.reason, []).append(one.name)
+    shown = {reason: _names(files[:NAMES_SHOWN]) for reason, files in reasons.items()}
+    more = {reason: f" and {len(files) - NAMES_SHOWN} more" for reason, files in reasons.items() if files[NAMES_SHOWN:]}
+    return [f"Left out, {reason}: {names}{more.get(reason, '')}." for reason, names in shown.items()]
+
+
+def nothing_current(root: str) -> str:
+    """What stands in a table's place when no result may stand in it; `root`: the project's, seen from the page."""
+    return f"No current rows; protocol 1's tables: [{HISTORY}]({root}{HISTORY})."
+
+
+def _few_seeds(rows: Sequence[Row]) -> str:
+    if any(len(row.seeds) == 1 for row in rows):
+        return "with one, interval and test are over images alone and speak of that training, not of the method."
+    return "the interval is wide, as two values say little of their spread."
+
+
+def _run(table: Table, method: str, seed: int = 0) -> str:
+    run = Run(method=method, adapter=method, data=table.data, preset=table.preset, seed=seed)
+    return f"Run: `{run.command}`."
+
+
+def _absent(table: Table) -> dict[str, list[str]]:
+    """Reason → metrics without any value for it."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in table.absent.items():
+        reasons.setdefault(re.sub(r"n/a \(([^()]*)\)", r"\1", reason), []).append(name)
+    return reasons
+
+
+def _shared_notes(table: Table) -> dict[str, str]:
+    """Metric → what is said of it alike in every row that has it."""
+    shared = {}
+    for metric in table.metrics:
+        said = {row.cells[metric.name].note for row in table.all_rows if row.cells[metric.name].estimate}
+        if len(said) == 1 and (note := said.pop()):
+            shared[metric.name] = note
+    return shared
+
+
+def commands(table: Table) -> list[str]:
+    """What repeats each row: a line per row, or more where its seeds ran on different devices or threads."""
+    return [line for row in table.all_rows for line in table.origin.commands[row.name]]

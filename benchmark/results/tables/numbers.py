@@ -1,0 +1,79 @@
+"""Every number of a table, for programs: CSV and JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from benchmark.results.columns import columns
+from benchmark.results.tables.grids import sections
+from benchmark.results.tables.table import Row, Table
+
+
+def csv_text(table: Table) -> str:
+    """Every number of the table, one line per method, six significant digits."""
+    lines = [_csv_line(row) for _, rows in sections(table) for row in rows]
+    lines += [{"method": name, "status": f"skipped: {reason}"} for name, reason in table.skipped.items()]
+    heads = list(dict.fromkeys(key for line in lines for key in line))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, heads, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return out.getvalue()
+
+
+def _csv_line(row: Row) -> dict[str, str]:
+    line = {
+        "method": row.name,
+        "status": "ok",
+        "adapter": row.run.adapter,
+        "role": row.run.role,
+        "external": str(row.run.external).lower(),
+        "seeds": " ".join(map(str, row.seeds)),
+        "images": str(row.images),
+        "mean_rank": _six(row.mean_rank),
+        "not_above_gray": " ".join(row.not_above_gray),
+    }
+    for name, cell in row.cells.items():
+        low, high = cell.interval or (None, None)
+        line |= {name: _six(cell.mean), f"{name}_low": _six(low), f"{name}_high": _six(high)}
+        if columns()[name].direction:
+            line[f"{name}_rank"] = str(cell.rank or "")
+    return line | {name: value if isinstance(value, str) else _six(value) for name, value in row.cost}
+
+
+def as_json(tables: Sequence[Table]) -> str:
+    """Tables for programs: means, intervals, ranks as numbers."""
+    return json.dumps([_json_table(table) for table in tables], indent=2, allow_nan=False)
+
+
+def _json_table(table: Table) -> dict[str, Any]:
+    return {
+        "data": table.data,
+        "preset": table.preset,
+        "note": table.note,
+        "protocol": table.protocol,
+        "data_sha256": table.data_sha256,
+        "images": table.images,
+        "rows": [_json_row(row) for row in table.all_rows],
+        "skipped": dict(table.skipped),
+        "absent": dict(table.absent),
+        "left_out": list(map(str, table.left_out)),
+    }
+
+
+def _json_row(row: Row) -> dict[str, Any]:
+    metrics = {
+        name: {"mean": cell.mean, "interval": cell.interval, "rank": cell.rank, "note": cell.note}
+        for name, cell in row.cells.items()
+    }
+    facts = {"method": row.name, "role": row.run.role, "external": row.run.external, "seeds": row.seeds}
+    shown = {"images": row.images, "mean_rank": row.mean_rank, "not_above_gray": row.not_above_gray}
+    return facts | shown | {"metrics": metrics, "cost": row.cost.model_dump()}
+
+
+def _six(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"

@@ -1,0 +1,71 @@
+"""`results/README.md`: every table, who leads it, and how each method fares across the tables."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmark.results.columns import columns
+from benchmark.results.tables.grids import HEADLINE
+from benchmark.results.tables.markdown import markdown_grid
+from benchmark.results.tables.style import NOTHING, head, number
+from benchmark.scoring.metrics import Metric
+from benchmark.support.templates import environment
+
+LEADERS_SHOWN = 3
+ACROSS = ("mean_rank", "psnr", "ssim", "auc", "auc_rebal")  # shown for all tables side by side
+ROLES = ("method", "baseline", "ceiling")
+
+
+def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
+    """`results/README.md`: every table, who leads it, and how each method fares across the tables.
+
+    Args:
+        tables: folder `<data>/<preset>` → the lines of its CSV file.
+    """
+    metrics = [
+        columns()[name] for name in HEADLINE if any(line.get(name) for lines in tables.values() for line in lines)
+    ]
+    heads = ["data, preset", "images", "methods", *map(head, metrics)]
+    rows = [_overview_line(folder, lines, metrics) for folder, lines in tables.items()]
+    across = {name: grid for name in ACROSS if (grid := _across(name, tables))} if len(tables) > 1 else {}
+    template = environment("benchmark.results.tables").get_template("overview.md.j2")
+    return template.render(tables=markdown_grid(heads, rows) if rows else "", across=across)
+
+
+def _across(column: str, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
+    """One column of every table side by side, in the order of the first; nothing if no table has it."""
+    order = {line["method"]: line["role"] for lines in tables.values() for line in lines if line["status"] == "ok"}
+    names = sorted(order, key=lambda name: ROLES.index(order[name]))  # methods first; a stable sort
+    cells = {folder: {line["method"]: _cell_across(line, column) for line in lines} for folder, lines in tables.items()}
+    held = [folder for folder, found in cells.items() if any(text != NOTHING for text in found.values())]
+    lines = [[f"`{name}`", *[cells[folder].get(name, NOTHING) for folder in held]] for name in names]
+    shown = [line for line in lines if any(text != NOTHING for text in line[1:])]
+    return (
+        markdown_grid(["method", *[f"{folder.parent.name}/{folder.name}" for folder in held]], shown) if shown else ""
+    )
+
+
+def _cell_across(line: Mapping[str, str], column: str) -> str:
+    """Value, in bold for rank 1, and the mark of not being shown to beat gray; other ranks in brackets."""
+    if not line.get(column):
+        return NOTHING
+    digits = columns()[column].digits if column in columns() else 1
+    value = number(float(line[column]), digits) + ("†" if column in line["not_above_gray"].split() else "")
+    rank = line.get(f"{column}_rank")
+    return f"**{value}**" if rank == "1" else f"{value} ({rank})" if rank else value
+
+
+def _overview_line(folder: Path, lines: Sequence[Mapping[str, str]], metrics: Sequence[Metric]) -> list[str]:
+    name = f"{folder.parent.name}/{folder.name}"
+    methods = [line for line in lines if line.get("role") == "method"]
+    images = max((int(line["images"]) for line in lines if line.get("images")), default=0)
+    leaders = [_leaders(methods, metric) for metric in metrics]
+    return [f"[{name}]({name}/leaderboard.md)", f"{images:,}", str(len(methods)), *leaders]
+
+
+def _leaders(methods: Sequence[Mapping[str, str]], metric: Metric) -> str:
+    """The methods of rank 1, the best mean first, with that mean."""
+    first = [line for line in methods if line.get(f"{metric.name}_rank") == "1"]
+    first.sort(key=lambda line: float(line[metric.name]), reverse=metric.direction == "higher")
+    names = [f"`{line['method']}`" for line in first]
+    shown = ", ".join(names[:LEADERS_SHOWN]) + (f", {len(names) - LEADERS_SHOWN} more" if names[LEADERS_SHOWN:] else "")
+    return f"{number(float(first[0][metric.name]), metric.digits)} {shown}" if first else NOTHING

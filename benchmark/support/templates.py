@@ -1,0 +1,43 @@
+"""Jinja templates, and how text enters Markdown and HTML without being read as either."""
+
+import re
+from functools import lru_cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+
+@lru_cache
+def environment(package: str) -> Environment:
+    """The environment of a package's templates. HTML templates escape what they print, Markdown ones use `md`."""
+    templates = Environment(
+        loader=PackageLoader(package),
+        autoescape=lambda name: bool(name and ".html" in name),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {"code": code_html, "md": md, "thousands": lambda number: f"{number:,}"}
+    return templates
+
+
+def md(text: str) -> str:
+    """Text for a line of Markdown: what HTML would read is escaped, but in `code`, where HTML reads nothing.
+
+    What is `Markup` already is left as it is.
+    """
+    if isinstance(text, Markup):
+        return str(text)
+    parts = " ".join(text.split("\n")).split("`")
+    closed = len(parts) % 2 == 1  # else a backtick has no partner, and opens no code
+    return "`".join(part if k % 2 and closed else _escaped(part) for k, part in enumerate(parts))
+
+
+def code_html(text: str) -> Markup:
+    """Text for a page, with `code` in backticks."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
