@@ -37,6 +37,8 @@ class SplitMeta(BaseModel):
     images: int
     sha256: str = Field(description="of the array's bytes, (N, S, S, 3) uint8 in C order")
     left_out: LeftOut
+    profiles_converted: int = Field(description="images whose color profile was not sRGB and was converted")
+    profiles_unusable: dict[str, str] = Field(description="id → why its profile counted as absent")
     ids: list[str]
 
 
@@ -178,8 +180,12 @@ class Prepared:
         left_out = [self.meta.splits[split].left_out for split in SPLITS]
         gray, corrupt = sum(len(lost.grayscale) for lost in left_out), sum(len(lost.corrupt) for lost in left_out)
         unreadable = f", {corrupt:,} unreadable" if corrupt else ""
+        splits = self.meta.splits.values()
+        converted = sum(of_split.profiles_converted for of_split in splits)
+        unusable = sum(len(of_split.profiles_unusable) for of_split in splits)
+        profiles = f"; {converted:,} color profiles converted, {unusable:,} unusable" if converted or unusable else ""
         shared = f"; in several splits: {len(self.meta.in_several_splits):,}" if self.meta.in_several_splits else ""
-        return f"{self.folder}: {counts} images; left out: {gray:,} grayscale{unreadable}{shared}"
+        return f"{self.folder}: {counts} images; left out: {gray:,} grayscale{unreadable}{profiles}{shared}"
 
     def info(self) -> "DataInfo":
         """What a method may know of it."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.preparation.archives import Encoded
 from benchmark.data.preparation.images import BadImage
+from benchmark.data.preparation.profiles import noting
 from benchmark.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,29 +31,37 @@ class Decoded(NamedTuple):
     """A decoded chunk. Its images are good until the next chunk is asked for."""
 
     images: NDArray[np.uint8]  # (n, S, S, 3): the readable ones, in order
-    corrupt: dict[int, str]  # place in the chunk → why it could not be read
+    found: "Findings"
 
 
-def decode_chunk(sources: "Sequence[Source]", images: NDArray[np.uint8]) -> dict[int, str]:
+class Findings(NamedTuple):
+    """What is to be said of a chunk's images, by place in the chunk."""
+
+    corrupt: dict[int, str]  # → why it could not be read
+    profiles: dict[int, str]  # of those that could → `CONVERTED`, or why the color profile could not be used
+
+
+def decode_chunk(sources: "Sequence[Source]", images: NDArray[np.uint8]) -> Findings:
     """Reads, decodes and resizes consecutive images.
 
     Args:
         sources: the n images.
         images: (n or more, S, S, 3) uint8, whose first places are filled with those that can be read, in order.
-
-    Returns:
-        Place in `sources` → why it could not be read.
     """
-    corrupt, count = {}, 0
-    for place, source in enumerate(sources):
-        try:
-            images[count] = source.load(images.shape[1])
-            count += 1
-        except BadImage as error:
-            corrupt[place] = str(error)
-        except OSError as error:
-            corrupt[place] = error.strerror or str(error)
-    return corrupt
+    found, count = Findings({}, {}), 0
+    with noting() as notes:
+        for place, source in enumerate(sources):
+            notes.clear()
+            try:
+                images[count] = source.load(images.shape[1])
+                count += 1
+                if notes:
+                    found.profiles[place] = notes[-1]
+            except BadImage as error:
+                found.corrupt[place] = str(error)
+            except OSError as error:
+                found.corrupt[place] = error.strerror or str(error)
+    return found
 
 
 class Decoder:
@@ -96,8 +105,8 @@ class Decoder:
             return
         images = np.empty((places, self.size, self.size, 3), dtype=np.uint8)
         for job in jobs:
-            corrupt = decode_chunk(job, images)
-            yield Decoded(images[: len(job) - len(corrupt)], corrupt)
+            found = decode_chunk(job, images)
+            yield Decoded(images[: len(job) - len(found.corrupt)], found)
 
     def _in_workers(self, jobs: "Sequence[Sequence[Source]]", places: int, workers: int) -> Iterator[Decoded]:
         shape = (workers + _AHEAD, places, self.size, self.size, 3)
@@ -116,8 +125,8 @@ class Decoder:
             yield self._collect(slots, one)
 
     def _collect(self, slots: NDArray[np.uint8], pending: "_Pending") -> Decoded:
-        corrupt = pending.corrupt.result()
-        return Decoded(slots[pending.slot, : pending.images - len(corrupt)], corrupt)
+        found = pending.found.result()
+        return Decoded(slots[pending.slot, : pending.images - len(found.corrupt)], found)
 
 
 class _Pending(NamedTuple):
@@ -125,7 +134,7 @@ class _Pending(NamedTuple):
 
     images: int
     slot: int  # where their pixels will be
-    corrupt: Future[dict[int, str]]
+    found: Future[Findings]
 
 
 def _make_slots(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -141,8 +150,8 @@ def _make_slots(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 _slots: NDArray[np.uint8]  # of a worker process
 
 
-def decode_into_slot(sources: "Sequence[Source]", slot: int) -> dict[int, str]:
-    """Decodes a chunk in a worker process; returns what could not be read."""
+def decode_into_slot(sources: "Sequence[Source]", slot: int) -> Findings:
+    """Decodes a chunk in a worker process."""
     return decode_chunk(sources, _slots[slot])
 
 

@@ -12,9 +12,12 @@ import PIL
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, features
 
+from benchmark.data.preparation.profiles import to_srgb
+
 RULE = (
-    "file → EXIF orientation → RGB (transparency on white, 16-bit levels to their high byte, no ICC profile applied) "
-    "→ short side to S (antialiased bicubic) → center crop S×S → uint8"
+    "file → EXIF orientation → sRGB (16-bit levels to their high byte, color profile by relative colorimetric intent "
+    "with black point compensation, transparency on white) → short side to S (antialiased bicubic) → center crop S×S "
+    "→ uint8"
 )
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
@@ -103,25 +106,34 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode that Pillow reads → RGB in 8 bits.
+    """Any mode that Pillow reads → sRGB in 8 bits: the color profile converted, transparency on white.
 
     Raises:
         BadImage: floating-point or 32-bit levels, whose range the file does not say.
     """
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I"):  # 16 bits, in one of Pillow's modes; its own conversion would clip all above 255
-        levels = np.asarray(image)
-        if image.mode == "I" and (levels.min() < 0 or levels.max() > 65535):
-            raise BadImage("32-bit levels beyond 16 bits are not supported")
-        return Image.fromarray((levels.astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I"):
+        image = _high_byte(image)
     if image.mode == "F":
         raise BadImage("floating-point levels are not supported")
     if image.has_transparency_data:
-        canvas = Image.new("RGBA", image.size, "white")
-        canvas.alpha_composite(image.convert("RGBA"))
+        image = image.convert("LA" if image.mode in ("1", "L", "LA") else "RGBA")
+        canvas, glass = Image.new("RGBA", image.size, "white"), image.getchannel("A")
+        opaque = to_srgb(image.convert(image.mode[:-1]), profile).convert("RGBA")
+        opaque.putalpha(glass)
+        canvas.alpha_composite(opaque)
         return canvas.convert("RGB")
-    return image.convert("RGB")
+    if image.mode not in ("RGB", "L", "CMYK"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    return to_srgb(image, profile).convert("RGB")
+
+
+def _high_byte(image: Image.Image) -> Image.Image:
+    """16 bits, in one of Pillow's modes, to 8: its own conversion would clip all above 255."""
+    levels = np.asarray(image)
+    if image.mode == "I" and (levels.min() < 0 or levels.max() > 65535):
+        raise BadImage("32-bit levels beyond 16 bits are not supported")
+    return Image.fromarray((levels.astype(np.uint16) >> 8).astype(np.uint8))
 
 
 def square(image: Image.Image, size: int) -> Image.Image:
@@ -145,4 +157,5 @@ def decoder_versions() -> dict[str, str | None]:
     """Versions of what decides the prepared bytes."""
     turbo = features.version("libjpeg_turbo")
     jpeg = {"libjpeg-turbo": turbo} if turbo else {"libjpeg": features.version("jpg")}
-    return {"pillow": PIL.__version__, **jpeg, "libwebp": features.version("webp"), "numpy": np.__version__}
+    others = {"libwebp": features.version("webp"), "littlecms": features.version("littlecms2"), "numpy": np.__version__}
+    return {"pillow": PIL.__version__, **jpeg, **others}

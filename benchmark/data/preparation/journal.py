@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.contracts.dataset import Item, signature_of
+from benchmark.data.preparation.decoding import Findings
 from benchmark.support.files import write_atomically
 
 
@@ -20,24 +21,26 @@ class Entry(NamedTuple):
     kept: int  # images written
     gray: list[int]  # places in the chunk
     corrupt: dict[str, str]  # place in the chunk → reason
+    profiles: dict[str, str]  # place in the chunk → what became of its color profile
 
     @classmethod
-    def of(cls, split: str, chunk: Sequence[Item], corrupt: dict[int, str], gray: NDArray[np.bool_]) -> "Entry":
+    def of(cls, split: str, chunk: Sequence[Item], found: Findings, gray: NDArray[np.bool_]) -> "Entry":
         """The line for a chunk.
 
         Args:
             split: which.
             chunk: its items.
-            corrupt: place in the chunk → why it could not be read.
+            found: what decoding found.
             gray: of each of the others, in order, whether it is a grayscale photograph.
         """
-        readable = [place for place in range(len(chunk)) if place not in corrupt]
+        readable = [place for place in range(len(chunk)) if place not in found.corrupt]
         return cls(
             split=split,
             signature=signature_of(chunk),
             kept=int((~gray).sum()),
             gray=[readable[place] for place in np.flatnonzero(gray)],
-            corrupt={str(place): reason for place, reason in corrupt.items()},
+            corrupt={str(place): reason for place, reason in found.corrupt.items()},
+            profiles={str(place): note for place, note in found.profiles.items()},
         )
 
 

@@ -20,11 +20,13 @@ import numpy as np
 from rich.console import Console
 
 from benchmark.contracts.dataset import SPLITS, Dataset, Item, MissingDataError
+from benchmark.data.preparation.archives import Encoded
 from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, in_several_splits, rows_in
 from benchmark.data.preparation.chroma import ColorCount, grayscale
 from benchmark.data.preparation.decoding import Decoded, Decoder
 from benchmark.data.preparation.images import RULE, decoder_versions
 from benchmark.data.preparation.journal import Entry, Journal
+from benchmark.data.preparation.profiles import CONVERTED
 from benchmark.data.prepared import PRIOR_FILE, Damaged, LeftOut, Meta, Prepared, SplitMeta, write_meta
 from benchmark.support.errors import BenchError
 from benchmark.support.files import file_sha256, load_array
@@ -114,7 +116,7 @@ class _Job:
         except BenchError:
             return None
         meta = prepared.meta
-        if (meta.name, meta.rule, meta.config) != (self.name, RULE, self._config()):
+        if (meta.name, meta.rule, meta.config) != (self.name, self._rule(), self._config()):
             return None
         try:
             return prepared if meta.fingerprint == self.dataset.fingerprint() else None
@@ -125,7 +127,7 @@ class _Job:
         """Everything from the journal of an earlier run to the finished folder."""
         self._check_items()
         self._check_room()
-        settings = {"rule": RULE, "image_size": self.size, "adapter": self.dataset.name}
+        settings = {"rule": self._rule(), "image_size": self.size, "adapter": self.dataset.name}
         journal = Journal(self.part / JOURNAL_FILE, {**settings, "decoder": decoder_versions()})
         if not journal.resumes:
             shutil.rmtree(self.part, ignore_errors=True)
@@ -141,6 +143,11 @@ class _Job:
         write_meta(self.part, self._meta(splits, mean_ab))
         (self.part / JOURNAL_FILE).unlink()
         self._put_in_place()
+
+    def _rule(self) -> str:
+        """What decides the bytes: a change of how files are decoded does not concern a data set that has none."""
+        first = next((item.source for split in SPLITS for item in self.dataset.items(split)), None)
+        return RULE if isinstance(first, Encoded) else f"as the adapter {self.dataset.name} gives them"
 
     def _config(self) -> dict[str, Any]:
         return self.dataset.config.model_dump(mode="json")
@@ -185,9 +192,9 @@ class _Job:
             for chunk, entry in plan.done:
                 self._account(split, chunk, entry, result)
                 progress.advance(task, len(chunk))
-            for chunk, (images, corrupt) in zip(plan.rest, islice(decoded, len(plan.rest)), strict=True):
+            for chunk, (images, found) in zip(plan.rest, islice(decoded, len(plan.rest)), strict=True):
                 gray = grayscale(images)
-                entry = Entry.of(split, chunk, corrupt, gray)
+                entry = Entry.of(split, chunk, found, gray)
                 self._account(split, chunk, entry, result)  # raises for a corrupt file before anything is written
                 array.append(images[~gray] if gray.any() else images)
                 journal.add(entry)
@@ -210,6 +217,8 @@ class _Job:
         left_out = {*map(int, entry.corrupt), *entry.gray}
         result.left_out.grayscale += [chunk[place].id for place in entry.gray]
         result.kept += [item for place, item in enumerate(chunk) if place not in left_out]
+        notes = {chunk[int(place)].id: note for place, note in entry.profiles.items() if int(place) not in left_out}
+        result.profiles |= notes
 
     def _refuse_empty(self, splits: dict[str, "_SplitResult"]) -> None:
         for split, result in splits.items():
@@ -242,7 +251,7 @@ class _Job:
             classes=None if listing.classes is None else list(listing.classes),
             layout=listing.layout,
             fingerprint=dataset.fingerprint(),
-            rule=RULE,
+            rule=self._rule(),
             decoder=decoder_versions(),
             mean_ab=mean_ab,
             splits={
@@ -250,6 +259,8 @@ class _Job:
                     images=len(result.kept),
                     sha256=result.content.sha256,
                     left_out=result.left_out,
+                    profiles_converted=list(result.profiles.values()).count(CONVERTED),
+                    profiles_unusable={key: note for key, note in result.profiles.items() if note != CONVERTED},
                     ids=[item.id for item in result.kept],
                 )
                 for split, result in splits.items()
@@ -289,6 +300,7 @@ class _SplitResult:
         self.content = content  # of the array
         self.kept: list[Item] = []
         self.left_out = LeftOut(grayscale=[], corrupt={})
+        self.profiles: dict[str, str] = {}  # id → what became of its color profile
 
 
 def _no_room(folder: Path, reason: str) -> BenchError:
