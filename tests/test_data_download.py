@@ -270,7 +270,8 @@ def serve(host: Host, monkeypatch: pytest.MonkeyPatch, name: str, archives: dict
 
 
 def fetch_and_prepare(host: Host, name: str, folder: Path, **settings: int) -> dict[str, int]:
-    from benchmark.data.preparation.show import fetch_data_set, verify_data_set
+    from benchmark.data.preparation.show import fetch_data_set
+    from benchmark.data.preparation.verify import verify_data_set
 
     paths = fetch_data_set(registry.load_dataset(name), folder / name, host.url, ())
     assert all(path.is_file() for path in paths)

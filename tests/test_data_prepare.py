@@ -143,7 +143,7 @@ def test_a_photograph_in_several_splits_is_kept_counted_and_named(tmp_path: Path
     prepared = prepare(dataset, tmp_path / "out", quiet=True)
     expected = [["train/train-0", "train/train-4", "test/test-2"], ["train/train-1", "val/val-0", "test/test-1"]]
     assert prepared.meta.in_several_splits == expected
-    assert verify(prepared).in_several_splits == expected
+    assert verify(prepared.folder).in_several_splits == expected
     assert [len(prepared.ids(split)) for split in SPLITS] == [5, 2, 3]
     assert prepared.meta.note == "Photographs in more than one split: 2."
     assert prepared.summary().endswith("in several splits: 2")
@@ -295,7 +295,7 @@ def peak(count, out, workers):
     from benchmark.data.preparation.verify import verify
 
     splits = {"train": [Made(n) for n in range(count)], "val": [Made(1)], "test": [Made(2)]}
-    verify(prepare(Few(splits, size=256), Path(out), workers=workers, quiet=True))
+    verify(prepare(Few(splits, size=256), Path(out), workers=workers, quiet=True).folder)
     lines = Path("/proc/self/status").read_text().splitlines()  # ru_maxrss counts whoever started this process, too
     own = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * 1024
@@ -325,13 +325,13 @@ def prepared(photos: Path, tmp_path: Path) -> Prepared:
 
 
 def test_verify_finds_a_changed_byte(prepared: Prepared) -> None:
-    assert all(verify(prepared).right.values())
+    assert verify(prepared.folder).right
     with (prepared.folder / "val.npy").open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         last = file.read(1)
         file.seek(-1, os.SEEK_END)
         file.write(bytes([last[0] ^ 1]))
-    assert [name for name, right in verify(prepared).right.items() if not right] == ["val.npy"]
+    assert [name for name, right in verify(prepared.folder).files.items() if not right] == ["val.npy"]
 
 
 @pytest.mark.parametrize("damage", ["cut meta", "no array", "short array", "another array", "no meta", "no prior"])

@@ -64,7 +64,8 @@ def data_prepare(workers: int | None, skip_corrupt: bool, as_json: bool, **named
 @json_option
 def data_verify(as_json: bool, **named: Any) -> None:
     """Compare downloads with official checksums, prepared arrays with meta.json. Exit code 1 if any differs."""
-    from benchmark.data.preparation.show import print_json, print_verified, verify_data_set
+    from benchmark.data.preparation.show import print_json, print_verified
+    from benchmark.data.preparation.verify import verify_data_set
 
     dataset, folder, title = resolve_data(**named)
     verified = verify_data_set(dataset, folder)

@@ -4,16 +4,18 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import yaml
 
 from benchmark.contracts import registry
 from benchmark.contracts.config import find_root
-from benchmark.contracts.dataset import SPLITS, Dataset, MissingDataError
+from benchmark.contracts.dataset import Dataset, MissingDataError
 from benchmark.data.preparation.pictures import chroma_histogram, contact_sheet
-from benchmark.data.preparation.places import download_folder, places
-from benchmark.data.preparation.verify import verify
-from benchmark.data.prepared import META_FILE, Damaged, Prepared
-from benchmark.support.download import choose, is_intact
+from benchmark.data.preparation.places import download_folder
+from benchmark.data.preparation.verify import Verified
+from benchmark.data.prepared import META_FILE, Prepared
+from benchmark.support.download import choose
 from benchmark.support.errors import BenchError, InputError
 
 CONTACT_SHEET, HISTOGRAM = "contact_sheet.png", "chroma_histogram.png"
@@ -95,55 +97,17 @@ def fetch_data_set(dataset: type[Dataset], root: Path | None, mirror: str | None
 # verify ---------------------------------------------------------------------------------------------------------------
 
 
-class Verified(NamedTuple):
-    """What reading everything of a data set has shown."""
-
-    files: dict[str, bool]  # official file, prepared array or meta.json → whether its content is right
-    in_several_splits: list[list[str]]  # photographs, each as the `split/id`s that show it
-
-    @property
-    def right(self) -> bool:
-        """Whether there was something to verify, and nothing of it wrong."""
-        return bool(self.files) and all(self.files.values())
-
-
-def verify_data_set(dataset: Dataset, folder: Path) -> Verified:
-    """Checks each official file that is here, and the prepared arrays.
-
-    Photographs in several splits are no fault of the files (the official split may have them), but must be known.
-    """
-    files = {}
-    for place in places(dataset.name, dataset.root) if dataset.remotes else []:
-        for remote in dataset.remotes:
-            if (path := place / remote.file).is_file():
-                files[str(path)] = is_intact(path, sha256=remote.sha256, md5=remote.md5, size=remote.size)
-    if not folder.exists():
-        return Verified(files, [])
-    try:
-        prepared = Prepared.read(folder)
-    except Damaged:
-        return Verified(files | {str(folder / META_FILE): False}, [])
-    found = verify(prepared)
-    files |= {str(folder / name): right for name, right in found.right.items()}
-    if all(found.right.values()):
-        files[str(folder / META_FILE)] = prepared.meta.in_several_splits in (None, found.in_several_splits)
-    return Verified(files, found.in_several_splits)
-
-
 def print_verified(verified: Verified, folder: Path, name: str) -> None:
     """One line for each file, then one for each photograph in several splits."""
     for file, right in verified.files.items():
         print(f"{'ok   ' if right else 'WRONG'} {file}")
     if not verified.files:
         print(f"{name}: nothing to verify: no official archive is here, and {folder} is not prepared")
-    for line in _shared(verified.in_several_splits):
-        print(f"note  in several splits: {line}")
-
-
-def _shared(groups: Sequence[Sequence[str]]) -> list[str]:
-    """A line for each photograph that is in several splits; of many, the first."""
-    lines = [" = ".join(group) for group in groups[:_LISTED]]
-    return lines + ([f"… and {len(groups) - _LISTED:,} more"] if len(groups) > _LISTED else [])
+    groups = verified.in_several_splits
+    for group in groups[:_LISTED]:
+        print(f"note  in several splits: {' = '.join(group)}")
+    if len(groups) > _LISTED:
+        print(f"note  … and {len(groups) - _LISTED:,} more")
 
 
 # show -----------------------------------------------------------------------------------------------------------------
@@ -173,49 +137,19 @@ def prepared_facts(prepared: Prepared) -> dict[str, Any]:
     for of_split in meta["splits"].values():
         del of_split["ids"]
     bins = int((prepared.ab_prior > 0).sum())
-    return {"folder": str(prepared.folder), "bytes": disk_use(prepared.folder), "bins": bins, **meta}
-
-
-def disk_use(folder: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in prepared.folder.rglob("*") if path.is_file())
+    return {"folder": str(prepared.folder), "bytes": size, "bins": bins, **meta}
 
 
 def print_data_set(facts: dict[str, Any]) -> None:
-    """The facts of `data_set_facts`, a line for each."""
-    lines = [(heading, facts[heading]) for heading in ("title", "licence", "homepage") if facts[heading]]
-    lines += [("note", note)] if (note := (facts["prepared"] or facts)["note"]) else []
-    for file in facts["files"]:
-        size = f"{file['size']:,} bytes" if file["size"] else "size unknown"
-        checksums = [f"{name} {file[key]}" for name, key in (("SHA-256", "sha256"), ("MD5", "md5")) if file[key]]
-        lines.append((file["file"], f"{file['url']} ({', '.join([size, *(checksums or ['no checksum'])])})"))
-    lines += _about_prepared(facts["prepared"]) if facts["prepared"] else []
-    lines += [] if facts["prepared"] else [("prepared", f"not yet: bench data prepare {facts['name']}")]
-    lines += [("picture", path) for path in facts["pictures"]]
-    _print_columns(lines)
+    """The facts as YAML. Of long lists the first entries: `--json` has them all."""
+    print(yaml.safe_dump(_shortened(facts), sort_keys=False, allow_unicode=True, width=sys.maxsize), end="")
 
 
-def _about_prepared(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """(Heading, text) pairs."""
-    side, (a, b) = facts["image_size"], facts["mean_ab"]
-    lines = [
-        ("folder", f"{facts['folder']} ({facts['bytes']:,} bytes)"),
-        ("originals", facts["layout"]),
-        ("images", f"{side}×{side} uint8; {facts['rule']}"),
-        ("decoder", ", ".join(f"{name} {version}" for name, version in facts["decoder"].items() if version)),
-    ]
-    for split in SPLITS:
-        of_split, left_out = facts["splits"][split], facts["splits"][split]["left_out"]
-        lost = [f"{len(left_out['grayscale']):,} grayscale photographs left out"]
-        if left_out["corrupt"]:
-            lost.append(f"{len(left_out['corrupt']):,} unreadable files left out")
-        lines.append((split, f"{of_split['images']:,} images; {', '.join(lost)}; SHA-256 {of_split['sha256']}"))
-        lines += [(f"  {name}", reason) for name, reason in left_out["corrupt"].items()]
-    if facts["in_several_splits"] is not None:
-        lines.append(("in several splits", f"{len(facts['in_several_splits']):,} photographs"))
-        lines += [("", line) for line in _shared(facts["in_several_splits"])]
-    if facts["classes"]:
-        names = [*facts["classes"][:_LISTED], *(["…"] if len(facts["classes"]) > _LISTED else [])]
-        lines.append(("classes", f"{len(facts['classes']):,}: {', '.join(names)}"))
-    lines.append(("color", f"mean a {a:.2f}, b {b:.2f} (Lab units); {facts['bins']} of 313 bins occur in train"))
-    return lines
+def _shortened(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shortened(item) for key, item in value.items() if item not in (None, [], {})}
+    if not isinstance(value, list):
+        return value
+    rest = [f"… and {len(value) - _LISTED:,} more"] if len(value) > _LISTED else []
+    return [_shortened(item) for item in value[:_LISTED]] + rest

@@ -1,31 +1,58 @@
-"""Reads everything that was prepared again, whatever was noted of it."""
+"""Reads everything of a data set again, whatever was noted of it: official files and what was prepared from them."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 
-from benchmark.contracts.dataset import SPLITS
+from benchmark.contracts.dataset import SPLITS, Dataset
 from benchmark.data.preparation.arrays import Content, blocks, in_several_splits
-from benchmark.data.prepared import Prepared
+from benchmark.data.preparation.places import places
+from benchmark.data.prepared import META_FILE, Damaged, Prepared
+from benchmark.support.download import is_intact
 from benchmark.support.files import file_sha256, load_array
 from benchmark.support.progress import progress_bar
 
 
-class Verification(NamedTuple):
-    """What reading everything that was prepared again has shown."""
+class Verified(NamedTuple):
+    """What reading everything of a data set has shown."""
 
-    right: dict[str, bool]  # file → whether its content is what meta.json says
-    in_several_splits: list[list[str]]  # photographs, as in meta.json; empty where an array is wrong
+    files: dict[str, bool]  # official file, prepared array or meta.json → whether its content is right
+    in_several_splits: list[list[str]]  # photographs, each as the `split/id`s that show it; none if an array is wrong
+
+    @property
+    def right(self) -> bool:
+        """Whether there was something to verify, and nothing of it wrong."""
+        return bool(self.files) and all(self.files.values())
 
 
-def verify(prepared: Prepared) -> Verification:
-    """Reads every file again, noted as right or not, and looks for photographs in several splits."""
-    right, contents = {}, {split: Content() for split in SPLITS}
+def verify_data_set(dataset: Dataset, folder: Path) -> Verified:
+    """Checks each official file that is here, and what is prepared in a folder.
+
+    Photographs in several splits are no fault of the files (the official split may have them), but must be known.
+    """
+    files = {}
+    for place in places(dataset.name, dataset.root) if dataset.remotes else []:
+        for remote in dataset.remotes:
+            if (path := place / remote.file).is_file():
+                files[str(path)] = is_intact(path, sha256=remote.sha256, md5=remote.md5, size=remote.size)
+    if not folder.exists():
+        return Verified(files, [])
+    prepared, shared = verify(folder)
+    return Verified(files | {str(folder / name): right for name, right in prepared.items()}, shared)
+
+
+def verify(folder: Path) -> Verified:
+    """Reads every prepared file again, and looks for photographs in several splits."""
+    try:
+        prepared = Prepared.read(folder)
+    except Damaged:
+        return Verified({META_FILE: False}, [])
+    files, contents, images = {}, {split: Content() for split in SPLITS}, {}
     ids = {split: prepared.ids(split) for split in SPLITS}
-    images = {}
     with progress_bar(Console(stderr=True), transient=True) as progress:
         for split, content in contents.items():
-            path, size = prepared.folder / f"{split}.npy", prepared.meta.image_size
+            path, size = folder / f"{split}.npy", prepared.meta.image_size
             task = progress.add_task(f"{prepared.meta.name} {split}", total=len(ids[split]), figures="")
             try:
                 images[split] = load_array(path, mapped=True)
@@ -34,10 +61,11 @@ def verify(prepared: Prepared) -> Verification:
                     progress.advance(task, len(block))
             except (OSError, ValueError):
                 pass  # a missing, cut or other array has another checksum
-            right[path.name] = content.sha256 == prepared.sha256[split]
+            files[path.name] = content.sha256 == prepared.sha256[split]
     for name, sha256 in prepared.meta.files.items():
-        path = prepared.folder / name
-        right[name] = path.is_file() and file_sha256(path) == sha256
-    if not all(right.values()):
-        return Verification(right, [])
-    return Verification(right, in_several_splits({split: c.keys for split, c in contents.items()}, images, ids))
+        files[name] = (folder / name).is_file() and file_sha256(folder / name) == sha256
+    if not all(files.values()):
+        return Verified(files, [])
+    shared = in_several_splits({split: content.keys for split, content in contents.items()}, images, ids)
+    files[META_FILE] = prepared.meta.in_several_splits in (None, shared)
+    return Verified(files, shared)
