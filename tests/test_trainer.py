@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -173,10 +174,21 @@ def test_a_schedule_resumes_exactly(tmp_path: Path) -> None:
     assert same(weights(second), weights(whole))
 
 
-@pytest.mark.parametrize("factor", [float("nan"), float("inf"), -0.1])
-def test_a_factor_that_is_none_stops_the_run(factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("factor", "told"),
+    [
+        *(
+            (wrong, r"scheduled: learning_rate\('all', …\) gives .* in step 1; it must be")
+            for wrong in (nan, inf, -0.1)
+        ),
+        (None, " returned NoneType, not Real"),
+    ],
+)
+def test_a_factor_that_is_none_stops_the_run(
+    factor: float | None, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Scheduled, "learning_rate", lambda self, optimizer, progress: factor)
-    with pytest.raises(BenchError, match=r"scheduled: learning_rate\('all', …\) gives .* in step 1; it must be"):
+    with pytest.raises(BenchError, match=told):
         make_trainer(build(Scheduled, MethodConfig()), 8, tmp_path).run()
 
 

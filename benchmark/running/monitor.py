@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,45 +78,28 @@ class ValidationSets:
         return values
 
 
+@dataclass(eq=False)
 class TrainingMonitor(Monitor):
-    """Shows one run on the console and in TensorBoard.
+    """Shows one run on the console and in TensorBoard."""
 
-    Args:
-        method: in training, on the device.
-        prepared: its validation split is scored and shown.
-        folder: TensorBoard's files go to `tensorboard/`, pictures (gray, output, truth) to `pictures/` below it.
-        title: what the bar says.
-        batch_size: images per step.
-        validation_images: at most so many are scored.
-        device: where the method is.
-        console: standard error.
-    """
+    method: Method  # in training, on the device
+    prepared: Prepared  # its validation split is scored and shown
+    folder: Path  # TensorBoard's files go to `tensorboard/`, pictures (gray, output, truth) to `pictures/` below it
+    _: KW_ONLY
+    title: str  # what the bar says
+    batch_size: int  # images per step
+    validation_images: int  # at most so many are scored
+    device: torch.device
+    console: Console  # standard error
 
-    def __init__(
-        self,
-        method: Method,
-        prepared: Prepared,
-        folder: Path,
-        *,
-        title: str,
-        batch_size: int,
-        validation_images: int,
-        device: torch.device,
-        console: Console,
-    ) -> None:
-        split = prepared.images("val")
-        self.method = method
-        self.folder = folder
-        self.title = title
-        self.batch_size = batch_size
-        self.device = device
-        self.console = console
-        self.images = np.array(split[evenly(len(split), validation_images)])
-        self.grid = torch.from_numpy(np.array(split[evenly(len(split), GRID_IMAGES)])).to(device)
+    def __post_init__(self) -> None:
+        split = self.prepared.images("val")
+        self.images = np.array(split[evenly(len(split), self.validation_images)])
+        self.grid = torch.from_numpy(np.array(split[evenly(len(split), GRID_IMAGES)])).to(self.device)
         self.sets = None
         if len(self.images) > 1 and weights.path("inception"):
-            self.sets = ValidationSets(self.images, prepared.folder.parent / FEATURES, device)
-        self.progress = progress_bar(console)
+            self.sets = ValidationSets(self.images, self.prepared.folder.parent / FEATURES, self.device)
+        self.progress = progress_bar(self.console)
         self.spoke = time.perf_counter()
         self.losses = ""
 

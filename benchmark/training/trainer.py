@@ -9,6 +9,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import KW_ONLY, dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -50,48 +52,25 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
+@dataclass(eq=False)
 class Trainer:
-    """Trains one method. `run` either finishes or leaves a checkpoint that the next `run` goes on from.
+    """Trains one method. `run` either finishes or leaves a checkpoint that the next `run` goes on from."""
 
-    Args:
-        method: on its device already.
-        training: the settings.
-        batches: step → batch, on the device.
-        seed: of the run.
-        device: where the method is.
-        folder: where checkpoints are.
-        key: hash of everything that decides the weights; a checkpoint with another key is never continued.
-        monitor: told of progress.
-        ranks: the processes that train together.
-        check_data: called before anything is saved; raises if the data is no longer what it was.
-    """
+    method: Method  # on its device already
+    training: Training
+    batches: Batches  # step → batch, on the device
+    _: KW_ONLY
+    seed: int
+    device: torch.device
+    folder: Path  # where checkpoints are
+    key: str  # hash of everything that decides the weights; a checkpoint with another key is never continued
+    monitor: Monitor
+    ranks: Ranks = ALONE
+    check_data: Callable[[], None] = lambda: None  # called before saving; raises if the data is not what it was
 
-    def __init__(
-        self,
-        method: Method,
-        training: Training,
-        batches: Batches,
-        *,
-        seed: int,
-        device: torch.device,
-        folder: Path,
-        key: str,
-        monitor: Monitor,
-        ranks: Ranks = ALONE,
-        check_data: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.method = method
-        self.training = training
-        self.batches = batches
-        self.seed = seed
-        self.device = device
-        self.folder = folder
-        self.key = key
-        self.monitor = monitor
-        self.ranks = ranks
-        self.check_data = check_data
-        self.writer = CheckpointWriter(folder)
-        self.bounds = phase_bounds(method.phases, training.steps)
+    def __post_init__(self) -> None:
+        self.writer = CheckpointWriter(self.folder)
+        self.bounds = phase_bounds(self.method.phases, self.training.steps)
         self.step = 0
         self.seconds = 0.0
         self.history: list[Row] = []
@@ -99,10 +78,11 @@ class Trainer:
         self.optimizers: dict[str, Optimizer] = {}
         self.parameters: dict[str, list[Tensor]] = {}
         self.base_rates: dict[str, list[float]] = {}  # of each optimizer's groups, as the method made them
-        self.average = _clone(method.colorizer.state_dict()) if training.ema_decay else None
-        self.finite = torch.ones((), dtype=torch.bool, device=device)
-        if training.compile == "always" or (training.compile == "auto" and device.type == "cuda"):
-            compile_networks(method)
+        self.average = _clone(self.method.colorizer.state_dict()) if self.training.ema_decay else None
+        self.finite = torch.ones((), dtype=torch.bool, device=self.device)
+        wanted = self.training.compile
+        if wanted == "always" or (wanted == "auto" and self.device.type == "cuda"):
+            compile_networks(self.method)
 
     def run(self) -> Outcome:
         """Trains to the end of the budget.
@@ -251,7 +231,8 @@ class Trainer:
     def _set_learning_rates(self) -> None:
         """Sets every group's rate from its base rate and the step alone: no schedule has a state to be resumed."""
         for name, optimizer in self.optimizers.items():
-            factor = self.method.learning_rate(name, self.step / self.training.steps)
+            schedule = self.method.learning_rate
+            factor = returned(schedule(name, self.step / self.training.steps), Real, schedule)
             if not 0 <= factor < math.inf:
                 raise BenchError(
                     f"{self.method.name}: learning_rate({name!r}, …) gives {factor!r} in step {self.step + 1}; "
