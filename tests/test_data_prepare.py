@@ -405,3 +405,16 @@ def test_ctrl_c_reaches_only_the_parent(tmp_path: Path) -> None:
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_what_is_up_to_date_is_known_without_listing_the_originals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CIFAR-10's fingerprint is its archive's size and time; listing it would unpack it at every start."""
+    splits = {"train": pixels(3), "val": pixels(1), "test": pixels(1)}
+    prepare(Few(splits), tmp_path / "out", quiet=True)
+    again = Few(splits)
+    known = again.fingerprint()
+    monkeypatch.setattr(again, "fingerprint", lambda: known)
+    monkeypatch.setattr(again, "items", None)
+    assert up_to_date(again, tmp_path / "out") is not None

@@ -35,6 +35,7 @@ from benchmark.support.progress import progress_bar
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+PLAIN_RULE = "pixels as the adapter of the data set gives them"
 JOURNAL_FILE = "journal.jsonl"
 _CHUNK_IMAGES = 512  # at most; of large images, as many as fit BLOCK_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -116,7 +117,7 @@ class _Job:
         except BenchError:
             return None
         meta = prepared.meta
-        if (meta.name, meta.rule, meta.config) != (self.name, self._rule(), self._config()):
+        if (meta.name, meta.config) != (self.name, self._config()) or meta.rule not in (RULE, PLAIN_RULE):
             return None
         try:
             return prepared if meta.fingerprint == self.dataset.fingerprint() else None
@@ -147,7 +148,7 @@ class _Job:
     def _rule(self) -> str:
         """What decides the bytes: a change of how files are decoded does not concern a data set that has none."""
         first = next((item.source for split in SPLITS for item in self.dataset.items(split)), None)
-        return RULE if isinstance(first, Encoded) else f"as the adapter {self.dataset.name} gives them"
+        return RULE if isinstance(first, Encoded) else PLAIN_RULE
 
     def _config(self) -> dict[str, Any]:
         return self.dataset.config.model_dump(mode="json")
