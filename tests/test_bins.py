@@ -65,6 +65,7 @@ def test_nearest_bins_equal_brute_force(where: str, k: int) -> None:
     assert torch.equal(found.sort(1).values, brute_force(points, k).sort(1).values)
 
 
+@pytest.mark.slow
 def test_32_neighbors_equal_brute_force() -> None:
     points = POINTS["everywhere"](torch.Generator().manual_seed(1))[:1500]
     found = ab_bins.soft_encode(as_image(points), 32).indices[0, :, :, 0].T

@@ -61,6 +61,7 @@ def test_the_edges_of_the_cube_survive_the_round_trip() -> None:
     assert not clipped.any()
 
 
+@pytest.mark.slow
 def test_every_color_survives_the_round_trip_and_equals_scikit_image() -> None:
     level = torch.arange(256, dtype=torch.uint8)
     green, blue = torch.meshgrid(level, level, indexing="ij")

@@ -44,7 +44,7 @@ def entry(name: str) -> Cell:
 
 
 @pytest.mark.parametrize(
-    ("method", "check"), cases(), ids=lambda value: getattr(value, "__name__", value).removeprefix("check_")
+    ("method", "check"), list(cases()), ids=lambda value: getattr(value, "__name__", value).removeprefix("check_")
 )
 def test_contract(method: str, check: Check) -> None:
     cell = entry(method)

@@ -262,6 +262,7 @@ def test_a_damaged_part_is_never_trusted(
     assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
 
 
+@pytest.mark.slow
 def test_two_at_once_do_the_work_once(photos: Path, tmp_path: Path) -> None:
     """The second waits for the first, finds everything prepared, and returns."""
     first = start_child(photos, tmp_path / "out", workers=1)
@@ -305,6 +306,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/status of Linux")
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     """1,000 images of 256² are 188 MiB; neither making nor verifying them takes more memory than 50 do."""

@@ -106,6 +106,7 @@ def test_a_run_resumes_in_another_number_of_processes(tmp_path: Path, alone: dic
     assert largest_difference(train(tmp_path, ALONE, STEPS, STEPS), alone) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_a_run_under_torchrun_stands_in_the_same_table(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
@@ -206,6 +207,7 @@ def lives(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_a_rank_that_fails_ends_all_and_its_own_error_is_the_only_one(tmp_path: Path) -> None:
     ranked = Ranked(tmp_path, failing="1")
@@ -215,6 +217,7 @@ def test_a_rank_that_fails_ends_all_and_its_own_error_is_the_only_one(tmp_path: 
     assert done.errors == ["bench: error: this rank has had enough"], done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_a_killed_rank_ends_all_and_is_named(tmp_path: Path) -> None:
     ranked = Ranked(tmp_path)
@@ -226,6 +229,7 @@ def test_a_killed_rank_ends_all_and_is_named(tmp_path: Path) -> None:
     assert done.errors[0].startswith("bench: error: rank 1 of 2 was killed by SIGKILL")
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_a_stopped_rank_ends_all_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SILENCE_VARIABLE, "3")
@@ -241,6 +245,7 @@ def test_a_stopped_rank_ends_all_and_is_named(tmp_path: Path, monkeypatch: pytes
     assert done.errors[0].startswith("bench: error: rank 1 of 2 has not answered for 3 s; all end")
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_sigterm_to_the_launcher_saves_and_means_requeue(tmp_path: Path) -> None:
     ranked = Ranked(tmp_path)
@@ -254,6 +259,7 @@ def test_sigterm_to_the_launcher_saves_and_means_requeue(tmp_path: Path) -> None
     assert f"stopped after step {state['step']} of" in done.errors[0]
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_no_rank_outlives_a_killed_launcher(tmp_path: Path) -> None:
     ranked = Ranked(tmp_path)

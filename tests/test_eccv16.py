@@ -151,6 +151,7 @@ def test_width_scales_the_channels_and_the_decoding_stays() -> None:
     assert not network.model_out.weight.requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["subsampled", "averaged"])
 def test_overfits_eight_images(labels: str, tmp_path: Path) -> None:
     """The ab error falls at least fivefold, at the resolution and the places where the labels are taken."""

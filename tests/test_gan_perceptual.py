@@ -129,6 +129,7 @@ def test_contract_with_features(check: Check, own_features: None) -> None:
     assert check(adapter, adapter.Config(**SMALL, features="own", finetune_share=0.5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [True, False])
 def test_overfits_eight_images(features: bool, own_features: None, tmp_path: Path) -> None:
     adapter: Any = load_method("gan-perceptual")
@@ -140,6 +141,7 @@ def test_overfits_eight_images(features: bool, own_features: None, tmp_path: Pat
     assert ab_error(method, batch) < error / 5
 
 
+@pytest.mark.slow
 def test_a_feature_network_learns_labels_and_is_folded_exactly() -> None:
     images = torch.from_numpy(tiny_images(64))
     labels = torch.arange(64) % 2

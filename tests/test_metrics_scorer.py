@@ -160,6 +160,7 @@ def test_one_image_is_no_set(target: Tensor, prepared: Any, judge: Judge) -> Non
     assert set(nothing.notes.values()) == {"n/a (too few images)"}
 
 
+@pytest.mark.slow
 def test_scoring_keeps_no_large_memory(target: Tensor) -> None:
     """Small tensors kept among large ones that come and go once cost 2 MB per image of 256²."""
     large = (

@@ -243,6 +243,7 @@ def read(folder: Path) -> Tensor:
     return torch.from_numpy(np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))]))
 
 
+@pytest.mark.slow
 def test_inception_equals_pytorch_fid(
     inception_weights: Path, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def test_the_template_keeps_no_trace_of_its_old_name() -> None:
     assert "L2" not in text
 
 
+@pytest.mark.slow
 def test_a_method_of_another_package_needs_no_edit_here(tmp_path: Path) -> None:
     site = tmp_path / "site"
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--offline", "--no-deps"]

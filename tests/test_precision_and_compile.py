@@ -29,6 +29,7 @@ def trained(folder: Path, **settings: Any) -> tuple[dict[str, Tensor], list[floa
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler (g++)")
 def test_compiled_networks_train_alike_under_the_same_names(tmp_path: Path) -> None:
     plain, losses = trained(tmp_path / "plain", compile="never")

@@ -107,6 +107,7 @@ def test_a_terminal_gets_a_bar_with_the_time_left(project: Path, run_in_a_pipe: 
     assert COLOR.search(shown)
 
 
+@pytest.mark.slow
 def test_no_color_where_nobody_wants_any(project: Path, run_in_a_pipe: object, tmp_path: Path) -> None:
     env = one_thread() | {"TERM": "xterm-256color", "COLUMNS": "160", "NO_COLOR": "1"}
     for arguments in (("colorize", "photographs", "--all", "-o", str(tmp_path / "out")), ("leaderboard",), ("list",)):

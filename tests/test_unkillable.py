@@ -100,6 +100,7 @@ def goes_on_to_the_same_model(project: Path, uninterrupted: Path) -> Done:
 # kill -9 --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_25_times_ends_with_the_same_model(project: Path, uninterrupted: Path) -> None:
     chance = random.Random(0)
     targets = sorted(chance.choices(range(STEPS + 1), k=KILLS))
@@ -284,6 +285,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(project: Path, u
     assert f"going on after step {before - 1} of {STEPS}" in said
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_settings_is_named_and_not_continued(project: Path, uninterrupted: Path) -> None:
     make_project(project, params(ema_decay=0.8))
     stop_after(project, 5)
@@ -298,6 +300,7 @@ def test_a_checkpoint_of_other_settings_is_named_and_not_continued(project: Path
     assert stale.is_file()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_data_is_named_and_not_continued(project: Path) -> None:
     stop_after(project, 5)
     changed = yaml.safe_load((project / "params.yaml").read_text())
@@ -318,6 +321,7 @@ def no_large_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_written_ends_the_run(project: Path, uninterrupted: Path) -> None:
     stop_after(project, 5)
     before = saved_step(project)
@@ -345,6 +349,7 @@ class SmallDisk:
             sys.exit(self.UNABLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["12k", "600k"], ids=["no-room-for-curves", "no-room-for-checkpoints"])
 def test_a_full_disk_ends_the_run(size: str, project: Path, uninterrupted: Path) -> None:
     (project / "runs").mkdir()
@@ -368,6 +373,7 @@ def no_room_for_pictures() -> None:
     Image.Image.save = save  # type: ignore[assignment, method-assign]
 
 
+@pytest.mark.slow
 def test_an_evaluation_without_room_ends_with_one_line(uninterrupted: Path, tmp_path: Path) -> None:
     project = shutil.copytree(uninterrupted, tmp_path / "project")
     done = bench("evaluate", *CELL[1:], cwd=project, out=tmp_path / "out", before=no_room_for_pictures)
@@ -387,6 +393,7 @@ def obey_rights() -> None:
     assert libc.capset(header, sets) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["runs", "models"])
 def test_a_folder_that_cannot_be_written_ends_the_run(name: str, project: Path, uninterrupted: Path) -> None:
     folder = project / name
@@ -443,6 +450,7 @@ def gradients_not_finite() -> None:
     change_step(7, lambda update: update._replace(loss=_Explode.apply(update.loss)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "texts"),
     [
@@ -469,6 +477,7 @@ def no_memory_at_all() -> None:
     training.build_method = build_method  # type: ignore[assignment]
 
 
+@pytest.mark.slow
 def test_full_memory_outside_of_the_loop_is_one_line_too(project: Path) -> None:
     failed_with_one_line(train(project, no_memory_at_all), "CUDA out of memory. Tried to allocate 20.00 MiB. What was")
 
@@ -486,6 +495,7 @@ def wait_after_each_step() -> None:
     CGAN.training_step = training_step
 
 
+@pytest.mark.slow
 def test_data_that_change_under_the_run_end_it(project: Path, uninterrupted: Path) -> None:
     array = project / "data/sample-tiny/train.npy"
     content = array.read_bytes()
@@ -501,6 +511,7 @@ def test_data_that_change_under_the_run_end_it(project: Path, uninterrupted: Pat
     goes_on_to_the_same_model(project, uninterrupted)
 
 
+@pytest.mark.slow
 def test_of_two_processes_on_a_cell_the_second_says_who_holds_it(project: Path, uninterrupted: Path) -> None:
     first = begin(project, wait_after_each_step)
     assert first.wait_for(1)
@@ -514,6 +525,7 @@ def test_of_two_processes_on_a_cell_the_second_says_who_holds_it(project: Path, 
 # Signals --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, REQUEUE), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("times", [1, 3], ids=["once", "repeated-at-once"])
 def test_a_signal_saves_and_ends(number: int, code: int, times: int, project: Path, uninterrupted: Path) -> None:
@@ -545,6 +557,7 @@ def sleep_before_data_are_opened() -> None:
     Prepared.open = open_  # type: ignore[method-assign]
 
 
+@pytest.mark.slow
 def test_sigterm_outside_of_training_means_requeue_too(project: Path, uninterrupted: Path) -> None:
     command = begin(project, sleep_before_data_are_opened)
     while not (project / "reached").exists():
