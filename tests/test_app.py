@@ -190,6 +190,7 @@ def test_a_bomb_is_refused_on_the_page(browser: Browser, running: Any, tmp_path:
     assert "decompression bomb" in browser.find(".fault").text
 
 
+@pytest.mark.slow
 def test_uploads_are_limited_and_other_files_stay_closed(running: Any) -> None:
     import httpx
 
@@ -200,6 +201,7 @@ def test_uploads_are_limited_and_other_files_stay_closed(running: Any) -> None:
         assert running.config["analytics_enabled"] is False
 
 
+@pytest.mark.slow
 def test_an_address_that_is_taken_is_named(running: Any, colorizers: dict[str, Colorizer], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"cannot serve on 127.0.0.1:{running.server_port}"):
         app.start(colorizers, "127.0.0.1", running.server_port, tmp_path)

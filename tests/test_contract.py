@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,10 +26,11 @@ ENTRIES = sorted({*PARAMS.entries, *registry.names("method")})
 STEPPING = (check_declaration, check_training_step)
 
 
-def cases() -> Iterator[tuple[str, Check]]:
+def cases() -> Iterator[Any]:
     """Every entry with every check; one that differs from an earlier entry in numbers alone, with a training step.
 
-    A learning rate or a weight of a loss changes no path through the code, unless it is 0.
+    A learning rate or a weight of a loss changes no path through the code, unless it is 0. Entries under
+    another name than their adapter are slow.
     """
     seen = set()
     for name in ENTRIES:
@@ -36,7 +38,8 @@ def cases() -> Iterator[tuple[str, Check]]:
         path = {key: bool(value) if isinstance(value, int | float) else value for key, value in cell.method_config}
         known = (cell.method_class, repr(path)) in seen
         seen.add((cell.method_class, repr(path)))
-        yield from ((name, check) for check in (STEPPING if known else CHECKS))
+        marks = [] if name == cell.method_class.name else [pytest.mark.slow]
+        yield from (pytest.param(name, check, marks=marks) for check in (STEPPING if known else CHECKS))
 
 
 def entry(name: str) -> Cell:

@@ -74,6 +74,7 @@ def test_the_file_holds_the_very_judge_that_was_measured(prepared: Any, trained:
     assert judge.features(images[:2]).shape == (2, judge.dimensions)
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_judge(prepared: Any, trained: Path, tmp_path: Path) -> None:
     again = make(prepared, tmp_path / "again.safetensors")
     assert again.read_bytes() == trained.read_bytes()

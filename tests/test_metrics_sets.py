@@ -318,6 +318,7 @@ def test_fid_and_kid_of_a_set_and_itself(images: Tensor, tmp_path: Path) -> None
 # LPIPS, with a random AlexNet ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The parameter 'pretrained'", "ignore:Arguments other than a weight enum")
 def test_lpips_equals_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alexnet = randomise(torchvision.models.alexnet(weights=None))

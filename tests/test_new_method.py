@@ -16,6 +16,7 @@ from projects import REPOSITORY, TINY, bench, copy_code, make_project
 OUTSIDE = Path(__file__).parent / "outside_package"
 
 
+@pytest.mark.slow
 def test_three_commands_and_one_file(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     copy_code(project)

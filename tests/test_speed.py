@@ -306,6 +306,7 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
     return CliRunner().invoke(main, ["speed", "--data", data, "--threads", str(torch.get_num_threads()), *arguments])
 
 
+@pytest.mark.slow
 def test_command_prints_a_table(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(project, monkeypatch, "--method", "cgan", "--rounds", "1", "--steps", "1", "--seconds", "0.1")
     assert done.exit_code == 0, done.output

@@ -631,6 +631,7 @@ def test_many_at_once_lose_nothing(server: StudyServer) -> None:
     assert server.store.count() == (12, 12 * trials)
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_kill_9_loses_no_acknowledged_answer(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "study", make_key(LARGE))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.pipeline
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # all but tab and new line
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
-RUN = ("run", "--method", "l2", "--data", "sample")
+RUN = ("run", "--method", "l2", "--data", "sample", "--record")
 
 
 def at_a_terminal(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
@@ -98,6 +98,7 @@ def test_json_is_all_that_stands_on_standard_output(
     assert json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar_with_the_time_left(project: Path, run_in_a_pipe: object, tmp_path: Path) -> None:
     env = one_thread() | {"TERM": "xterm-256color", "COLUMNS": "160"}
     env.pop("NO_COLOR", None)
@@ -120,5 +121,5 @@ def test_an_error_is_one_line_without_color(project: Path, run_in_a_pipe: object
     done = bench("colorize", "photographs", "--method", "nothing", "-o", "out", cwd=project)
     assert done.returncode == 2
     assert not CONTROL.search(done.stderr)
-    assert done.stderr.startswith("bench: error: unknown trained method 'nothing'")
+    assert done.stderr.startswith("bench: error: 'nothing' is not trained on sample")
     assert done.stderr.count("\n") == 1

@@ -130,6 +130,7 @@ class KillBeforeRenaming:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_killed_between_any_two_files_ends_with_the_same_model(project: Path, uninterrupted: Path) -> None:
     for name in (*GENERATIONS, "model.safetensors", "history.csv", "training.json"):
         done = train(project, KillBeforeRenaming(name, 3 if name in GENERATIONS else 1))
