@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from benchmark.contracts.config import digest
 from benchmark.contracts.dataset import SPLITS
 from benchmark.support.errors import BenchError, first_fault
-from benchmark.support.files import file_sha256, has_sha256, load_array, open_regular
+from benchmark.support.files import file_sha256, known_sha256, load_array, open_regular
 
 if TYPE_CHECKING:
     from benchmark.contracts.method import DataInfo
@@ -130,7 +130,7 @@ class Prepared:
             if array.shape != shape or array.dtype != np.uint8 or not array.flags.c_contiguous:
                 raise ValueError(f"holds {array.dtype} {array.shape}, not uint8 {shape}")
             notes = self.folder.with_name(f".{self.folder.name}.verified.json")
-            if not has_sha256(path, of_split.sha256, notes, path.stat().st_size - array.nbytes):
+            if known_sha256(path, notes, path.stat().st_size - array.nbytes) != of_split.sha256:
                 raise ValueError(f"its bytes are not those of the {of_split.images:,} prepared images")
         except (OSError, ValueError) as error:
             raise self._damaged(path, error) from None

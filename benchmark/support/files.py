@@ -105,34 +105,33 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def has_sha256(path: Path, sha256: str, notes: Path, offset: int = 0) -> bool:
-    """Whether a file has this SHA-256; it is read only if that was never seen, or if the file was touched since.
+def known_sha256(path: Path, notes: Path, offset: int = 0, *, again: bool = False) -> str:
+    """SHA-256 of a file's bytes; the file is read only if that was never seen, or if the file was touched since.
 
     Args:
         path: of the file.
-        sha256: expected, in hex.
-        notes: a JSON file that remembers what was right, by name, with inode, size and times. Notes that cannot be
+        notes: a JSON file that remembers what was found, by name, with inode, size and times. Notes that cannot be
             read or written cost the reading of the file and nothing else.
         offset: where the bytes that count begin.
+        again: read the file in any case.
 
     Raises:
         OSError: the file cannot be read.
     """
     with open_regular(path) as file:
         status = os.fstat(file.fileno())
-        changed = max(status.st_mtime_ns, status.st_ctime_ns)
-        note = [sha256, offset, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        stamp = [offset, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         known = _read_notes(notes)
-        if known.get(path.name) == note:
-            return True
-        settled = time.time_ns() - changed > _SETTLED_NS
+        match known.get(path.name):
+            case [str(sha256), *rest] if rest == stamp and not again:
+                return sha256
+        settled = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS
         file.seek(offset)
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            return False
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if settled:
         with suppress(BenchError):  # a folder for reading only
-            write_atomically(notes, json.dumps({**known, path.name: note}).encode())
-    return True
+            write_atomically(notes, json.dumps({**known, path.name: [sha256, *stamp]}).encode())
+    return sha256
 
 
 def _read_notes(notes: Path) -> dict[str, Any]:

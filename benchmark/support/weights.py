@@ -5,7 +5,6 @@ check it when they download and never again. Files lie in `$BENCH_WEIGHTS`, else
 their publishers' names: machines without a network get them by hand. Imports no torch.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.support.download import download
 from benchmark.support.errors import BenchError, unknown
-from benchmark.support.files import file_sha256, write_atomically
+from benchmark.support.files import file_sha256, known_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+NOTES = ".verified.json"  # in the folder of the files: what was verified, so that nothing is read twice
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,10 @@ def fetch(name: str, mirror: str | None = None) -> Path:
     whole = weights.sha256 if len(weights.sha256) == 64 else None
     arrived = where if whole else where.with_name(f"{where.name}.unverified")
     download(weights.url, arrived, sha256=whole, size=weights.size, label=weights.file, mirror=mirror)
-    found = file_sha256(arrived)
-    if wrong := _mismatch(weights, arrived, found):
+    if wrong := _mismatch(weights, arrived, file_sha256(arrived)):
         arrived.unlink()
         raise BenchError(f"{weights.url} gave another file, removed: {wrong}")
     arrived.replace(where)
-    _record(where, found)
     return where
 
 
@@ -221,26 +221,5 @@ def _mismatch(weights: Pretrained, where: Path, found: str) -> str | None:
 
 
 def _sha256(where: Path, *, again: bool = False) -> str:
-    """The file's SHA-256; unless `again`, from the record beside it while size and time of change are as recorded."""
-    seen = where.stat()
-    try:
-        record = json.loads(_record_of(where).read_text())
-        if not again and (record["bytes"], record["changed"]) == (seen.st_size, seen.st_mtime_ns):
-            return str(record["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no record, or none of ours: read the file
-    found = file_sha256(where)
-    _record(where, found)
-    return found
-
-
-def _record(where: Path, sha256: str) -> None:
-    """Notes the SHA-256, so that half a gigabyte is not read at every start. A folder for reading only gets none."""
-    seen = where.stat()
-    content = json.dumps({"sha256": sha256, "bytes": seen.st_size, "changed": seen.st_mtime_ns}) + "\n"
-    if os.access(where.parent, os.W_OK):
-        write_atomically(_record_of(where), content.encode())
-
-
-def _record_of(where: Path) -> Path:
-    return where.with_name(f"{where.name}.json")
+    """The file's SHA-256; half a gigabyte is not read at every start."""
+    return known_sha256(where, where.with_name(NOTES), again=again)
