@@ -9,7 +9,7 @@ class Gray(Method):
     """The lightness alone: ab = 0 everywhere."""
 
     name = "gray"
-    role = "baseline"
+    role = "floor"
     Config = MethodConfig
 
     def __init__(self, config: MethodConfig, data: DataInfo) -> None:

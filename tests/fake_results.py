@@ -113,6 +113,6 @@ def write_suite(root: Path, **changes: Any) -> None:
     write_method(root, "classification", 2.0, **changes)
     write_method(root, "l2", 1.0, **changes)
     write_method(root, "eccv16", -1.0, **changes)
-    write_method(root, "gray", 0.0, seeds=(0,), role="baseline", **changes)
+    write_method(root, "gray", 0.0, seeds=(0,), role="floor", **changes)
     write_method(root, "mean-color", -0.3, seeds=(0,), role="baseline", **changes)
     write_method(root, "oracle-bins", 12.0, seeds=(0,), role="ceiling", **changes)

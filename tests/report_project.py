@@ -78,7 +78,7 @@ def _write_cell(cell: Cell, context: Context, quality: float) -> None:
     _write_history(folder / HISTORY_FILE, learned=cell.adapter != "gray")
     columns = fake_columns(quality, len(prepared.images("test")), np.random.default_rng([*cell.method.encode()]))
     run = {"adapter": cell.adapter, "data": cell.data, "preset": cell.preset}
-    role = {} if cell.adapter != "gray" else {"role": "baseline"}
+    role = {} if cell.adapter != "gray" else {"role": "floor"}
     result = fake_result(
         cell.method, 0, columns, **run, **role, config={"model_sha256": sha256}, sha=prepared.sha256["test"]
     )

@@ -84,7 +84,7 @@ def test_few_seeds_decide_nothing(tmp_path: Path) -> None:
 
 def test_a_thin_method_hinders_support_but_not_the_refutation_by_others(tmp_path: Path) -> None:
     """C12 speaks of every learned method: one that is shown to be below gray refutes it whatever the others are."""
-    write_method(tmp_path, "gray", 0.0, seeds=(0,), role="baseline")
+    write_method(tmp_path, "gray", 0.0, seeds=(0,), role="floor")
     write_method(tmp_path, "mean-color", -0.3, seeds=(0,), role="baseline")
     write_method(tmp_path, "l2", 1.0)
     write_method(tmp_path, "cgan", -2.0, seeds=(0, 1))

@@ -166,7 +166,7 @@ def one_method(results: Path) -> None:
 
 
 def baselines_alone(results: Path) -> None:
-    write_method(results, "gray", seeds=(0,), role="baseline")
+    write_method(results, "gray", seeds=(0,), role="floor")
 
 
 def another_data_set(results: Path) -> None:

@@ -74,8 +74,6 @@ STILL_ALLOWED: dict[str, set[str]] = {
     },
     "method": {
         "benchmark.cli.speed",
-        "benchmark.results.tables",
-        "benchmark.results.tables.table",
         "benchmark.running.scaffold",
     },
 }

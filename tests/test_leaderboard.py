@@ -74,20 +74,20 @@ def test_means_and_intervals(table: Table) -> None:
 
 
 def test_methods_that_do_not_beat_gray_are_marked(suite: Path, table: Table) -> None:
-    assert {row.name: row.not_above_gray for row in table.rows if row.not_above_gray} == {
+    assert {row.name: row.not_above_floor for row in table.rows if row.not_above_floor} == {
         "eccv16": ["psnr", "ssim", "auc"]
     }
     text = markdown(suite)
     assert re.search(r"`eccv16` .*\d† \[.*not in psnr, ssim, auc †", text)
-    assert "† not shown to beat `gray`" in text
+    assert "† not shown to beat `gray`, no color at all, in psnr, ssim, auc." in text
 
 
 def test_better_than_gray_by_luck_is_marked(tmp_path: Path) -> None:
     """A mean a little above gray's is not enough: the paired test must say so."""
-    write_method(tmp_path, "gray", 0.0, seeds=(0,), role="baseline")
+    write_method(tmp_path, "gray", 0.0, seeds=(0,), role="floor")
     write_method(tmp_path, "l2", 0.01, spread=0.3)
     [table] = build(tmp_path).tables
-    assert table.rows[0].not_above_gray == ["psnr", "ssim", "auc"]
+    assert table.rows[0].not_above_floor == ["psnr", "ssim", "auc"]
 
 
 def test_baselines_and_ceilings_stand_apart(suite: Path) -> None:
@@ -143,7 +143,7 @@ def test_missing_seeds_and_missing_gray_are_said(tmp_path: Path) -> None:
     built = build(tmp_path)
     assert built.messages == ["cifar10/quick: l2 lacks seeds that other methods have: 1"]
     assert "bench run --method l2 --data cifar10 --preset quick --seed 1" in markdown(tmp_path)
-    assert "Whether a method beats `gray` is not known" in markdown(tmp_path)
+    assert "Whether a method beats a picture without any color is not known" in markdown(tmp_path)
 
 
 def test_partial_rows_are_not_ranked(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_gray_has_no_color_and_mean_color_one() -> None:
     gray, mean = (build(load_method(name), load_method(name).Config()) for name in ("gray", "mean-color"))
     assert torch.equal(gray.predict_ab(L), torch.zeros(4, 2, 32, 32))
     assert torch.equal(mean.predict_ab(L), torch.tensor([2.0, 5.0]).view(1, 2, 1, 1).expand(4, 2, 32, 32))
-    assert gray.role == mean.role == "baseline"
+    assert (gray.role, mean.role) == ("floor", "baseline")
     assert gray.optimizers("train") == mean.optimizers("train") == {}
 
 

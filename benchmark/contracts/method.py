@@ -9,11 +9,13 @@ knows nothing of devices, precision, checkpoints, logging or ranks.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from benchmark.contracts.result import Role
 
 
 class Batch(NamedTuple):
@@ -62,7 +64,7 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     phases: tuple[Phase, ...] = (Phase("train", 1.0),)  # may be set from the config in __init__
     # A baseline knows nothing of the picture, a ceiling has seen the truth; neither is ranked.
-    role: ClassVar[Literal["method", "baseline", "ceiling"]] = "method"
+    role: ClassVar[Role] = "method"
 
     colorizer: nn.Module  # what predict_ab needs: EMA, parameter and multiply-add counts look here
 

@@ -38,6 +38,10 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+Role = Literal["method", "floor", "baseline", "ceiling"]
+"""What a row is for. The floor is the baseline that a method must beat to have learned anything: no color at all."""
+
+
 class ResultError(BenchError):
     """A result file that must not be believed: truncated, of another layout, or not what its record says."""
 
@@ -56,7 +60,7 @@ class Run(Record):
     data: Name
     preset: Name
     seed: Count
-    role: Literal["method", "baseline", "ceiling"] = "method"
+    role: Role = "method"
     external: bool = False  # a folder of images, colored by a program that is not ours
     overrides: dict[str, Any] = {}  # what --set changed; such a run never enters a table
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from benchmark.contracts.result import Record
-from benchmark.results.tables import GRAY, NOTHING, markdown_grid, number, update_files
+from benchmark.results.tables import NOTHING, markdown_grid, number, update_files
 from benchmark.scoring.metrics import METRICS
 from benchmark.support import yaml
 from benchmark.support.templates import environment
@@ -101,7 +101,7 @@ def _lines(row: Published, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -
 
 def _gray(rows: Sequence[Mapping[str, str]], metric: str) -> str:
     """What a picture without any color scores on the same images."""
-    found = [line[metric] for line in rows if line["method"] == GRAY and line.get(metric)]
+    found = [line[metric] for line in rows if line.get("role") == "floor" and line.get(metric)]
     return number(float(found[0]), METRICS[metric].digits) if found else NOTHING
 
 

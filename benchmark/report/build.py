@@ -21,7 +21,7 @@ from benchmark.report.gallery import HARM, draw_gallery
 from benchmark.report.trained import find_trained
 from benchmark.results import tables
 from benchmark.results.columns import columns
-from benchmark.results.tables import GRAY, Measured, Table, collect
+from benchmark.results.tables import Measured, Table, collect
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.templates import environment
@@ -96,9 +96,10 @@ def _chapter(
     context: "Callable[[], Context]",
 ) -> Chapter:
     order = [row.name for row in table.all_rows]
-    found = find_trained(sorted(measured, key=lambda one: order.index(one.result.run.method)), params, workspace)
+    colored = [one for one in measured if one.result.run.role != "floor"]  # which is shown as what methods are given
+    found = find_trained(sorted(colored, key=lambda one: order.index(one.result.run.method)), params, workspace)
     folder = fresh / IMAGES / f"{table.data}-{table.preset}"
-    gray = next((one.columns.get(HARM) for one in measured if one.result.run.method == GRAY), None)
+    gray = next((one.columns.get(HARM) for one in measured if one.result.run.role == "floor"), None)
     whole = gray if gray is not None and len(gray) == table.images else None
     gallery = draw_gallery(found, folder, context, table.data_sha256, table.images, whole)
     return make_chapter(table, measured, found, gallery)

@@ -12,7 +12,7 @@ from benchmark.report.charts import Mark
 from benchmark.report.gallery import Gallery
 from benchmark.report.svg import Point
 from benchmark.report.trained import Found, History, read_history
-from benchmark.results.tables import ARROWS, GRAY, HEADLINE, Measured, Row, Table, cell_text, headline
+from benchmark.results.tables import ARROWS, HEADLINE, Measured, Row, Table, cell_text, headline
 from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.training.record import HISTORY_FILE
 
@@ -149,7 +149,7 @@ def _mark(row: Row, metric: Metric) -> Mark | None:
     if cell.mean is None:
         return None
     text = cell_text(cell, metric.digits)
-    return Mark(row.name, row.run.role, cell.mean, cell.interval, text, cell.best)
+    return Mark(row.name, row.part, cell.mean, cell.interval, text, cell.best)
 
 
 def _marks(table: Table, metric: Metric) -> list[Mark]:
@@ -157,8 +157,7 @@ def _marks(table: Table, metric: Metric) -> list[Mark]:
 
 
 def _floor(table: Table, metric: Metric) -> float | None:
-    gray = table.row(GRAY)
-    return gray.cells[metric.name].mean if gray else None
+    return table.floor.cells[metric.name].mean if table.floor else None
 
 
 def _intervals(table: Table, metric: Metric) -> Figure:
@@ -184,7 +183,7 @@ def _distributions(table: Table, measured: Sequence[Measured]) -> list[Figure]:
         rows = {row.name: values[row.name] for row in order if row.name in values}
         if rows:
             title = f"{metric.label} over the test images of {table.data}"
-            svg = charts.distributions(title, rows, {row.name: row.run.role for row in order}, metric.digits)
+            svg = charts.distributions(title, rows, {row.name: row.part for row in order}, metric.digits)
             figures.append(Figure(_title(metric), svg, metric.name))
     return figures
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmark.data.prepared import Prepared
 from benchmark.report.trained import Found, Trained
-from benchmark.results.tables import GRAY, number
+from benchmark.results.tables import number
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import BenchError
 
@@ -167,9 +167,9 @@ def draw_gallery(
     """
     shown: dict[str, Trained] = {}
     for model in found.models:
-        if model.cell.method != GRAY and model.measured.result.images == images:
+        if model.measured.result.images == images:
             shown.setdefault(model.cell.method, model)
-    missing = {name: reason for name, reason in found.missing.items() if name != GRAY}
+    missing = dict(found.missing)
     if not shown:
         return Gallery((), {}, 0, missing, {})
     surroundings = context()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from benchmark.contracts.config import find_root, read_params, resolve
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig
+from benchmark.contracts.result import Role
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
 from benchmark.data.color import rgb_to_lab
@@ -117,7 +118,7 @@ def check_declaration(method_class: type[Method], config: MethodConfig) -> str:
     require(
         issubclass(method_class.Config, MethodConfig), "Config must derive from benchmark.contracts.method.MethodConfig"
     )
-    require(method_class.role in ("method", "baseline", "ceiling"), f"role {method_class.role!r} is none of ours")
+    require(method_class.role in get_args(Role), f"role {method_class.role!r} is none of ours")
     method = build(method_class, config)
     bounds = phase_bounds(method.phases, 100)
     require(isinstance(method.colorizer, torch.nn.Module), "`colorizer` must be a module: it is saved and counted")

@@ -53,7 +53,7 @@ def _figures(facts: Facts) -> dict[str, str]:
     if main is None:
         return {}
     drawn = {
-        "gray": figures.gray_line(main, pieces.GRAY_TEST),
+        "gray": figures.gray_line(main, pieces.FLOOR_TEST),
         "color": figures.color_against_score(main, TRADE),
     }
     if any(row.cost.train_seconds for row in main.rows):

@@ -11,13 +11,14 @@ from markupsafe import Markup
 from benchmark.paper.claims import Decided, Decision, Finding, Verdict, verdict_text
 from benchmark.paper.published import Published
 from benchmark.results.statistics import compare
-from benchmark.results.tables import GRAY, GRAY_TEST, NOTHING, Row, Table, cell_text, markdown_grid, number
+from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, markdown_grid, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.templates import md
 
 DATA = ("cifar10", "celeba", "coco")  # of the protocol, the one to look at first in front; `sample` only demonstrates
 COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # of the page's table, as far as measured
 WON = (*COLUMNS, "acc_2", "delta_e00", "delta_colorfulness")  # whose winners are named
+GRAY = "gray"
 NOT_MEASURED = "not measured"
 DECIDING = 3  # comparisons shown for a verdict
 
@@ -48,15 +49,15 @@ def reported_beside_gray(facts: Facts) -> str:
         [
             f"{row.source}, {row.system}",
             row.reported_on,
-            *[f"{row.metrics[m]:g}" if m in row.metrics else NOTHING for m in GRAY_TEST],
+            *[f"{row.metrics[m]:g}" if m in row.metrics else NOTHING for m in FLOOR_TEST],
         ]
         for row in facts.published
-        if row.metrics.keys() & set(GRAY_TEST)
+        if row.metrics.keys() & set(FLOOR_TEST)
     ]
     for table, gray in _grays(facts):
-        cells = [cell_text(gray.cells[name], METRICS[name].digits) for name in GRAY_TEST]
+        cells = [cell_text(gray.cells[name], METRICS[name].digits) for name in FLOOR_TEST]
         lines.append([f"**`{GRAY}`, no color at all**", name_of(table), *cells])
-    return markdown_grid(("system", "data", *GRAY_TEST), lines, left=2)
+    return markdown_grid(("system", "data", *FLOOR_TEST), lines, left=2)
 
 
 def not_above_gray(facts: Facts) -> str:
@@ -70,7 +71,7 @@ def not_above_gray(facts: Facts) -> str:
 
 
 def below_every_gray(facts: Facts) -> list[str]:
-    """Published systems that stay below `gray` in every table of ours, in all of `GRAY_TEST` that they report."""
+    """Published systems that stay below `gray` in every table of ours, in all of `FLOOR_TEST` that they report."""
     least = {name: min(means) for name, means in _gray_means(facts).items()}
     return [
         f"{row.system} ({row.source})"
@@ -89,15 +90,15 @@ def beaten(table: Table) -> dict[str, dict[str, str]]:
     """Adapter → its methods that are not shown to beat `gray` → their figures in the columns where they are not."""
     found: dict[str, dict[str, str]] = {}
     for row in table.rows:
-        if row.not_above_gray:
-            figures = ", ".join(_value(table, row.name, metric) for metric in row.not_above_gray)
+        if row.not_above_floor:
+            figures = ", ".join(_value(table, row.name, metric) for metric in row.not_above_floor)
             found.setdefault(row.run.adapter, {})[row.name] = figures
     return found
 
 
 def lead(table: Table, metric: str = "psnr") -> tuple[str, str] | None:
     """The method with the highest mean, and how far it is above `gray`: `0.76 [0.70, 0.82]`."""
-    gray = table.row(GRAY)
+    gray = table.floor
     floor = gray.cells[metric].estimate if gray else None
     measured = [(estimate.mean, row.name, estimate) for row in table.rows if (estimate := row.cells[metric].estimate)]
     if floor is None or not measured:
@@ -109,7 +110,7 @@ def lead(table: Table, metric: str = "psnr") -> tuple[str, str] | None:
 
 def gray_figures(table: Table) -> str:
     """`psnr 23.97, ssim 0.9313, auc 90.06`: what `gray` scores."""
-    return ", ".join(_value(table, GRAY, name) for name in GRAY_TEST)
+    return ", ".join(_value(table, GRAY, name) for name in FLOOR_TEST)
 
 
 def winners(table: Table) -> str:
@@ -128,8 +129,8 @@ def winners(table: Table) -> str:
 
 
 def ranks_across(facts: Facts) -> str:
-    """A table: the ranks in `GRAY_TEST` and auc_rebal of each method, a column per table; nothing with one table."""
-    tables, names = facts.with_methods, (*GRAY_TEST, "auc_rebal")
+    """A table: the ranks in `FLOOR_TEST` and auc_rebal of each method, a column per table; nothing with one table."""
+    tables, names = facts.with_methods, (*FLOOR_TEST, "auc_rebal")
     methods = dict.fromkeys(row.name for table in tables for row in table.rows)
     lines = [
         [f"`{method}`", *[_ranks(row, names) if (row := table.row(method)) else NOTHING for table in tables]]
@@ -211,13 +212,13 @@ def name_of(table: Table) -> str:
 
 def _grays(facts: Facts) -> Iterator[tuple[Table, Row]]:
     for table in facts.tables:
-        if gray := table.row(GRAY):
+        if gray := table.floor:
             yield table, gray
 
 
 def _gray_means(facts: Facts) -> dict[str, list[float]]:
-    """Metric of `GRAY_TEST` → what `gray` scores in our tables; those that it has anywhere."""
-    means = {name: [gray.cells[name].mean for _, gray in _grays(facts)] for name in GRAY_TEST}
+    """Metric of `FLOOR_TEST` → what `gray` scores in our tables; those that it has anywhere."""
+    means = {name: [gray.cells[name].mean for _, gray in _grays(facts)] for name in FLOOR_TEST}
     known = {name: [mean for mean in found if mean is not None] for name, found in means.items()}
     return {name: found for name, found in known.items() if found}
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from benchmark.report.charts import EDGE, HUES, WIDTH, Mark, against_cost, whiskers
 from benchmark.report.svg import Drawing, Scale, spread
-from benchmark.results.tables import ARROWS, GRAY, Row, Table, cell_text
+from benchmark.results.tables import ARROWS, Row, Table, cell_text
 from benchmark.scoring.metrics import METRICS, Metric
 
 GAP, MARGIN, HEADING = 36.0, 18.0, 26.0
@@ -155,7 +155,7 @@ def _scatter(table: Table, metric: Metric, rows: Sequence[Row], labels: Mapping[
     _axes(drawing, x, y)
     if floor is not None:
         drawing.line(x.start, y(floor), x.end, y(floor), "floor")
-        drawing.text(x.start + 3, y(floor) - 4, GRAY, "tick")
+        drawing.text(x.start + 3, y(floor) - 4, "gray", "tick")
     if truth:
         drawing.line(x(truth.mean), y.start, x(truth.mean), y.end, "floor")
         drawing.text(x(truth.mean) - 3, y.end + 8, "truth", "tick", "end")
@@ -202,10 +202,9 @@ def _marks(rows: Sequence[Row], metric: Metric) -> list[Mark]:
         cell = row.cells[metric.name]
         if cell.mean is not None:
             text = cell_text(cell, metric.digits)
-            marks.append(Mark(row.name, row.run.role, cell.mean, cell.interval, text, cell.best))
+            marks.append(Mark(row.name, row.part, cell.mean, cell.interval, text, cell.best))
     return marks
 
 
 def _floor(table: Table, metric: Metric) -> float | None:
-    gray = table.row(GRAY)
-    return gray.cells[metric.name].mean if gray else None
+    return table.floor.cells[metric.name].mean if table.floor else None

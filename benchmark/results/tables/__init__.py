@@ -26,7 +26,7 @@ from benchmark.results.tables.style import (
     interval_text,
     number,
 )
-from benchmark.results.tables.table import GRAY, GRAY_TEST, SEEDS_WANTED, Row, Table, build_table
+from benchmark.results.tables.table import FLOOR_TEST, SEEDS_WANTED, Row, Table, build_table
 from benchmark.results.tables.terminal import print_table
 from benchmark.support.errors import InputError, unknown
 from benchmark.support.files import write_atomically
@@ -35,8 +35,7 @@ from benchmark.support.progress import tracked
 __all__ = [
     "ARROWS",
     "COST_HEADS",
-    "GRAY",
-    "GRAY_TEST",
+    "FLOOR_TEST",
     "HEADLINE",
     "NOTHING",
     "SEEDS_WANTED",

@@ -12,7 +12,7 @@ from benchmark.results.tables.style import (
     head,
     number,
 )
-from benchmark.results.tables.table import GRAY, SEEDS_WANTED, Row, Table
+from benchmark.results.tables.table import SEEDS_WANTED, Row, Table
 from benchmark.scoring.metrics import Metric
 
 HEADLINE = ("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "top1", "delta_colorfulness", "fooled")
@@ -37,9 +37,9 @@ def seeds_text(row: Row) -> str:
 
 def gray_text(row: Row, table: Table) -> str:
     """Whether a method beats `gray`."""
-    if row.run.role != "method" or table.row(GRAY) is None:
+    if row.run.role != "method" or table.floor is None:
         return NOTHING
-    return f"not in {', '.join(row.not_above_gray)} †" if row.not_above_gray else "yes"
+    return f"not in {', '.join(row.not_above_floor)} †" if row.not_above_floor else "yes"
 
 
 def sections(table: Table) -> list[tuple[str, Sequence[Row]]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from benchmark.contracts.result import Run
 from benchmark.results.columns import TableCell, columns
 from benchmark.results.tables.style import cell_text, device_text, duration
-from benchmark.results.tables.table import GRAY, GRAY_TEST, SEEDS_WANTED, Row, Table
+from benchmark.results.tables.table import FLOOR_TEST, SEEDS_WANTED, Row, Table
 from benchmark.scoring.metrics import METRICS
 
 NAMES_SHOWN = 6  # files, of those left out for one reason
@@ -83,10 +83,10 @@ def _code(table: Table) -> str:
 def footnotes(table: Table) -> list[str]:
     """What a reader must know beside the numbers; `code` in backticks."""
     notes = []
-    if any(row.not_above_gray for row in table.rows):
-        notes.append(f"† not shown to beat `{GRAY}`, a picture without any color, in {', '.join(GRAY_TEST)}.")
-    if table.rows and table.row(GRAY) is None:
-        notes.append(f"Whether a method beats `{GRAY}` is not known: that baseline is missing. {_run(table, GRAY)}")
+    if table.floor and any(row.not_above_floor for row in table.rows):
+        notes.append(f"† not shown to beat `{table.floor.name}`, no color at all, in {', '.join(FLOOR_TEST)}.")
+    if table.rows and table.floor is None:
+        notes.append("Whether a method beats a picture without any color is not known: the floor has no row.")
     few = [row for row in table.rows if len(row.seeds) < SEEDS_WANTED]
     if few:
         names = _names([row.name for row in few])
@@ -135,7 +135,7 @@ def _few_seeds(rows: Sequence[Row]) -> str:
     return "the interval is wide, as two values say little of their spread."
 
 
-def _run(table: Table, method: str, seed: int = 0) -> str:
+def _run(table: Table, method: str, seed: int) -> str:
     run = Run(method=method, adapter=method, data=table.data, preset=table.preset, seed=seed)
     return f"Run: `{run.command}`."
 

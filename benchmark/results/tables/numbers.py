@@ -33,7 +33,7 @@ def _csv_line(row: Row) -> dict[str, str]:
         "seeds": " ".join(map(str, row.seeds)),
         "images": str(row.images),
         "mean_rank": _six(row.mean_rank),
-        "not_above_gray": " ".join(row.not_above_gray),
+        "not_above_gray": " ".join(row.not_above_floor),
     }
     for name, cell in row.cells.items():
         low, high = cell.interval or (None, None)
@@ -69,7 +69,7 @@ def _json_row(row: Row) -> dict[str, Any]:
         for name, cell in row.cells.items()
     }
     facts = {"method": row.name, "role": row.run.role, "external": row.run.external, "seeds": row.seeds}
-    shown = {"images": row.images, "mean_rank": row.mean_rank, "not_above_gray": row.not_above_gray}
+    shown = {"images": row.images, "mean_rank": row.mean_rank, "not_above_gray": row.not_above_floor}
     return facts | shown | {"metrics": metrics, "cost": row.cost.model_dump()}
 
 

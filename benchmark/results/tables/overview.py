@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
+from benchmark.contracts.result import Role
 from benchmark.results.columns import columns
 from benchmark.results.tables.grids import HEADLINE
 from benchmark.results.tables.markdown import markdown_grid
@@ -12,7 +14,7 @@ from benchmark.support.templates import environment
 
 LEADERS_SHOWN = 3
 ACROSS = ("mean_rank", "psnr", "ssim", "auc", "auc_rebal")  # shown for all tables side by side
-ROLES = ("method", "baseline", "ceiling")
+ROLES = get_args(Role)
 
 
 def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:

@@ -18,8 +18,7 @@ from benchmark.results.tables.collect import Collection, Measured, collect
 from benchmark.results.tables.origin import Origin, origin_of
 from benchmark.scoring.metrics import METRICS, Metric
 
-GRAY = "gray"
-GRAY_TEST = ("psnr", "ssim", "auc")  # in which a method that learned color must beat no color at all
+FLOOR_TEST = ("psnr", "ssim", "auc")  # in which a method that learned color must beat the floor, no color at all
 SEEDS_WANTED = 3  # protocol §3
 
 
@@ -35,14 +34,19 @@ class Row:
     cost: Cost  # means over seeds; the largest peak memory
 
     @property
+    def part(self) -> str:
+        """Of the table: "method", "baseline" or "ceiling"; the floor is a baseline."""
+        return "baseline" if self.run.role == "floor" else self.run.role
+
+    @property
     def mean_rank(self) -> float | None:
         """Mean of the ranks over all metrics: the order of the rows, and no more than that."""
         found = [cell.rank for name, cell in self.cells.items() if cell.rank and name in METRICS]
         return fmean(found) if found else None
 
     @property
-    def not_above_gray(self) -> list[str]:
-        """The metrics of `GRAY_TEST` in which it is not shown to beat `gray`."""
+    def not_above_floor(self) -> list[str]:
+        """The metrics of `FLOOR_TEST` in which it is not shown to beat the floor."""
         return [name for name, cell in self.cells.items() if cell.below_floor]
 
 
@@ -73,6 +77,11 @@ class Table:
         """Methods, baselines, ceilings."""
         return [*self.rows, *self.baselines, *self.ceilings]
 
+    @property
+    def floor(self) -> Row | None:
+        """The row of a picture without any color."""
+        return next((row for row in self.baselines if row.run.role == "floor"), None)
+
     def row(self, name: str) -> Row | None:
         """A row by name."""
         return next((row for row in self.all_rows if row.name == name), None)
@@ -90,7 +99,8 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
     estimates = {name: estimates_of(group) for name, group in groups.items()}
     images = max((measured.result.images for measured in collection.measured), default=0)
     ranked = [name for name, group in groups.items() if _is_ranked(group, images)]
-    below = _not_above_gray(estimates, ranked)
+    floor = next((name for name, group in groups.items() if group[0].result.run.role == "floor"), "")
+    below = _not_above_floor(estimates, ranked, floor)
     placed = _ranks(estimates, ranked)
     filled = [provider.fill(references or folder, collection.measured) for provider in providers()]
     rows = [_row(name, group, estimates[name], placed, below, filled) for name, group in groups.items()]
@@ -140,15 +150,17 @@ def _ranks(estimates: Mapping[str, Mapping[str, Estimate]], ranked: Sequence[str
     return placed
 
 
-def _not_above_gray(estimates: Mapping[str, Mapping[str, Estimate]], ranked: Sequence[str]) -> set[tuple[str, str]]:
-    """(method, metric) of the ranked methods that are not shown to beat `gray`; one family of tests per metric."""
+def _not_above_floor(
+    estimates: Mapping[str, Mapping[str, Estimate]], ranked: Sequence[str], floor: str
+) -> set[tuple[str, str]]:
+    """(method, metric) of the ranked methods that are not shown to beat the floor; one family of tests per metric."""
     below: set[tuple[str, str]] = set()
-    for metric in GRAY_TEST:
-        floor = estimates.get(GRAY, {}).get(metric)
+    for metric in FLOOR_TEST:
+        least = estimates.get(floor, {}).get(metric)
         names = [name for name in ranked if metric in estimates[name]]
-        if floor is None or not names:
+        if least is None or not names:
             continue
-        differences = [compare(estimates[name][metric], floor) for name in names]
+        differences = [compare(estimates[name][metric], least) for name in names]
         adjusted = holm([difference.p for difference in differences])
         shown = [d.effect > 0 and p < 1 - LEVEL for d, p in zip(differences, adjusted, strict=True)]
         below |= {(name, metric) for name, beats in zip(names, shown, strict=True) if not beats}
@@ -203,9 +215,9 @@ def _mean_cost(costs: Sequence[Cost]) -> Cost:
 def _assemble(
     folder: Path, collection: Collection, rows: Sequence[Row], origin: Origin, images: int, filled: Sequence[Filled]
 ) -> Table:
-    by_role = {role: [row for row in rows if row.run.role == role] for role in ("method", "baseline", "ceiling")}
+    parts = {part: [row for row in rows if row.part == part] for part in ("method", "baseline", "ceiling")}
     valued = {name for row in rows for name, cell in row.cells.items() if cell.estimate}
-    seeds = {row.name: set(row.seeds) for row in by_role["method"] if not row.run.external}
+    seeds = {row.name: set(row.seeds) for row in parts["method"] if not row.run.external}
     wanted: set[int] = set().union(*seeds.values())
     return Table(
         data=folder.parent.name,
@@ -215,9 +227,9 @@ def _assemble(
         data_sha256=next((one.result.provenance.data_sha256["test"] for one in collection.measured), ""),
         images=images,
         metrics=[metric for name, metric in columns().items() if name in valued],
-        rows=sorted(by_role["method"], key=lambda row: (row.mean_rank or inf, row.name)),
-        baselines=by_role["baseline"],
-        ceilings=by_role["ceiling"],
+        rows=sorted(parts["method"], key=lambda row: (row.mean_rank or inf, row.name)),
+        baselines=parts["baseline"],
+        ceilings=parts["ceiling"],
         truth=_truth(collection.measured) | {name: found for one in filled for name, found in one.truth.items()},
         skipped={result.run.method: result.reason or "" for result in collection.skipped},
         absent={name: _why_absent(name, rows) for name in METRICS if name not in valued and rows},
