@@ -101,6 +101,10 @@ def print_verified(verified: Verified, folder: Path, name: str) -> None:
     """One line for each file, then one for each photograph in several splits."""
     for file, right in verified.files.items():
         print(f"{'ok   ' if right else 'WRONG'} {file}")
+    if not all(verified.files.values()):
+        print(
+            "bench data prepare makes wrong prepared files again; a wrong download is to be removed and fetched again"
+        )
     if not verified.files:
         print(f"{name}: nothing to verify: no official archive is here, and {folder} is not prepared")
     groups = verified.in_several_splits
