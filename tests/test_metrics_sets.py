@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from benchmark.scoring.metrics import distances
 from benchmark.scoring.metrics.distances import Gaussian, frechet_distance, kernel_distance
 from benchmark.scoring.metrics.pair import Pair
-from benchmark.scoring.metrics.sets import InceptionMetrics, Reference
-from benchmark.scoring.networks.features import FeatureStream, exact_arithmetic
+from benchmark.scoring.metrics.sets import InceptionMetrics
+from benchmark.scoring.networks.features import FeatureStream, Reference, exact_arithmetic
 from benchmark.scoring.networks.inception import Inception
 from benchmark.scoring.networks.perceptual import Lpips
 from benchmark.support.errors import BenchError
@@ -139,24 +139,25 @@ def test_features_come_in_order_whatever_the_batches(size: int, images: Tensor) 
 
 
 def test_features_are_kept_and_found(images: Tensor, tmp_path: Path) -> None:
-    network, cache = Averages(), tmp_path / "folder" / "kept.npy"
-    stream = FeatureStream(network, CPU, cache, len(images))
+    network, truths = Averages(), Reference(tmp_path / "folder", "f" * 64, len(images))
+    cache = truths.file(network, "truth")
+    stream = FeatureStream(network, CPU, truths)
     stream.update(images)
     expected = stream.compute()
     done = len(network.batches)
-    again = FeatureStream(network, CPU, cache, len(images))
+    again = FeatureStream(network, CPU, truths)
     again.update(images)
     assert torch.equal(again.compute(), expected)
     assert len(network.batches) == done
 
     cache.write_bytes(cache.read_bytes()[:-5])  # cut off
-    assert not FeatureStream(network, CPU, cache, len(images)).known
+    assert not FeatureStream(network, CPU, truths).known
     np.save(cache, np.zeros((3, 3), np.float32))  # of another set
-    assert not FeatureStream(network, CPU, cache, len(images)).known
+    assert not FeatureStream(network, CPU, truths).known
 
 
 def test_features_of_some_of_the_images_are_not_kept(images: Tensor, tmp_path: Path) -> None:
-    stream = FeatureStream(Averages(), CPU, tmp_path / "kept.npy", len(images))
+    stream = FeatureStream(Averages(), CPU, Reference(tmp_path, "f" * 64, len(images)))
     stream.update(images[:9])
     assert len(stream.compute()) == 9
     assert not list(tmp_path.iterdir())
@@ -169,9 +170,9 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(
         raise BenchError(f"cannot write {path}: No space left on device")
 
     monkeypatch.setattr("benchmark.scoring.networks.features.write_atomically", fail)
-    stream = FeatureStream(Averages(), CPU, tmp_path / "kept.npy", len(images))
+    stream = FeatureStream(Averages(), CPU, Reference(tmp_path, "f" * 64, len(images)))
     stream.update(images)
-    with pytest.warns(UserWarning, match=r"features are not kept: cannot write .*kept.npy: No space"):
+    with pytest.warns(UserWarning, match=r"features are not kept: cannot write .*averages-.*npy: No space"):
         assert len(stream.compute()) == len(images)
 
 

@@ -21,7 +21,8 @@ from benchmark.data.prepared import Prepared
 from benchmark.scoring.evaluate import batches, colorize
 from benchmark.scoring.metrics.pair import Pair
 from benchmark.scoring.metrics.scorer import Scorer
-from benchmark.scoring.metrics.sets import InceptionMetrics, Reference
+from benchmark.scoring.metrics.sets import InceptionMetrics
+from benchmark.scoring.networks.features import Reference
 from benchmark.scoring.networks.inception import Inception
 from benchmark.support import weights
 from benchmark.support.montage import montage

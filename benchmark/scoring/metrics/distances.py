@@ -22,11 +22,7 @@ class Gaussian:
 
     @classmethod
     def of(cls, features: Tensor) -> "Gaussian":
-        """Fits one.
-
-        Args:
-            features: (N, d), N ≥ 2, any floating type; widened piece by piece.
-        """
+        """Fits one to (N, d) of any floating type, N ≥ 2; they are widened piece by piece."""
         if len(features) < 2:
             raise ValueError(f"a covariance needs two images, got {len(features)}")
         parts = features.split(_ROWS)
@@ -66,10 +62,7 @@ def kernel_distance(first: Tensor, second: Tensor) -> KernelDistance:
     """Squared maximum mean discrepancy under the kernel (x·y/d + 1)³ (Bińkowski et al. 2018), unbiased.
 
     The mean over 100 random subsets of min(1000, N) images of each set, drawn without replacement and always the same.
-
-    Args:
-        first: (N, d), N ≥ 2, any floating type.
-        second: (M, d), M ≥ 2.
+    The sets are (N, d) and (M, d), N, M ≥ 2, of any floating type.
     """
     size = min(KID_SUBSET_SIZE, len(first), len(second))
     subsets = 1 if size == len(first) == len(second) else KID_SUBSETS

@@ -63,11 +63,7 @@ class Metric:
     def moments_of(self, per_image: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
         """The quantities, each (..., N) float64, whose means over the images decide the value.
 
-        Args:
-            per_image: at least the metric's `columns`, each (..., N), finite.
-
-        Raises:
-            KeyError: the metric exists for whole sets only, or a column is missing.
+        They are made of the metric's `columns`, each (..., N), finite. KeyError if it has none, or one is missing.
         """
         if not self.columns:
             raise KeyError(f"{self.name} does not follow from per-image values")
@@ -77,14 +73,11 @@ class Metric:
         """The value over a set of images.
 
         Args:
-            per_image: at least the metric's `columns`, each (N,), finite.
+            per_image: at least the metric's `columns`, each (N,), finite; KeyError otherwise.
             weights: how often each image counts, (N,) or (draws, N), not negative; None counts each once.
 
         Returns:
             (), or (draws,) where weights are (draws, N).
-
-        Raises:
-            KeyError: as `moments_of`.
         """
         quantities = self.moments_of(per_image)
         counts = np.ones(len(quantities[0])) if weights is None else np.asarray(weights, np.float64)
@@ -96,11 +89,7 @@ METRICS: dict[str, Metric] = {}
 
 
 def register(metric: Metric) -> Metric:
-    """Makes a metric known to scorer, statistics, tables and report.
-
-    Raises:
-        ValueError: the name is taken, or one of its columns is filled by another function.
-    """
+    """Makes a metric known everywhere; ValueError if its name is taken or another function fills one of its columns."""
     if metric.name in METRICS:
         raise ValueError(f"there is a metric {metric.name!r} already")
     for other in METRICS.values():

@@ -13,7 +13,10 @@ from benchmark.scoring.metrics.pixels import Lab, planes
 
 @dataclass
 class Pair:
-    """Outputs and truths. Each space (`Metric.space`) is made when it is first asked for, and once."""
+    """Outputs and truths. Each space (`Metric.space`) is made when it is first asked for, and once.
+
+    A space raises NotAvailable where what it needs is not known.
+    """
 
     predicted: Tensor  # (B, H, W, 3) uint8
     target: Tensor  # the same
@@ -49,11 +52,7 @@ class Pair:
 
     @cached_property
     def weighted_lab(self) -> tuple[Lab, Lab, Tensor]:
-        """As `lab`, and what each pixel weighs: (B, H, W), the rarer its true color's bin the more.
-
-        Raises:
-            NotAvailable: nothing is known of how rare the bins are.
-        """
+        """As `lab`, and what each pixel weighs: (B, H, W), the rarer its true color's bin the more."""
         if self.bin_weights is None:
             raise NotAvailable("no training split to weigh the bins by")
         bins = nearest_bin(self.target_lab[1])
@@ -61,11 +60,7 @@ class Pair:
 
     @cached_property
     def gamut(self) -> tuple[Tensor]:
-        """For a function of (B, H, W) bool: the pixels that were outside the sRGB gamut before clipping.
-
-        Raises:
-            NotAvailable: the images were finished by another program.
-        """
+        """For a function of (B, H, W) bool: the pixels that were outside the sRGB gamut before clipping."""
         if self.outside is None:
             raise NotAvailable("not known of finished images")
         return (self.outside,)

@@ -26,15 +26,7 @@ def planes(rgb: Tensor) -> Tensor:
 
 
 def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over pixels and channels.
-
-    Args:
-        predicted: (B, 3, H, W) float32, 0–255.
-        target: the same.
-
-    Returns:
-        (B,), 0–255².
-    """
+    """Mean squared error over pixels and channels of (B, 3, H, W) float32, 0–255: (B,), 0–255²."""
     return (predicted - target).square_().mean(dim=(1, 2, 3))
 
 
@@ -61,13 +53,7 @@ def ssim(predicted: Tensor, target: Tensor) -> Tensor:
     Equals `skimage.metrics.structural_similarity(channel_axis=-1, gaussian_weights=True, sigma=1.5,
     use_sample_covariance=False, data_range=255)`. Two variances are only needed as their sum, so four filtered images
     do; their center is moved to 0 beforehand, against cancellation in float32.
-
-    Args:
-        predicted: (B, 3, H, W) float32, 0–255; H, W ≥ 11.
-        target: the same.
-
-    Returns:
-        (B,), at most 1.
+    Takes (B, 3, H, W) float32, 0–255, and gives (B,), at most 1.
 
     Raises:
         NotAvailable: the images are smaller than the window.
@@ -91,13 +77,7 @@ def _gaussian_filter(images: Tensor) -> Tensor:
     """Filters with the 11×11 Gaussian, the window's corner (not its center) at each pixel.
 
     Works on the flat memory, where a step down is a step of W: fast for any image size, and the values whose window
-    leaves the image to the right (the last 10 columns) are meaningless.
-
-    Args:
-        images: (..., H, W), contiguous.
-
-    Returns:
-        (..., H - 10, W).
+    leaves the image to the right (the last 10 columns) are meaningless. (..., H, W), contiguous, to (..., H - 10, W).
     """
     *batch, height, width = images.shape
     rows = height - SSIM_WINDOW + 1
@@ -122,12 +102,7 @@ def auc_credit(predicted_ab: Tensor, target_ab: Tensor) -> Tensor:
     The trapezoid rule over 151 thresholds is a sum over pixels: a pixel of error e > 0 is inside from t = ⌈e⌉ on, and
     the two end points count half, so it adds 150.5 − ⌈e⌉; one of error 0 adds 150, one beyond 150 nothing.
 
-    Args:
-        predicted_ab: (B, 2, H, W), Lab units.
-        target_ab: the same.
-
-    Returns:
-        (B, H, W) in [0, 1]: the mean of it over any set of pixels is the set's area.
+    Takes (B, 2, H, W), Lab units, and gives (B, H, W) in [0, 1]: its mean over any set of pixels is the set's area.
     """
     error = (predicted_ab - target_ab).square_().sum(dim=1).sqrt_()
     return error.ceil_().neg_().add_(AUC_RANGE + 0.5).clamp_(0, AUC_RANGE).div_(AUC_RANGE)
@@ -208,11 +183,7 @@ def _chroma(a: Tensor, b: Tensor) -> Tensor:
 def colorfulness(rgb: Tensor) -> Tensor:
     """Colorfulness M³ of Hasler & Süsstrunk 2003, from signed opponent colors and population deviations.
 
-    Args:
-        rgb: (B, 3, H, W) float32, 0–255.
-
-    Returns:
-        (B,), not negative; about 0 for grays, above 100 for extremely colorful images.
+    Takes (B, 3, H, W) float32, 0–255, and gives (B,): about 0 for grays, above 100 for extremely colorful images.
     """
     red, green, blue = rgb.flatten(2).unbind(dim=1)
     opponents = torch.stack([red - green, (red + green).div_(2).sub_(blue)])  # (2, B, H·W)

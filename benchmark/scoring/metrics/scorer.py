@@ -87,16 +87,9 @@ class Scorer:
     def update(
         self, predicted: Tensor, target: Tensor, clipped: Tensor | None = None, target_lab: Lab | None = None
     ) -> None:
-        """Scores a batch.
+        """Scores a batch: (B, H, W, 3) uint8 twice, on the scorer's device; ValueError for anything else.
 
-        Args:
-            predicted: (B, H, W, 3) uint8, on the scorer's device.
-            target: the same.
-            clipped: (B, H, W) bool, the pixels that the gamut clipped; None where that is not known.
-            target_lab: the truth's L and ab, where they are known; else they are computed.
-
-        Raises:
-            ValueError: images that are not uint8, or not of one shape.
+        Where they are known: (B, H, W) bool, the pixels that the gamut clipped, and the truth's L and ab.
         """
         if predicted.shape != target.shape or predicted.dtype != torch.uint8 or target.dtype != torch.uint8:
             raise ValueError(
@@ -153,11 +146,7 @@ class Columns(NamedTuple):
 
 
 def measure(pair: Pair, metrics: Sequence[Metric]) -> Columns:
-    """The per-image columns of these metrics; those of sets are left out.
-
-    Raises:
-        ValueError: a metric's function gave something other than one value per image.
-    """
+    """The per-image columns of these metrics; ValueError if a function gave other than one value per image."""
     wanted = [column for metric in metrics for column in metric.columns]
     found = Columns({}, {})
     for metric in metrics:

@@ -8,7 +8,7 @@ gives what all batches came to, as `Measured`.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from benchmark.data.color import lab_to_rgb
 from benchmark.scoring.metrics.distances import Gaussian, frechet_distance, kernel_distance
 from benchmark.scoring.metrics.metric import NotAvailable
 from benchmark.scoring.metrics.pair import Pair
-from benchmark.scoring.networks.features import FeatureNetwork, FeatureStream, cache_file
+from benchmark.scoring.networks.features import FeatureNetwork, FeatureStream, Reference
 from benchmark.scoring.networks.inception import Inception
 from benchmark.scoring.networks.judge import load_judge
 from benchmark.scoring.networks.perceptual import Lpips
@@ -26,14 +26,6 @@ from benchmark.support import weights
 
 if TYPE_CHECKING:
     from benchmark.data.prepared import Prepared
-
-
-class Reference(NamedTuple):
-    """What the truth's features are kept under, so that they are computed once per data set."""
-
-    folder: Path
-    images_sha256: str  # of the whole array
-    images: int
 
 
 @dataclass(frozen=True)
@@ -54,12 +46,7 @@ class Source:
         return Reference(folder, self.prepared.sha256[self.split], len(self.prepared.ids(self.split)))
 
     def weights(self, name: str, network: str) -> Path:
-        """The verified file of pretrained weights.
-
-        Raises:
-            NotAvailable: it is not there.
-            BenchError: another file is.
-        """
+        """The verified file of pretrained weights; BenchError if it is another."""
         path = weights.path(name)
         if path is None:
             raise NotAvailable(f"{network} weights missing: bench weights fetch {name}")
@@ -80,8 +67,7 @@ class InceptionMetrics:
 
     def __init__(self, network: FeatureNetwork, device: torch.device, reference: Reference | None) -> None:
         """Reads the truth's features, if they are kept. Network and images are on the device."""
-        self._outputs = FeatureStream(network, device)
-        self._truths = _truth_stream(network, device, reference)
+        self._outputs, self._truths = FeatureStream(network, device), FeatureStream(network, device, reference)
 
     def update(self, pair: Pair) -> None:
         """Takes in a batch."""
@@ -119,8 +105,8 @@ class JudgeMetrics:
         self._judge = judge
         self._labels = labels if source.chosen is None else labels[list(source.chosen)]
         self._outputs = FeatureStream(judge, source.device)
-        self._truths = _truth_stream(judge, source.device, source.reference)
-        self._grays = _truth_stream(judge, source.device, source.reference, "grays")
+        self._truths = FeatureStream(judge, source.device, source.reference)
+        self._grays = FeatureStream(judge, source.device, source.reference, "grays")
 
     def update(self, pair: Pair) -> None:
         """Takes in a batch."""
@@ -131,11 +117,7 @@ class JudgeMetrics:
             self._grays.update(lab_to_rgb(L, torch.zeros_like(ab))[0])
 
     def compute(self) -> Measured:
-        """Which images were recognised (100 or 0, so that the mean is a percentage), and the distance.
-
-        Raises:
-            ValueError: not as many images came as there are labels.
-        """
+        """Which images were recognised (100 or 0, so that the mean is a percentage), and the distance."""
         outputs, truths, grays = (stream.compute() for stream in (self._outputs, self._truths, self._grays))
         if len(outputs) != len(self._labels):
             raise ValueError(f"{len(outputs)} images were given for {len(self._labels)} labels")
@@ -166,12 +148,3 @@ class LpipsMetric:
     def compute(self) -> Measured:
         """The distance of each image."""
         return Measured(per_image={"lpips_alex": np.array(self._distances, np.float32)})
-
-
-def _truth_stream(
-    network: FeatureNetwork, device: torch.device, reference: Reference | None, variant: str = "truth"
-) -> FeatureStream:
-    if reference is None:
-        return FeatureStream(network, device)
-    path = cache_file(reference.folder, network, reference.images_sha256, variant)
-    return FeatureStream(network, device, path, reference.images)

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,9 +24,20 @@ class FeatureNetwork(Protocol):
     dimensions: int
     batch_sizes: tuple[int, int]  # that suit it, on a CPU and on a GPU
 
-    def features(self, images: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 to (B, dimensions) float32."""
-        ...
+    def features(self, images: Tensor) -> Tensor: ...  # noqa: D102 - (B, H, W, 3) uint8 to (B, dimensions) float32
+
+
+class Reference(NamedTuple):
+    """An array of truths, whose features are kept on disk and computed once."""
+
+    folder: Path
+    images_sha256: str  # of the whole array
+    images: int
+
+    def file(self, network: FeatureNetwork, variant: str) -> Path:
+        """Where they are kept: named by the network's weights, the array, the variant of it, and the precision."""
+        name = f"{network.name}-{network.sha256[:16]}-{self.images_sha256[:16]}-{variant}-float32.npy"
+        return self.folder / name
 
 
 class FeatureStream:
@@ -37,23 +48,19 @@ class FeatureStream:
     """
 
     def __init__(
-        self, network: FeatureNetwork, device: torch.device, cache: Path | None = None, images: int = 0
+        self, network: FeatureNetwork, device: torch.device, truths: Reference | None = None, variant: str = "truth"
     ) -> None:
-        """Finds the features on disk, if they are there.
+        """Reads the features from disk, if the images are known truths and theirs are there, whole.
 
-        Args:
-            network: on the device.
-            device: where the images will be.
-            cache: file to read the features from or, if it is not there (or not whole), to write them to.
-            images: how many the file must hold.
+        Network and images are on the device. A variant is what is made of the truths before the network sees them.
         """
         self.network = network
-        self.cache = cache
-        self.images = images
+        self.images = truths.images if truths else 0
+        self.cache = truths and truths.file(network, variant)
         self._batch = network.batch_sizes[device.type != "cpu"]
         self._waiting: list[Tensor] = []
         self._done = array("f")  # one block that grows: many small ones would cut the network's memory into pieces
-        self._found = _read(cache, (images, network.dimensions)) if cache else None
+        self._found = _read(self.cache, (self.images, network.dimensions)) if self.cache else None
 
     @property
     def known(self) -> bool:
@@ -90,11 +97,6 @@ class FeatureStream:
             for batch in images.split(self._batch):
                 if len(batch):
                     self._done.frombytes(self.network.features(batch).float().cpu().numpy().tobytes())
-
-
-def cache_file(folder: Path, network: FeatureNetwork, images_sha256: str, variant: str) -> Path:
-    """Where features are kept: named by the network's weights, the array, the variant of it, and the precision."""
-    return folder / f"{network.name}-{network.sha256[:16]}-{images_sha256[:16]}-{variant}-float32.npy"
 
 
 @contextmanager

@@ -22,12 +22,7 @@ class Inception:
     batch_sizes = (16, 128)
 
     def __init__(self, weights: Path, device: torch.device) -> None:
-        """Loads the network.
-
-        Args:
-            weights: `pt_inception-2015-12-05-6726825d.pth`, or a file of the same layout.
-            device: to run on.
-        """
+        """Loads the network from `pt_inception-2015-12-05-6726825d.pth`, or a file of the same layout."""
         self.sha256 = file_sha256(weights)
         network = _build(torch.load(weights, map_location="cpu", weights_only=True))
         self._network = _fold_normalisation(network.eval()).to(device).to(memory_format=torch.channels_last)

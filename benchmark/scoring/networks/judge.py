@@ -98,11 +98,7 @@ JUDGES: dict[str, tuple[str, str]] = {
 
 
 def load_judge(data_name: str, device: torch.device | str = "cpu") -> Judge | None:
-    """The judge of a data set, ready to run; None for a data set that has none.
-
-    Raises:
-        BenchError: the file is not the one that the protocol names.
-    """
+    """The judge of a data set, ready to run; None if it has none; BenchError if its file is not the protocol's."""
     if data_name not in JUDGES:
         return None
     name, sha256 = JUDGES[data_name]
@@ -117,11 +113,7 @@ def load_judge(data_name: str, device: torch.device | str = "cpu") -> Judge | No
 
 
 def read_judge(path: Path, device: torch.device | str = "cpu") -> Judge:
-    """Any judge's file, as `bench judge train` left it.
-
-    Raises:
-        BenchError: it is missing or damaged.
-    """
+    """Any judge's file, as `bench judge train` left it; BenchError if it is missing or damaged."""
     try:
         content = path.read_bytes()
         state = load(content)

@@ -13,12 +13,7 @@ class Lpips:
     """LPIPS v0.1 with AlexNet and the linear heads that ship with the `lpips` package."""
 
     def __init__(self, alexnet: Path, device: torch.device) -> None:
-        """Loads the network.
-
-        Args:
-            alexnet: torchvision's AlexNet weights (a state dict); the package itself would download them unchecked.
-            device: to run on.
-        """
+        """Loads the network from torchvision's state dict; the package itself would download it unchecked."""
         import lpips
 
         with torch.random.fork_rng(devices=[]):  # the trunk is built with random weights, then given these
