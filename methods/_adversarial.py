@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Judgement(NamedTuple):
+class DiscriminatorLoss(NamedTuple):
     """How well a discriminator tells true colors from a generator's."""
 
     loss: Tensor  # scalar
-    accuracy: Tensor  # scalar, [0, 1], detached: share of patches judged right, each side counting half
+    accuracy: Tensor  # scalar, [0, 1], detached: share of patches told right, each side counting half
 
 
 def binary_loss(logits: Tensor, real: bool) -> Tensor:
@@ -19,7 +19,7 @@ def binary_loss(logits: Tensor, real: bool) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
 
-def judge(discriminator: nn.Module, L: Tensor, real: Tensor, fake: Tensor) -> Judgement:
+def discriminator_loss(discriminator: nn.Module, L: Tensor, real: Tensor, fake: Tensor) -> DiscriminatorLoss:
     """The discriminator's loss, halved so that it learns slowly beside the generator (Isola et al., §3.3).
 
     Args:
@@ -31,4 +31,4 @@ def judge(discriminator: nn.Module, L: Tensor, real: Tensor, fake: Tensor) -> Ju
     real_logits, fake_logits = discriminator(L, real), discriminator(L, fake.detach())
     loss = 0.5 * (binary_loss(real_logits, True) + binary_loss(fake_logits, False))
     accuracy = 0.5 * ((real_logits > 0).float().mean() + (fake_logits <= 0).float().mean())
-    return Judgement(loss, accuracy.detach())
+    return DiscriminatorLoss(loss, accuracy.detach())

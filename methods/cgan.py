@@ -20,7 +20,7 @@ from torch.optim import Adam, Optimizer
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
 from benchmark.support import weights
 
-from ._adversarial import binary_loss, judge
+from ._adversarial import binary_loss, discriminator_loss
 from ._patchgan import PatchGAN
 from ._resnet_unet import STEM_CHANNELS, ResNetUNet
 from ._scale import scale_ab, scale_L, unscale_ab
@@ -115,8 +115,8 @@ class CGAN(Method):
         if phase == "pretrain":
             yield Update("generator", l1, {"l1": l1.detach()})
             return
-        judgement = judge(self.discriminator, L, real=ab, fake=fake)
-        yield Update("discriminator", judgement.loss, {"accuracy": judgement.accuracy})
+        told_apart = discriminator_loss(self.discriminator, L, real=ab, fake=fake)
+        yield Update("discriminator", told_apart.loss, {"accuracy": told_apart.accuracy})
 
         judged = self.discriminator(L, fake)
         minimax = self.config.generator_loss == "minimax"

@@ -22,7 +22,7 @@ from benchmark.data.color import lab_to_srgb
 from benchmark.support import weights
 from benchmark.support.errors import InputError
 
-from ._adversarial import binary_loss, judge
+from ._adversarial import binary_loss, discriminator_loss
 from ._eccv16 import Eccv16
 from ._patchgan import PatchGAN
 from ._scale import scale_ab, scale_L
@@ -104,8 +104,8 @@ class GanPerceptual(Method):
         if phase == "finetune":
             yield Update("generator", F.mse_loss(fake, ab))
             return
-        judgement = judge(self.discriminator, L, real=ab, fake=fake)
-        yield Update("discriminator", judgement.loss, {"accuracy": judgement.accuracy})
+        told_apart = discriminator_loss(self.discriminator, L, real=ab, fake=fake)
+        yield Update("discriminator", told_apart.loss, {"accuracy": told_apart.accuracy})
 
         adversarial, l1 = binary_loss(self.discriminator(L, fake), True), F.l1_loss(fake, ab)
         loss = adversarial + self.config.l1_weight * l1

@@ -133,9 +133,9 @@ def compare(data_set: str, methods: str, preset: str | None, seed: int, images: 
     """Draw the same test images as several methods color them: a row per method."""
     cells = [resolve_cell(name, data_set, preset, seed, ()) for name in methods.split(",")]
     context = make_context(cells[0][1], "auto", None, None, False)
-    from benchmark.photographs.compare import compare as draw
+    from benchmark.photographs.compare import draw_comparison
 
-    draw([cell for cell, _ in cells], context, out, images, size)
+    draw_comparison([cell for cell, _ in cells], context, out, images, size)
     click.echo(out)
 
 

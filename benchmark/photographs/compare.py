@@ -21,7 +21,7 @@ from benchmark.training.record import MODEL_FILE
 GAP = 4  # pixels between images
 
 
-def compare(cells: Sequence[Cell], context: Context, path: Path, images: int, size: int) -> None:
+def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images: int, size: int) -> None:
     """Draws gray, every method's output and the truth, a row each, with the name at its left.
 
     Args:
