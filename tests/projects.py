@@ -64,10 +64,10 @@ def copy_code(folder: Path) -> dict[str, str]:
         (folder / "benchmark" / room).symlink_to(f"../{room}")
     shutil.copy(REPOSITORY / "dvc.yaml", folder)
     (folder / ".dvc").mkdir()
-    shutil.copy(REPOSITORY / ".dvc" / "config", folder / ".dvc")
+    for name in ("config", ".gitignore"):
+        shutil.copy(REPOSITORY / ".dvc" / name, folder / ".dvc")
     ignored = (REPOSITORY / ".dvcignore").read_text() + "/benchmark/methods\n/benchmark/datasets\n"
     (folder / ".dvcignore").write_text(ignored)
-    subprocess.run(["git", "init", "-q", str(folder)], check=True)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**os.environ, "PYTHONPATH": str(folder), "PATH": path}
 

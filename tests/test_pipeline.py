@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from projects import TINY, copy_code, make_project
+from projects import TINY, commit_project, copy_code, git, make_project
 
 pytestmark = pytest.mark.pipeline
 
@@ -36,6 +36,7 @@ def stages_run(output: str) -> set[str]:
 def test_repro_runs_all_then_nothing_then_what_changed(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", {**TINY, "suite": {**TINY["suite"], "methods": ["l2"]}})
     env = copy_code(project)
+    commit_project(project)
     assert stages_run(dvc("repro", cwd=project, env=env)) == {
         "fingerprint",
         "prepare@sample",
@@ -43,6 +44,7 @@ def test_repro_runs_all_then_nothing_then_what_changed(tmp_path: Path) -> None:
         "evaluate@l2-sample-0",
         "leaderboard@sample",
     }
+    assert git("status", "--porcelain", cwd=project) == ""
     table = (project / "runs/results/sample/tiny/leaderboard.md").read_text()
     assert "`l2`" in table
     assert stages_run(dvc("repro", cwd=project, env=env)) == set()
