@@ -74,8 +74,10 @@ def build_report(
     Raises:
         InputError: there are no results of that name, or `out` is something else than a report.
     """
-    made = tables.build(workspace.references, data, preset, check=True).tables
-    measured = [collect(workspace.references / table.data / table.preset).measured for table in made]
+    own, references = workspace.own, workspace.references
+    made = tables.merged(own, references, data, preset)
+    places = [Path(table.data) / table.preset for table in made]
+    measured = [collect(own / place, references / place).measured for place in places]
     context = cache(context)
     with _replacing(out) as fresh:
         chapters = [

@@ -58,6 +58,7 @@ __all__ = [
     "headline",
     "interval_text",
     "markdown_grid",
+    "merged",
     "number",
     "part",
     "print_table",
@@ -114,6 +115,19 @@ def build(
     if (page := _read(readme := results_root.parent / README)) is not None:
         contents[readme] = embed(page.decode(), tables, every=not (data or preset))
     return Built(tables, messages, update_files(contents, check))
+
+
+def merged(own: Path, references: Path, data: str | None = None, preset: str | None = None) -> list[Table]:
+    """The tables of own results and references together: where both have a cell, the own one counts.
+
+    Raises:
+        InputError: there are no results of that name, or none at all.
+    """
+    roots = (own, references)
+    names = sorted({folder.relative_to(root) for root in roots for folder in tables_in(root, data, preset)})
+    if not names:
+        raise _nothing(references if tables_in(references) else own, data, preset)
+    return [build_table(own / name, references / name) for name in tracked(names, "tables")]
 
 
 def update_files(contents: Mapping[Path, str], check: bool) -> list[Path]:
