@@ -1,13 +1,18 @@
 """Makes result trees as a real suite would leave them: every method scored on the same images, under several seeds."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmark.contracts.config import find_root, read_params
 from benchmark.contracts.result import Cost, Provenance, Result, Run, write_result
+from benchmark.contracts.workspace import Workspace
+from benchmark.results.currency import Currency
 from benchmark.scoring.metrics import METRICS
+from benchmark.support.errors import InputError
 
 SHA = "0123456789abcdef" * 4
 IMAGES = 300
@@ -96,15 +101,35 @@ def write_method(
     for seed in seeds:
         rng = np.random.default_rng([seed, *method.encode()])
         columns = fake_columns(quality + rng.normal(0, spread), images, rng)
-        paths.append(write_result(root, fake_result(method, seed, columns, **changes), columns))
+        paths.append(write_result(root, made_now(root, fake_result(method, seed, columns, **changes)), columns))
     return paths
+
+
+def made_now(root: Path, result: Result) -> Result:
+    """The result as if it were made with the settings and the code of the project that it lies in, if there is one."""
+    try:
+        project = find_root(root)
+    except InputError:
+        return result
+    identity = Currency(read_params(project), Workspace(project)).identity_of(result.run)
+    return result.model_copy(update={"provenance": result.provenance.model_copy(update={"identity": identity})})
+
+
+def write_params(folder: Path) -> Path:
+    """Makes a folder a project in which fake results are current."""
+    folder.mkdir(parents=True, exist_ok=True)
+    suite = {"preset": "quick", "data": ["cifar10"], "methods": ["l2"], "seeds": [0]}
+    params = {"suite": suite, "entries": {"l2": {}}, "presets": {"quick": {}}}
+    (folder / "params.yaml").write_text(json.dumps(params))
+    return folder
 
 
 def write_skipped(root: Path, method: str, reason: str) -> Path:
     """Writes the result of a method that cannot run here."""
     result = fake_result(method, 0, fake_columns(0, 3, np.random.default_rng(0)))
     nothing: dict[str, Any] = {"metrics": {}, "notes": {}, "images": 0}
-    return write_result(root, result.model_copy(update={"status": "skipped", "reason": reason} | nothing))
+    skipped = result.model_copy(update={"status": "skipped", "reason": reason} | nothing)
+    return write_result(root, made_now(root, skipped))
 
 
 def write_suite(root: Path, **changes: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from fake_results import fake_columns, fake_result, write_suite
+from fake_results import fake_columns, fake_result, made_now, write_suite
 from rich.console import Console
 
 from benchmark.contracts.config import Cell, Params, read_params, resolve
@@ -46,7 +46,7 @@ def make_report_project(
     params: dict[str, Any] = {
         "suite": {"preset": presets[0], "data": ["sample"], "methods": ["gray", *methods], "seeds": [0]},
         "entries": {"gray": {}} | {name: {"adapter": "l2"} for name in methods},
-        "presets": dict.fromkeys(presets, sizes),
+        "presets": dict.fromkeys(presets, sizes) | {"quick": {}},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     context = make_context(folder)
@@ -82,7 +82,7 @@ def _write_cell(cell: Cell, context: Context, quality: float) -> None:
     result = fake_result(
         cell.method, 0, columns, **run, **role, config={"model_sha256": sha256}, sha=prepared.sha256["test"]
     )
-    write_result(context.workspace.references, result, columns)
+    write_result(context.workspace.references, made_now(folder, result), columns)
 
 
 def _write_history(path: Path, learned: bool) -> None:

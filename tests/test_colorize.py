@@ -21,6 +21,7 @@ from benchmark.photographs.colorizer import SEEN_PIXELS, Colorizer, choose_model
 from benchmark.scoring.evaluate import colorize
 from benchmark.support.errors import BenchError, InputError
 from benchmark.training.checkpoint import save_model
+from benchmark.training.record import MODEL_FILE, write_record
 from projects import make_project
 
 CPU = torch.device("cpu")
@@ -39,7 +40,9 @@ def save_l2(path: Path, prior: Sequence[object] = PRIOR, **changes: Any) -> Path
         "data": {"name": "tiny", "image_size": 32, "train_images": 10, "mean_ab": [0.0, 0.0], "ab_prior": prior},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(path, method.colorizer.state_dict(), about)
+    sha256 = save_model(path, method.colorizer.state_dict(), about)
+    if path.name == MODEL_FILE:
+        write_record(path.parent, {"model_sha256": sha256})
     return path
 
 

@@ -52,7 +52,7 @@ def test_set_wins_over_all_and_marks_the_run(params: Params) -> None:
     assert changed.method_config.l1_weight == 1
     assert changed.training.steps == 5
     assert changed.data_config.image_size == 32
-    assert changed.overrides == {"l1_weight": 1, "training.steps": 5, "image_size": 32}
+    assert changed.overrides == {"method.l1_weight": 1, "training.steps": 5, "data.image_size": 32}
     assert not cell(params).overrides
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
-from fake_results import write_method, write_skipped, write_suite
+from fake_results import write_method, write_params, write_skipped, write_suite
 
 from benchmark.cli import main
 from benchmark.paper.claims import decide_all
@@ -148,8 +148,7 @@ def test_twice_the_same_bytes_and_checked(project: Path, tmp_path: Path) -> None
 
 
 def test_the_command_fails_on_a_page_that_drifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_method(tmp_path / "results", "l2")
-    (tmp_path / "params.yaml").write_text("")
+    write_method(write_params(tmp_path) / "results", "l2")
     monkeypatch.chdir(tmp_path)
     written = CliRunner().invoke(main, ["findings"])
     assert (written.exit_code, written.stdout.strip()) == (0, str(tmp_path / "docs/findings.md"))

@@ -12,6 +12,7 @@ import yaml
 from fake_results import fake_result, write_method, write_skipped, write_suite
 from PIL import Image
 
+from benchmark.contracts.identity import Identity
 from benchmark.contracts.result import Machine, read_per_image, read_result, write_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.reference import INSIDE, OUTSIDE, SAME, likely_reason, verdict_on
@@ -147,11 +148,12 @@ def test_the_likely_reason_is_what_is_recorded_differently(there: dict[str, Any]
 
 
 def test_settings_code_and_older_records_are_named_too() -> None:
-    origin = fake_result("l2", 0, {"psnr": np.ones(3)}, config={"training": {"steps": 5}}).provenance
-    other = origin.model_copy(update={"config": {**origin.config, "training": {"steps": 6}}, "code_hash": "other"})
-    other = other.model_copy(update={"device": "Another CPU", "machine": HERE})
-    assert likely_reason(other, origin) == (
-        "other settings (training.steps); other code (c0ffeec there, c0ffeec here);"
+    origin = fake_result("l2", 0, {"psnr": np.ones(3)}).provenance
+    made = {"protocol": 1, "adapter": "l2", "data_set": "cifar10", "seed": 0, "code": {}}
+    few, more = (Identity(**made, settings={"training": {"steps": count}}, machine={"world": 1}) for count in (5, 6))
+    other = origin.model_copy(update={"identity": more, "device": "Another CPU", "machine": HERE})
+    assert likely_reason(other, origin.model_copy(update={"identity": few})) == (
+        "it is of other settings: training.steps (commit c0ffeec there, c0ffeec here);"
         " another machine (Test CPU there, Another CPU here)"
     )
 
@@ -179,7 +181,7 @@ def test_own_results_stand_among_the_references_and_are_marked(tmp_path: Path) -
 def test_a_cell_that_cannot_run_now_keeps_the_model_it_was_trained_to(tmp_path: Path) -> None:
     write_record(tmp_path, {"key": "k", "model_sha256": "m"})
     _record_skip(tmp_path, "weights missing")
-    assert read_record(tmp_path) == {"key": "k", "model_sha256": "m"}
+    assert read_record(tmp_path) == {"key": "k", "model_sha256": "m", "skipped": "weights missing"}
     _record_skip(tmp_path / "other", "weights missing")
     assert read_record(tmp_path / "other") == {"skipped": "weights missing"}
 
@@ -195,7 +197,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = bench("run", "--method", method, "--data", "sample", "--record", cwd=project)
         assert done.returncode == 0, done.stderr
         assert "recorded: " in done.stderr
-    write_method(project / "results", "cgan-resnet18", data="sample", preset="tiny", adapter="cgan", seeds=(0,))
+    sha = read_result(project / REFERENCE).provenance.data_sha256["test"]
+    row: dict[str, Any] = {"data": "sample", "preset": "tiny", "adapter": "cgan", "seeds": (0,), "sha": sha}
+    write_method(project / "results", "cgan-resnet18", **row)
     assert bench("leaderboard", cwd=project).returncode == 0
     return commit_project(project)
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from fake_results import SHA, write_suite
+from fake_results import SHA, write_params, write_suite
 from PIL import Image
 from scipy import stats
 from study_data import METHODS, SMALL, make_key, make_pictures, take_part
@@ -381,7 +381,7 @@ def test_the_leaderboard_gets_a_column(results: Path, key: Key) -> None:
 
 
 def test_the_report_has_it_too_and_filters_by_it(tmp_path: Path, key: Key) -> None:
-    project = make_project(tmp_path)
+    project = write_params(tmp_path)
     write_suite(project / "results", config={"model_sha256": "cd" * 32})
     publish(scored_for(project / "results", key), project / "results", replace=False)
     params = read_params(project)

@@ -75,35 +75,6 @@ def test_a_cell_comes_after_the_one_whose_model_it_starts_from(tmp_path: Path) -
     assert [line.split()[3] for line in brought] == ["eccv16", "gan-l1"]
 
 
-def test_a_cell_is_missing_until_its_result_is_of_these_settings(tmp_path: Path) -> None:
-    project = make_project(tmp_path)
-    assert bench("run", "--method", "l2", "--data", "sample", cwd=project).returncode == 0
-    assert [line.split()[3] for line in commands(project, "--missing")] == ["gray", "cgan"]
-    path = project / "runs/results/sample/tiny/l2/seed0.json"
-    whole = path.read_text()
-    assert why(project) is None
-    for key, value, words in (
-        ("code_hash", "0" * 64, "of other code"),
-        ("data_sha256", {"test": "0" * 64}, "of other data than is prepared here"),
-    ):
-        content = json.loads(whole)
-        content["provenance"][key] = value
-        path.write_text(json.dumps(content))
-        assert why(project) == words
-    path.write_text(json.dumps({**json.loads(whole), "protocol": 0}))
-    assert why(project) == "of protocol 0"
-    path.write_text(whole[:-20])
-    assert "truncated perhaps" in str(why(project))
-    path.write_text(whole)
-    arrays = path.with_suffix(".npz").rename(project / "elsewhere")
-    assert why(project) == "seed0.npz beside it is missing, or of another run"
-    arrays.rename(path.with_suffix(".npz"))
-    changed = copy.deepcopy(TINY)
-    changed["presets"]["tiny"]["training"]["default"]["steps"] = 7
-    make_project(project, changed)
-    assert why(project) == "of other settings: training.steps"
-
-
 def test_a_skipped_cell_is_missing_when_the_weights_it_lacked_arrive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -470,12 +470,12 @@ def test_a_fault_of_training_keeps_the_last_good_state(
 
 
 def no_memory_at_all() -> None:
-    from benchmark.running.stages import training
+    from benchmark.training import fit
 
     def build_method(*arguments: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
-    training.build_method = build_method  # type: ignore[assignment]
+    fit.build_method = build_method  # type: ignore[assignment]
 
 
 @pytest.mark.slow

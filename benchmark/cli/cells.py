@@ -75,7 +75,7 @@ def fingerprint() -> None:
     from benchmark.results.fingerprint import write_fingerprints
 
     root = find_root()
-    written = write_fingerprints(read_params(root), Workspace(root).fingerprints)
+    written = write_fingerprints(read_params(root), Workspace(root))
     click.echo(f"{len(written)} fingerprints in {Workspace(root).fingerprints}")
 
 

@@ -13,7 +13,7 @@ from benchmark.support.errors import BenchError
 @click.command()
 @click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables.")
 @click.option("--preset", metavar="NAME", help="Only this preset's tables.")
-@click.option("--check", is_flag=True, help="Write nothing; fail if a committed table is not what the results give.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if tables and results differ.")
 @click.option("--own", is_flag=True, help="Tables of this machine's results among the references, in runs/results.")
 @json_option
 def leaderboard(data_set: str | None, preset: str | None, check: bool, own: bool, as_json: bool) -> None:
@@ -37,6 +37,8 @@ def leaderboard(data_set: str | None, preset: str | None, check: bool, own: bool
         tables.print_table(table)
     if check and stale:
         raise BenchError("tables differ from the results; run: bench leaderboard, and commit what it writes")
+    if check and built.left_out:
+        raise BenchError(f"{len(built.left_out)} result files are in no table, for the reasons above; run their cells")
 
 
 @click.command()

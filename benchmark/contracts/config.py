@@ -6,7 +6,6 @@ Order of precedence, the later wins:
 Training settings follow the same order, with the preset's `training` section first.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
+from benchmark.contracts.overrides import full_keys, section_of
 from benchmark.contracts.settings import Strict, Training
 from benchmark.support import yaml
 from benchmark.support.errors import InputError, first_fault, unknown
@@ -153,7 +153,7 @@ class Cell:
     training: Training
     method_settings: Mapping[str, Any]  # departures from the adapter's Config
     data_settings: Mapping[str, Any]
-    overrides: Mapping[str, Any] = field(default_factory=dict)  # what --set changed
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # what --set changed: "section.key" → legal value
 
     @cached_property
     def method_class(self) -> "type[Method]":
@@ -180,8 +180,20 @@ class Cell:
         """For messages: `cgan on cifar10, preset quick, seed 0`."""
         return f"{self.method} on {self.data}, preset {self.preset}, seed {self.seed}"
 
+    @property
+    def spec(self) -> str:
+        """What `--data` has to say to mean the cell's data set: `cifar10`, `folder:/photographs`."""
+        return f"{self.data_adapter}:{self.data_path}" if self.data_path else self.data
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of `bench run` or `bench train` that mean this cell."""
+        named = {"--method": self.method, "--data": self.spec, "--preset": self.preset, "--seed": str(self.seed)}
+        chosen = [f"{key}={json.dumps(value)}" for key, value in sorted(self.overrides.items())]
+        return [*(word for pair in named.items() for word in pair), *(w for text in chosen for w in ("--set", text))]
+
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the run, as plain JSON values."""
+        """Every setting of the run, as plain JSON values."""
         return {
             "protocol": PROTOCOL,
             "method": self.method,
@@ -193,11 +205,6 @@ class Cell:
             "method_config": self.method_config.model_dump(mode="json"),
             "data_config": self.data_config.model_dump(mode="json"),
         }
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of a JSON value, independent of key order."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
@@ -214,19 +221,14 @@ def _sections(preset: Preset, name: str, data: str) -> list[dict[str, Any]]:
     return [preset.methods.get(name) or {}, preset.methods.get(f"{name}@{data}") or {}]
 
 
-def _assign(overrides: Mapping[str, Any], sections: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, Any]]:
-    """Distributes `--set` keys over the sections that know them; `training.`, `method.` and `data.` prefixes decide."""
-    legal = {f"{section}.{key}" for section, model in sections.items() for key in model.model_fields}
-    assigned: dict[str, dict[str, Any]] = {section: {} for section in sections}
-    for key, value in overrides.items():
-        matches = [full for full in sorted(legal) if key in (full, full.partition(".")[2])]
-        if not matches:
-            raise unknown("key of --set", key, {full.partition(".")[2] for full in legal})
-        if len(matches) > 1:
-            raise InputError(f"--set {key}: say which is meant: {' or '.join(matches)}")
-        section, _, short = matches[0].partition(".")
-        assigned[section][short] = value
-    return assigned
+def _legal_overrides(cell: "Cell") -> "Cell":
+    """The cell with the values of `--set` as its validated settings hold them: 5 and 5.0 steps are one setting."""
+    found = {}
+    for key in cell.overrides:
+        section, _, name = key.partition(".")
+        settings = cell.training if section == "training" else getattr(cell, f"{section}_config")
+        found[key] = settings.model_dump(mode="json")[name]
+    return replace(cell, overrides=found)
 
 
 def resolve(
@@ -267,11 +269,11 @@ def resolve(
         models: dict[str, type[BaseModel]] = {"data": registry.load_dataset(data_adapter).Config}
         if method:
             models |= {"training": Training, "method": registry.load_method(adapter).Config}
-        assigned = _assign(overrides, models)
-        training |= assigned.get("training", {})
-        chosen |= assigned.get("method", {})
-        data_settings |= assigned["data"]
-    return Cell(
+        overrides = full_keys(overrides, models)
+        training |= section_of(overrides, "training")
+        chosen |= section_of(overrides, "method")
+        data_settings |= section_of(overrides, "data")
+    cell = Cell(
         method=method,
         adapter=adapter,
         data=data_name,
@@ -284,6 +286,7 @@ def resolve(
         data_settings=data_settings,
         overrides=overrides,
     )
+    return _legal_overrides(cell) if overrides else cell
 
 
 def external_cell(params: Params, *, name: str, data: str, preset: str) -> Cell:

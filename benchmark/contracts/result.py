@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark import PROTOCOL
+from benchmark.contracts.identity import Identity
 from benchmark.contracts.per_image import pack, unpack
 from benchmark.support.errors import BenchError, first_fault
 from benchmark.support.files import write_atomically
@@ -113,7 +114,8 @@ class Provenance(Record):
     command: str
     config: dict[str, Any]
     config_hash: str
-    code_hash: str | None = None
+    code_hash: str | None = None  # of results that are older than `identity`
+    identity: Identity | None = None  # what decided the numbers; benchmark.results.currency compares it
     packages: dict[str, str]
     device: str | None = None
     machine: Machine | None = None  # that scored
@@ -278,25 +280,14 @@ def read_per_image(path: Path, result: Result) -> dict[str, np.ndarray]:
 def provenance(
     command: Sequence[str],
     config: Mapping[str, Any],
-    *,
-    config_hash: str,
-    data_sha256: Mapping[str, str],
-    code_hash: str | None = None,
-    device: str | None = None,
-    machine: Machine | None = None,
-    trained_on: Machine | None = None,
+    **recorded: Any,
 ) -> Provenance:
     """Everything that says where a number came from: the arguments, and the state of this installation.
 
     Args:
         command: the program's arguments, as in `sys.argv`.
         config: every setting that decided the run, as plain JSON values.
-        config_hash: the hash by which the run's files are keyed.
-        data_sha256: split → SHA-256 of the prepared array.
-        code_hash: of the source files that decided the run.
-        device: name of the machine's CPU or GPU.
-        machine: what scored.
-        trained_on: what trained.
+        recorded: other fields of `Provenance`, by name.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parents[2])
     packages = {"python": platform.python_version()}
@@ -310,14 +301,9 @@ def provenance(
         dirty=dirty,
         command=" ".join([Path(command[0]).name, *command[1:]]) if command else "",
         config=dict(config),
-        config_hash=config_hash,
-        code_hash=code_hash,
         packages=packages,
-        device=device,
-        machine=machine,
-        trained_on=trained_on,
-        data_sha256=dict(data_sha256),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
+        **recorded,
     )
 
 

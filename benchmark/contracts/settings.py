@@ -1,6 +1,6 @@
 """Settings of the trainer: the part of a cell's configuration that decides how it is trained."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,13 @@ class Strict(BaseModel):
     """Immutable; unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+OBSERVING = ("log_every", "validate_every", "validation_images", "checkpoint_seconds")
+"""Settings that decide what is seen and saved of a training, and no weight."""
+
+OF_MACHINE = ("precision", "compile")
+"""Settings that decide weights by what the machine makes of them; an identity holds the outcome."""
 
 
 class Training(Strict):
@@ -27,3 +34,12 @@ class Training(Strict):
     validate_every: int = Field(500, ge=1, le=10**9, description="steps between validations")
     validation_images: int = Field(128, ge=1, le=10**9, description="at most so many images of the validation split")
     checkpoint_seconds: float = Field(60.0, ge=0, le=10**9, description="time between checkpoints")
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide weights, whatever the machine. A new setting counts until it is excluded here."""
+        return self.model_dump(mode="json", exclude={*OBSERVING, *OF_MACHINE})
+
+    def asked_of_machine(self) -> dict[str, Any]:
+        """What these settings fix of a result's machine; what is `auto` is decided by the machine itself."""
+        asked: dict[str, Any] = {} if self.precision == "auto" else {"precision": self.precision}
+        return asked if self.compile == "auto" else asked | {"compile": self.compile == "always"}

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.contracts.config import Cell, digest
+from benchmark.contracts.config import Cell
+from benchmark.support.files import digest
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,7 @@ class Workspace:
 
     def data(self, cell: Cell) -> Path:
         """Folder of the prepared arrays."""
-        changed = {
-            key: value for key, value in cell.overrides.items() if key.removeprefix("data.") in cell.data_settings
-        }
+        changed = {key: value for key, value in cell.overrides.items() if key.startswith("data.")}
         return self.root / "data" / f"{cell.data}-{cell.preset}{_suffix(changed)}"
 
     def model(self, cell: Cell) -> Path:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.contracts.config import digest
 from benchmark.contracts.dataset import SPLITS
 from benchmark.support.errors import BenchError, first_fault
-from benchmark.support.files import file_sha256, known_sha256, load_array, open_regular
+from benchmark.support.files import digest, file_sha256, known_sha256, load_array, open_regular
 
 if TYPE_CHECKING:
     from benchmark.contracts.method import DataInfo

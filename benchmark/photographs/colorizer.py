@@ -28,7 +28,7 @@ from benchmark.running.stages import choose_device
 from benchmark.scoring.prediction import predicted_ab
 from benchmark.support.errors import InputError, first_fault
 from benchmark.training.checkpoint import load_model
-from benchmark.training.record import MODEL_FILE
+from benchmark.training.record import MODEL_FILE, RECORD_FILE, verified_model
 
 SEEN_PIXELS = 1 << 20  # A network sees at most so many: the short side alone would not bound a panorama's memory.
 STRIP_PIXELS = 1 << 20  # So many are converted at a time at full size, which takes some 60 MB.
@@ -131,6 +131,8 @@ def load_colorizer(path: Path, device: torch.device) -> Colorizer:
     Raises:
         BenchError: not a whole model file, made by a method that is not installed or does not fit, or a ceiling.
     """
+    if (path.parent / RECORD_FILE).exists():  # a model of a project; what somebody sent vouches for itself
+        path = verified_model(path.parent)
     state, about = load_model(path)
     card = _read_card(path, about)
     adapter = card.settings.adapter
@@ -171,6 +173,7 @@ def choose_models(models: Path, methods: Sequence[str], data: str | None, preset
 
     Raises:
         InputError: nothing of that name is trained, or it is not clear which data set is meant; says what to do.
+        BenchError: a file is not the one that was trained.
     """
     wanted = parse_spec(data)[2] if data else None
     found: dict[str, dict[str, Path]] = {}  # data set → method → model file, both sorted
@@ -189,7 +192,7 @@ def choose_models(models: Path, methods: Sequence[str], data: str | None, preset
     if not chosen:
         any_method = next(m for m in registry.names("method") if registry.load_method(m).role == "method")
         raise _not_trained("no method is trained", any_method, data or name, preset, seed, files)
-    return chosen
+    return {method: verified_model(path.parent) for method, path in chosen.items()}
 
 
 def _not_trained(fault: str, method: str, data: str, preset: str, seed: int, trained: Mapping[str, Path]) -> InputError:

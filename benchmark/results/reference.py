@@ -1,16 +1,19 @@
 """A repeated cell against the committed row that it repeats: the same bits or not, how far apart, and why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import sqrt
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from benchmark.contracts.identity import Identity
 from benchmark.contracts.result import Provenance, holds_measurement, read_result, result_path
 from benchmark.results.columns import Measured
-from benchmark.results.tables.collect import PER_SEED, collect_row, measured_at
+from benchmark.results.currency import difference
+from benchmark.results.tables.collect import collect_row
 from benchmark.results.tables.table import estimates_of
+from benchmark.results.whole import read_whole
 from benchmark.scoring.metrics import METRICS
 
 SAME, INSIDE, OUTSIDE = "same bits", "inside the row's interval", "outside"
@@ -61,7 +64,7 @@ def verdict_on(path: Path, references: Path) -> Verdict | None:
     committed = result_path(references, result.run)
     if result.status == "skipped" or not holds_measurement(committed):
         return None
-    own, reference = (measured_at(file, read_result(file)) for file in (path, committed))
+    own, reference = (read_whole(file) for file in (path, committed))
     ours, theirs = own.result.provenance, reference.result.provenance
     if ours.data_sha256["test"] != theirs.data_sha256["test"] or own.result.protocol != reference.result.protocol:
         return Verdict(OUTSIDE, "not comparable", "other test images, or another protocol")
@@ -102,11 +105,10 @@ def _deviations(own: Measured, reference: Measured) -> Iterator[tuple[float, str
 
 def likely_reason(own: Provenance, reference: Provenance) -> str:
     """What is recorded of two runs and differs, the most telling first."""
-    changed = list(_differences(own.config, reference.config))
-    reasons = [f"other settings ({', '.join(changed)})"] if changed else []
-    if own.code_hash != reference.code_hash:
+    reasons = []
+    if own.identity and reference.identity and (making := difference(_anywhere(own.identity), reference.identity)):
         there, here = ((origin.commit or "unknown")[:7] for origin in (reference, own))
-        reasons.append(f"other code ({there} there, {here} here)")
+        reasons.append(f"it is {making} (commit {there} there, {here} here)")
     ours, theirs = own.trained_on or own.machine, reference.trained_on or reference.machine
     if ours and theirs:
         facts = [(word, getattr(theirs, field), getattr(ours, field)) for field, word in MACHINE.items()]
@@ -117,11 +119,7 @@ def likely_reason(own: Provenance, reference: Provenance) -> str:
     return "; ".join(reasons) or "nothing that is recorded differs"
 
 
-def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The names of settings that differ, as `training.steps`."""
-    for name in sorted(ours.keys() | theirs.keys()):
-        here, there = ours.get(name), theirs.get(name)
-        if isinstance(here, Mapping) and isinstance(there, Mapping):
-            yield from _differences(here, there, f"{prefix}{name}.")
-        elif here != there and name not in PER_SEED:
-            yield f"{prefix}{name}"
+def _anywhere(identity: Identity) -> Identity:
+    """An identity on whatever machine: of machines more is recorded beside it."""
+    parents = {name: _anywhere(parent) for name, parent in identity.parents.items()}
+    return identity.model_copy(update={"machine": {}, "parents": parents})

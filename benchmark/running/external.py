@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.contracts.config import Cell, digest
+from benchmark.contracts.config import Cell
 from benchmark.contracts.result import Cost, Result, Run, provenance, write_result
 from benchmark.data.preparation.archives import read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.data.prepared import Prepared
-from benchmark.results.fingerprint import code_hash, engine_files
+from benchmark.results.currency import external_identity
 from benchmark.running.stages import Context
 from benchmark.running.stages.machine import machine_of
 from benchmark.scoring.evaluate import batch_size_for, device_name
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.errors import BenchError, InputError
-from benchmark.support.files import file_sha256
+from benchmark.support.files import digest, file_sha256
 from benchmark.support.progress import progress_bar
 
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")  # JPEG is scored as it is: it costs its maker
@@ -143,7 +143,7 @@ def _score(cell: Cell, inspected: Folder, prepared: Prepared, context: Context) 
         sys.argv,
         config,
         config_hash=digest(config),
-        code_hash=code_hash(engine_files("running.external")),
+        identity=external_identity(cell, prepared),
         data_sha256=prepared.sha256,
         device=device_name(context.device),
         machine=machine_of(context.device),

@@ -10,7 +10,6 @@ from rich.table import Table
 from benchmark.contracts import registry
 from benchmark.contracts.config import Params, find_root, read_params
 from benchmark.scoring.metrics import METRICS
-from benchmark.support import weights
 from benchmark.support.weights import WEIGHTS, state_of
 
 PIPED_WIDTH = 250  # columns where no terminal says how many it has: a line per row, for grep
@@ -28,16 +27,6 @@ def first_line(kind: registry.Kind, adapter: str) -> str:
 def is_ready(name: str) -> bool:
     """Whether a pretrained file is here and the right one."""
     return state_of(name)[0] == "ready"
-
-
-def can_be_had(metric: str) -> bool:
-    """Whether a metric that was n/a for want of pretrained weights is so no longer.
-
-    Raises:
-        BenchError: what lies in a file's place is another file.
-    """
-    needs = METRICS[metric].needs if metric in METRICS else ()
-    return bool(needs) and all(weights.path(name) is not None for name in needs)
 
 
 def inventory() -> dict[str, list[dict[str, Any]]]:

@@ -157,7 +157,8 @@ def save_model(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]
         The file's SHA-256. The same weights and description give the same bytes.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    content = save(tensors, metadata={"colorbench": json.dumps(about, sort_keys=True)})
+    described = {**about, "sha256": _content_sha256(tensors, about)}
+    content = save(tensors, metadata={"colorbench": json.dumps(described, sort_keys=True)})
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
 
@@ -166,14 +167,26 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a model file and its description.
 
     Raises:
-        BenchError: missing, cut off, or not a model file of ours.
+        BenchError: missing, cut off, damaged, or not a model file of ours.
     """
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("colorbench", "null"))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise BenchError(f"{path} is not a whole model file ({error}); train the cell again") from None
-    if about is None:
+    if not isinstance(about, dict):
         raise BenchError(f"{path} holds tensors, but was not written by colorbench")
+    if about.pop("sha256", None) != _content_sha256(state, about):
+        raise BenchError(f"{path} is damaged: its content has not the SHA-256 that it names; train the cell again")
     return state, about
+
+
+def _content_sha256(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+    """SHA-256 of tensors and their description: by it a model file that lies alone can be trusted."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

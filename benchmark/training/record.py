@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmark.support.files import write_atomically
+from benchmark.support.errors import BenchError
+from benchmark.support.files import file_sha256, write_atomically
 
 MODEL_FILE, RECORD_FILE, HISTORY_FILE = "model.safetensors", "training.json", "history.csv"
 
@@ -16,6 +17,25 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def verified_model(folder: Path) -> Path:
+    """The model file of a folder, if it is, byte for byte, the one that was trained there.
+
+    Raises:
+        BenchError: there is none, its record names no SHA-256, or it has another one.
+    """
+    path, wanted = folder / MODEL_FILE, read_record(folder).get("model_sha256")
+    if not path.is_file():
+        raise BenchError(f"{path} is not there; train the cell first: bench train")
+    if not isinstance(wanted, str):
+        raise BenchError(f"{folder / RECORD_FILE} names no SHA-256 of {MODEL_FILE}; train the cell again: bench train")
+    if (found := file_sha256(path)) != wanted:
+        raise BenchError(
+            f"{path} is damaged or of another training: its SHA-256 begins {found[:12]}, not {wanted[:12]} as "
+            f"{RECORD_FILE} says; train the cell again: bench train"
+        )
+    return path
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from benchmark.support.precision import resolved_precision
 from benchmark.training.acceleration import compile_networks, fuse, keep_freed_memory
 from benchmark.training.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
 from benchmark.training.distributed import ALONE, Ranks
+from benchmark.training.machine import compiles
 from benchmark.training.progress import Monitor, Outcome, Row
 
 CHECKPOINT_SHARE = 0.01  # Checkpoints take at most this share of the time, however large they are.
@@ -80,8 +81,7 @@ class Trainer:
         self.base_rates: dict[str, list[float]] = {}  # of each optimizer's groups, as the method made them
         self.average = _clone(self.method.colorizer.state_dict()) if self.training.ema_decay else None
         self.finite = torch.ones((), dtype=torch.bool, device=self.device)
-        wanted = self.training.compile
-        if wanted == "always" or (wanted == "auto" and self.device.type == "cuda"):
+        if compiles(self.training, self.device):
             compile_networks(self.method)
 
     def run(self) -> Outcome:

@@ -77,7 +77,8 @@ class Built:
     """What `build` did."""
 
     tables: Sequence[Table]
-    messages: Sequence[str]  # result files that were left out, and why; seeds that are missing
+    left_out: Sequence[str]  # one line each: which result file is in no table, and why
+    messages: Sequence[str]  # these, and seeds that are missing
     stale: Sequence[Path]  # files that differed from what the results say (rewritten, unless only checked)
 
 
@@ -104,17 +105,19 @@ def build(
     if not folders:
         raise _nothing(results_root, data, preset)
     tables: list[Table] = []
+    left_out: list[str] = []
     messages: list[str] = []
     contents: dict[Path, str] = {}
     for folder in tracked(folders, "tables"):
         table = build_table(folder, references and references / folder.relative_to(results_root))
         tables.append(table)
-        messages += [*map(str, table.left_out), *_missing(table)]
+        left_out += map(str, table.left_out)
+        messages += _missing(table)
         contents |= {folder / f"leaderboard.{form}": text for form, text in _forms(table).items()}
     contents |= {} if references else _pages(results_root, contents)
     if (page := _read(readme := results_root.parent / README)) is not None:
         contents[readme] = embed(page.decode(), tables, every=not (data or preset))
-    return Built(tables, messages, update_files(contents, check))
+    return Built(tables, left_out, [*left_out, *messages], update_files(contents, check))
 
 
 def merged(own: Path, references: Path, data: str | None = None, preset: str | None = None) -> list[Table]:

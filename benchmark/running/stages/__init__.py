@@ -8,7 +8,8 @@ from pathlib import Path
 from benchmark.contracts.config import Cell
 from benchmark.running.stages.context import Context, choose_device, prepare_data
 from benchmark.running.stages.evaluation import draw_examples, evaluate_cell, load_trained, picture_path
-from benchmark.running.stages.training import build_method, train_cell
+from benchmark.running.stages.training import train_cell
+from benchmark.training.fit import build_method
 
 __all__ = [
     "Context",

@@ -1,23 +1,22 @@
 """The evaluation stage: a trained cell → its result file and a picture."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmark import PROTOCOL
 from benchmark.contracts.config import Cell
+from benchmark.contracts.identity import Identity
 from benchmark.contracts.method import Method
-from benchmark.contracts.result import Result, ResultError, Run, provenance, read_result, result_path, write_result
+from benchmark.contracts.result import Provenance, Result, Run, provenance, result_path, write_result
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
-from benchmark.results.fingerprint import evaluation_code
-from benchmark.running.inventory import can_be_had
+from benchmark.results.currency import Currency, made_on, why_result_stale
 from benchmark.running.stages.context import Context
 from benchmark.running.stages.machine import machine_of
-from benchmark.running.stages.training import build_method
 from benchmark.scoring.evaluate import colorize, cost_of, device_name, evaluate
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.prediction import BadPrediction
@@ -25,7 +24,8 @@ from benchmark.support.errors import BenchError
 from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
 from benchmark.training.checkpoint import load_model
-from benchmark.training.record import MODEL_FILE, read_record
+from benchmark.training.fit import build_method
+from benchmark.training.record import read_record, verified_model
 
 PICTURE_FILE, PICTURE_IMAGES = "examples.png", 8
 
@@ -41,25 +41,44 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
     """
     prepared = Prepared.open(context.workspace.data(cell))
     record = read_record(context.workspace.model(cell))
-    if not record:
-        raise BenchError(f"{cell.name} is not trained; run: bench train --method {cell.method} --data {cell.data}")
+    identity, skipped = _identity(cell, prepared, record, context)
     run = _run_of(cell)
     root = context.workspace.results_of(cell)
     path = result_path(root, run)
-    if reason := record.get("skipped"):
-        origin = _provenance(cell, prepared, {}, context)
-        return write_result(root, Result(run=run, status="skipped", reason=reason, provenance=origin))
-    if _is_current(path, cell, prepared, record):
+    if skipped:
+        origin = _provenance(cell, prepared, {}, identity, context)
+        return write_result(root, Result(run=run, status="skipped", reason=skipped, provenance=origin))
+    why = why_result_stale(path, identity, model_sha256=record["model_sha256"]) if path.is_file() else "no result"
+    if why is None:
         context.say(f"{cell.name}: scored already, {path}")
         return path
+    if path.is_file():
+        context.say(f"{cell.name}: scored again: {why}")
     method = load_trained(cell, prepared, context)
-    result, per_image = _score(method, cell, prepared, record, context)
+    result, per_image = _score(method, cell, prepared, record, identity, context)
     draw_examples(method, prepared, context.device, picture_path(cell, context))
     return write_result(root, result, per_image)
 
 
+def _identity(cell: Cell, prepared: Prepared, record: dict[str, Any], context: Context) -> tuple[Identity, str | None]:
+    """What the cell is, with the machine that it was trained on, which need not be this one; or why it has no model.
+
+    Raises:
+        BenchError: it is not trained, or not with these settings, this code and this data.
+    """
+    currency = Currency(context.params, context.workspace)
+    identity = currency.identity(cell, prepared)
+    why = currency.why_untrained(cell, identity)
+    if why and record.get("skipped"):
+        return identity, str(record["skipped"])
+    if why:
+        command = shlex.join(["bench", "train", *cell.arguments])
+        raise BenchError(f"{cell.name}: there is no model to score, {why}; run: {command}")
+    return made_on(identity, Identity.model_validate(record["identity"])), None
+
+
 def _score(
-    method: Method, cell: Cell, prepared: Prepared, record: dict[str, Any], context: Context
+    method: Method, cell: Cell, prepared: Prepared, record: dict[str, Any], identity: Identity, context: Context
 ) -> tuple[Result, dict[str, Any]]:
     images = prepared.images("test")
     scorer = Scorer(prepared=prepared, device=context.device)
@@ -85,7 +104,7 @@ def _score(
         notes=scores.notes,
         images=evaluation.images,
         cost=cost.model_copy(update={name: record.get(name) for name in trained}),
-        provenance=_provenance(cell, prepared, record, context),
+        provenance=_provenance(cell, prepared, record, identity, context),
     )
     return result, scores.per_image
 
@@ -102,13 +121,15 @@ def _run_of(cell: Cell) -> Run:
     )
 
 
-def _provenance(cell: Cell, prepared: Prepared, record: dict[str, Any], context: Context) -> Any:
+def _provenance(
+    cell: Cell, prepared: Prepared, record: dict[str, Any], identity: Identity, context: Context
+) -> Provenance:
     config = {**cell.settings(), "model_sha256": record.get("model_sha256"), "data_note": prepared.meta.note}
     return provenance(
         sys.argv,
         config,
         config_hash=record.get("key", ""),
-        code_hash=evaluation_code(cell.adapter),
+        identity=identity,
         data_sha256=prepared.sha256,
         device=device_name(context.device),
         machine=machine_of(context.device),
@@ -116,26 +137,14 @@ def _provenance(cell: Cell, prepared: Prepared, record: dict[str, Any], context:
     )
 
 
-def _is_current(path: Path, cell: Cell, prepared: Prepared, record: dict[str, Any]) -> bool:
-    try:
-        result = read_result(path)
-    except ResultError:
-        return False
-    origin = result.provenance
-    return (
-        result.protocol == PROTOCOL
-        and result.status == "ok"
-        and origin.config.get("model_sha256") == record["model_sha256"]
-        and origin.code_hash == evaluation_code(cell.adapter)
-        and origin.data_sha256 == prepared.sha256
-        and not any(can_be_had(name) for name, value in result.metrics.items() if value is None)
-    )
-
-
 def load_trained(cell: Cell, prepared: Prepared, context: Context) -> Method:
-    """The method with its trained colorizer, in evaluation mode."""
+    """The method with its trained colorizer, in evaluation mode.
+
+    Raises:
+        BenchError: its model file is not, byte for byte, the one that was trained.
+    """
+    state, _ = load_model(verified_model(context.workspace.model(cell)))
     method = build_method(cell, prepared, context.device)
-    state, _ = load_model(context.workspace.model(cell) / MODEL_FILE)
     method.colorizer.load_state_dict(state)
     return method.eval()
 

@@ -37,15 +37,9 @@ def choose(params: Params, choice: Choice) -> list[Cell]:
     ]
 
 
-def spec(cell: Cell) -> str:
-    """What `--data` has to say to mean the cell's data set: `cifar10`, `folder:/photographs`."""
-    return f"{cell.data_adapter}:{cell.data_path}" if cell.data_path else cell.data
-
-
 def run_arguments(cell: Cell) -> list[str]:
     """The arguments of `bench` that run the cell."""
-    named = {"--method": cell.method, "--data": spec(cell), "--preset": cell.preset, "--seed": str(cell.seed)}
-    return ["run", *(word for pair in named.items() for word in pair)]
+    return ["run", *cell.arguments]
 
 
 def command(cell: Cell) -> str:

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmark.contracts.config import Cell, Params, resolve
+from benchmark.contracts.config import Cell, Params
 from benchmark.contracts.workspace import Workspace
-from benchmark.running.sweep.cells import Choice, choose, parents_first, run_arguments, spec
-from benchmark.running.sweep.facts import Facts, facts_of
-from benchmark.running.sweep.missing import has_its_model, why_missing
+from benchmark.results.currency import Currency
+from benchmark.running.sweep.cells import Choice, choose, parents_first, run_arguments
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Planner:
     def __init__(self, params: Params, workspace: Workspace) -> None:
         self.params = params
         self.workspace = workspace
+        self.currency = Currency(params, workspace)
 
     def all(self, choice: Choice) -> list[Listed]:
         """The chosen cells, parents first."""
@@ -65,7 +65,7 @@ class Planner:
                 if parent.name in needed:
                     continue
                 listed = self._look(parent)
-                if why := listed.why or self._why_absent(parent):
+                if why := listed.why or self.currency.why_untrained(parent):
                     needed[parent.name] = Listed(
                         parent, f"{why}, and {child.cell.method} starts from it", listed.parents
                     )
@@ -73,18 +73,7 @@ class Planner:
         return self._in_order(needed.values())
 
     def _look(self, cell: Cell) -> Listed:
-        facts = self._facts(cell)
-        parents = tuple(
-            resolve(self.params, method=name, data=spec(cell), preset=cell.preset, seed=cell.seed)
-            for name in facts.parents
-        )
-        return Listed(cell, why_missing(cell, facts, self.workspace), parents)
-
-    def _facts(self, cell: Cell) -> Facts:
-        return facts_of(cell, self.workspace.root / ".cache" / "configs")
-
-    def _why_absent(self, cell: Cell) -> str | None:
-        return None if has_its_model(cell, self.workspace) else "its model is not here"
+        return Listed(cell, self.currency.why_stale(cell), tuple(self.currency.parents(cell)))
 
     def _in_order(self, found: Iterable[Listed]) -> list[Listed]:
         by_name = {listed.cell.name: listed for listed in found}
@@ -112,7 +101,7 @@ def jobs_of(found: Sequence[Listed], run_options: Sequence[str] = ()) -> list[Jo
     for listed in found:
         cell = listed.cell
         prepared = f"preparing {cell.data}, preset {cell.preset}"
-        arguments = ("data", "prepare", spec(cell), "--preset", cell.preset)
+        arguments = ("data", "prepare", cell.spec, "--preset", cell.preset)
         preparations[prepared] = Job(prepared, arguments, f"prepare-{cell.data}-{cell.preset}.log", "preparing")
         runs.append(
             Job(

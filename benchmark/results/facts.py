@@ -6,18 +6,16 @@ adapter's code and the cell's settings alone, so they are kept on disk under the
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmark.contracts import registry
-from benchmark.contracts.config import Cell, digest
-from benchmark.results.fingerprint import method_code
+from benchmark.contracts.config import Cell, Params, resolve
+from benchmark.contracts.overrides import section_of
+from benchmark.results.manifest import training_code
 from benchmark.support.errors import BenchError
-from benchmark.support.files import write_atomically
-
-_code_of = cache(method_code)  # the files are read once per process
+from benchmark.support.files import digest, write_atomically
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,11 @@ def facts_of(cell: Cell, folder: Path) -> Facts:
     """
     if registry.source_file("method", cell.adapter) is None:  # another package's code cannot be hashed: ask every time
         return _ask(cell)
-    path = folder / f"{digest([_code_of(cell.adapter), dict(cell.method_settings)])[:32]}.json"
+    path = folder / f"{digest([training_code(cell.adapter), dict(cell.method_settings)])[:32]}.json"
     try:
         remembered = json.loads(path.read_text(encoding="utf-8"))
         return Facts(remembered["config"], tuple(remembered["parents"]))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         answer = _ask(cell)
     with suppress(BenchError):
         write_atomically(path, json.dumps({"config": answer.config, "parents": answer.parents}).encode())
@@ -54,3 +52,19 @@ def facts_of(cell: Cell, folder: Path) -> Facts:
 def _ask(cell: Cell) -> Facts:
     parents = cell.method_class.parents(cell.method_config)
     return Facts(cell.method_config.model_dump(mode="json"), tuple(parents))
+
+
+SHARED_WITH_PARENTS = ("training.precision", "training.compile", "training.deterministic")
+"""Overrides beside `data.` that reach the models a cell starts from: they say how the machine computes. The length of a
+training and the rest of `training.` and `method.` are the child's own; a parent is then the row of its entry."""
+
+
+def parent_cell(params: Params, cell: Cell, name: str) -> Cell:
+    """The cell of an entry that `cell` starts from: the same data, preset and seed, and the overrides they share."""
+    parent = resolve(params, method=name, data=cell.spec, preset=cell.preset, seed=cell.seed)
+    shared = {
+        key: value for key, value in cell.overrides.items() if key.startswith("data.") or key in SHARED_WITH_PARENTS
+    }
+    training = parent.training.model_copy(update=section_of(shared, "training"))
+    data_settings = {**parent.data_settings, **section_of(shared, "data")}
+    return replace(parent, training=training, data_settings=data_settings, overrides=shared)

@@ -1,0 +1,346 @@
+"""Whether a model, a result or a row is what would be made now: the one place that decides it.
+
+A cell's `Identity` says what decides its bits. The key of a model is the hash of the part that decides weights, its
+parents' parts included. A result is current if it is whole and its identity is the one that the cell has now; what
+cannot be known is not compared. So tables, lists and DVC compare settings, code and parents, on any machine and without
+torch, models or data; the stages compare data and machine too, as they have both.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmark import PROTOCOL
+from benchmark.contracts import registry
+from benchmark.contracts.config import Cell, Params, find_root, read_params, resolve
+from benchmark.contracts.identity import Identity
+from benchmark.contracts.result import Result, ResultError, Run, read_result, result_path
+from benchmark.contracts.settings import Training
+from benchmark.contracts.workspace import Workspace
+from benchmark.data.prepared import Prepared
+from benchmark.results import manifest
+from benchmark.results.facts import Facts, facts_of, parent_cell
+from benchmark.results.whole import measured_at
+from benchmark.scoring.metrics import METRICS
+from benchmark.support import weights
+from benchmark.support.errors import BenchError, InputError
+from benchmark.support.files import digest, file_sha256
+from benchmark.training.record import MODEL_FILE, read_record
+
+EXTERNAL = "external"  # adapter of rows that another program colored
+
+Machine = Callable[[Training], dict[str, Any]]
+
+
+class Currency:
+    """What the cells of a project would be now, and whether what is there is that.
+
+    Args:
+        params: the project's settings.
+        workspace: its folders.
+    """
+
+    def __init__(self, params: Params, workspace: Workspace) -> None:
+        self.params = params
+        self.workspace = workspace
+
+    def parents(self, cell: Cell) -> list[Cell]:
+        """The cells whose models this one starts from, with the overrides that they share with it."""
+        return [parent_cell(self.params, cell, name) for name in self._facts(cell).parents]
+
+    def identity(
+        self,
+        cell: Cell,
+        prepared: Prepared | None = None,
+        machine: Machine = Training.asked_of_machine,
+        children: tuple[str, ...] = (),
+    ) -> Identity:
+        """What the cell would be, made now.
+
+        Args:
+            cell: of any method.
+            prepared: its data; None: not looked at.
+            machine: what a training's settings become on the machine; by default, what they fix whatever the machine.
+            children: names of the entries that start from this one.
+
+        Raises:
+            InputError: settings are not legal, or an entry starts from itself.
+        """
+        if cell.method in children:
+            raise InputError(f"params.yaml: the entry {cell.method!r} starts from itself: {' ← '.join(children)}")
+        again = partial(self.identity, prepared=prepared, machine=machine, children=(*children, cell.method))
+        return Identity(
+            protocol=PROTOCOL,
+            adapter=cell.adapter,
+            data_set=cell.data,
+            seed=cell.seed,
+            settings={
+                "training": cell.training.deciding(),
+                "method": self._facts(cell).config,
+                "data": cell.data_config.model_dump(mode="json"),
+            },
+            code={"training": manifest.training_code(cell.adapter), "evaluation": manifest.scoring_code()},
+            data=data_of(prepared) if prepared else {},
+            machine=machine(cell.training),
+            parents={parent.method: again(parent) for parent in self.parents(cell)},
+        )
+
+    def why_stale(self, cell: Cell) -> str | None:
+        """Why the cell has to be run, in a few words; None if it has a current result.
+
+        Data and models are looked at if they happen to be here. A result that lacks something for want of pretrained
+        weights is current until these arrive.
+        """
+        try:
+            prepared = Prepared.open(self.workspace.data(cell))
+        except BenchError:  # it will be prepared anew, and compared then
+            prepared = None
+        now = self.identity(cell, prepared)
+        has_model = (self.workspace.model(cell) / MODEL_FILE).is_file()
+        found = [path for path in self._result_files(cell) if path.is_file()]
+        reasons = [why_result_stale(path, now, has_model=has_model) for path in found]
+        return None if None in reasons else next(iter(reasons), "no result")
+
+    def why_untrained(self, cell: Cell, identity: Identity | None = None) -> str | None:
+        """Why the model in the cell's folder is not its own, or None.
+
+        Args:
+            cell: of any method.
+            identity: what it would be; without, the model of any machine will do.
+        """
+        folder = self.workspace.model(cell)
+        record = read_record(folder)
+        if not record:
+            return "it is not trained"
+        if record.get("skipped") and not record.get("model_sha256"):
+            return str(record["skipped"])
+        model = folder / MODEL_FILE
+        if not model.is_file() or file_sha256(model) != record.get("model_sha256"):
+            return f"{MODEL_FILE} is missing, or not the file that training.json speaks of"
+        then = _identity_in(record)
+        if then is None:
+            return "its record does not say how it was made"
+        return difference(identity or self.identity(cell), then, of_weights=True)
+
+    def why_left_out(self, result: Result) -> str | None:
+        """Why a row's result may not stand in a table of this project now, or None."""
+        if why := _never_in_tables(result):
+            return why
+        try:
+            return _compared(self.identity_of(result.run), result.provenance.identity)
+        except InputError as error:  # its entry or preset is no longer in params.yaml
+            return str(error)
+
+    def identity_of(self, run: Run) -> Identity:
+        """What the run of a result would be, made now; where a folder of photographs lies does not matter for it.
+
+        Raises:
+            InputError: as `resolve`.
+        """
+        data = run.data if run.data in registry.names("dataset") else run.data.replace("-", ":", 1)
+        method = None if run.external else run.method
+        cell = replace(resolve(self.params, method=method, data=data, preset=run.preset, seed=run.seed), data=run.data)
+        return external_identity(cell) if run.external else self.identity(cell)
+
+    def _facts(self, cell: Cell) -> Facts:
+        return facts_of(cell, self.workspace.root / ".cache" / "configs")
+
+    def _result_files(self, cell: Cell) -> list[Path]:
+        """Where the cell's results lie or would lie: its own one, and the committed reference."""
+        run = Run(method=cell.method, adapter=cell.adapter, data=cell.data, preset=cell.preset, seed=cell.seed)
+        roots = [self.workspace.results_of(cell), *([] if cell.overrides else [self.workspace.references])]
+        return [result_path(root, run) for root in roots]
+
+
+def made_on(identity: Identity, trained: Identity) -> Identity:
+    """An identity with the machines, its own and its parents', on which it was trained already."""
+    parents = {name: made_on(parent, trained.parents[name]) for name, parent in identity.parents.items()}
+    return identity.model_copy(update={"machine": trained.machine, "parents": parents})
+
+
+def external_identity(cell: Cell, prepared: Prepared | None = None) -> Identity:
+    """Of a row that another program colored: nothing but data and scoring decides it."""
+    return Identity(
+        protocol=PROTOCOL,
+        adapter=EXTERNAL,
+        data_set=cell.data,
+        seed=0,
+        settings={"data": cell.data_config.model_dump(mode="json")},
+        code={"evaluation": manifest.scoring_code()},
+        data=data_of(prepared) if prepared else {},
+    )
+
+
+def data_of(prepared: Prepared) -> dict[str, str]:
+    """The content of prepared data: its arrays, and what methods are told of its colors."""
+    statistics = digest([prepared.mean_ab, prepared.ab_prior.tolist()])
+    return {**prepared.sha256, "statistics": statistics}
+
+
+def why_result_stale(
+    path: Path, now: Identity, *, has_model: bool = True, model_sha256: str | None = None
+) -> str | None:
+    """Why a result file is not what its cell would measure now, or None.
+
+    Args:
+        path: the JSON file.
+        now: what the cell would be.
+        has_model: whether its model is here: nothing is trained again for a metric that can now be had.
+        model_sha256: of the model that is here; None: any.
+    """
+    try:
+        result = read_result(path)
+        if result.status == "ok":
+            measured_at(path, result)
+    except ResultError as error:
+        return str(error)
+    measured_on = result.provenance.config.get("model_sha256")
+    if model_sha256 and result.status == "ok" and measured_on != model_sha256:
+        return "measured on another model than the one that is here"
+    return _compared(now, result.provenance.identity) or _lacks_what_is_here(result, has_model=has_model)
+
+
+def difference(now: Identity, then: Identity, *, of_weights: bool = False) -> str | None:
+    """In what two identities differ, in a few words; None if `then` is what `now` would be.
+
+    Args:
+        now: what would be made. Data and machine count as far as it knows them.
+        then: what was made.
+        of_weights: leave out what decides scores alone.
+    """
+    if now.protocol != then.protocol and not of_weights:
+        return f"of protocol {then.protocol}, not of {now.protocol}"
+    stages = ["training"] if of_weights else ["training", "evaluation"]
+    if any(now.code.get(stage) != then.code.get(stage) for stage in stages):
+        return "of other code"
+    if changed := _changed_settings(
+        now, then, ("training", "method") if of_weights else ("training", "method", "data")
+    ):
+        return f"of other settings: {', '.join(changed)}"
+    names = [name for name in now.data if name in ("train", "statistics") or not of_weights]
+    if any(now.data[name] != then.data.get(name) for name in names):
+        return "of other data than is prepared here"
+    for name, value in now.machine.items():
+        if then.machine.get(name) != value:
+            return f"of another machine: {name} {then.machine.get(name)}, not {value}"
+    return _changed_parents(now, then)
+
+
+def one_kind(results: Iterable[Result]) -> dict[int, str]:
+    """Which of the results of one table cannot stand beside the rest, by their place in the order, and why.
+
+    All are of the same images and, where something was trained, of one precision; the seeds of a row are alike but for
+    the machine. What most are decides; of equals the newest.
+    """
+    every = list(enumerate(results))
+    odd = _minority(every, _test_images, "of other test images than most rows of this table")
+    kept = [(k, one) for k, one in every if k not in odd]
+    trained = [(k, one) for k, one in kept if one.run.role == "method" and _precision(one)]
+    odd |= _minority(trained, _precision, "of another precision than most rows of this table")
+    for method in {one.run.method for _, one in kept}:
+        row = [(k, one) for k, one in kept if one.run.method == method]
+        odd |= _minority(row, _making, "of other settings or code than the other seeds of its row")
+    return odd
+
+
+def _never_in_tables(result: Result) -> str | None:
+    if result.protocol != PROTOCOL:
+        return f"of protocol {result.protocol}, not of {PROTOCOL}"
+    if result.run.overrides:
+        return f"run with --set {', '.join(sorted(result.run.overrides))}, which the other rows were not"
+    return None
+
+
+def _compared(now: Identity, then: Identity | None) -> str | None:
+    return difference(now, then) if then else "it does not say how it was made; an older version wrote it"
+
+
+def _identity_in(record: Mapping[str, Any]) -> Identity | None:
+    try:
+        return Identity.model_validate(record.get("identity"))
+    except ValueError:
+        return None
+
+
+def _changed_settings(now: Identity, then: Identity, sections: Iterable[str]) -> list[str]:
+    """The names of the settings that differ, `training.steps`."""
+    missing, changed = object(), []
+    if (now.adapter, now.data_set, now.seed) != (then.adapter, then.data_set, then.seed):
+        changed.append("method, data set or seed")
+    for section in sections:
+        ours, theirs = now.settings.get(section, {}), then.settings.get(section, {})
+        names = dict.fromkeys([*ours, *theirs])
+        changed += [f"{section}.{name}" for name in names if ours.get(name, missing) != theirs.get(name, missing)]
+    return changed
+
+
+def _changed_parents(now: Identity, then: Identity) -> str | None:
+    if now.parents.keys() != then.parents.keys():
+        return f"of other parents: {', '.join(then.parents) or 'none'}, not {', '.join(now.parents) or 'none'}"
+    for name, parent in now.parents.items():
+        if reason := difference(parent, then.parents[name], of_weights=True):
+            return f"its parent {name}: {reason}"
+    return None
+
+
+def _lacks_what_is_here(result: Result, *, has_model: bool) -> str | None:
+    """What pretrained weights can now give."""
+    if result.status == "skipped":
+        arrived = [name for name in weights.WEIGHTS if result.reason == weights.absent(name) and weights.path(name)]
+        return f"skipped for want of {arrived[0]}, which is here now" if arrived else None
+    lacking = [name for name, value in result.metrics.items() if value is None and can_be_had(name)]
+    return f"lacks {', '.join(lacking)}, whose weights are here now" if lacking and has_model else None
+
+
+def can_be_had(metric: str) -> bool:
+    """Whether a metric that was n/a for want of pretrained weights is so no longer.
+
+    Raises:
+        BenchError: what lies in a file's place is another file.
+    """
+    needs = METRICS[metric].needs if metric in METRICS else ()
+    return bool(needs) and all(weights.path(name) is not None for name in needs)
+
+
+def _minority(numbered: Iterable[tuple[int, Result]], kind: Callable[[Result], Any], fault: str) -> dict[int, str]:
+    kinds: dict[str, list[tuple[int, Result]]] = {}
+    for number, result in numbered:
+        kinds.setdefault(digest(kind(result)), []).append((number, result))
+    if not kinds:
+        return {}
+    most = max(kinds.values(), key=lambda group: (len(group), max(one.provenance.date for _, one in group)))
+    return {number: fault for group in kinds.values() if group is not most for number, _ in group}
+
+
+def _test_images(result: Result) -> str:
+    return result.provenance.data_sha256["test"]
+
+
+def _precision(result: Result) -> Any:
+    identity = result.provenance.identity
+    return identity.machine.get("precision") if identity else None
+
+
+def _making(result: Result) -> Any:
+    """What the seeds of a row have in common."""
+    identity = result.provenance.identity
+    return identity and _without_seed(identity)
+
+
+def _without_seed(identity: Identity) -> dict[str, Any]:
+    parents = {name: _without_seed(parent) for name, parent in identity.parents.items()}
+    return {**identity.model_dump(exclude={"seed", "machine", "parents"}), "parents": parents}
+
+
+def of_project(folder: Path) -> Callable[[Result], str | None]:
+    """What leaves rows out of the tables of a results folder: the settings of the project that it lies in.
+
+    Results outside of any project can only be compared with one another, which `one_kind` does.
+    """
+    try:
+        root = find_root(folder)
+    except InputError:
+        return _never_in_tables
+    return Currency(read_params(root), Workspace(root)).why_left_out

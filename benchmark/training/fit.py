@@ -1,0 +1,133 @@
+"""From a cell and its data to a trained method: the seed, the order in which weights are loaded, the loop."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from benchmark.contracts.config import Cell
+from benchmark.contracts.method import Method, parameter_count
+from benchmark.contracts.returned import returned
+from benchmark.data.batches import Batches
+from benchmark.data.prepared import Prepared
+from benchmark.support.errors import BenchError, InputError
+from benchmark.support.memory import free_memory
+from benchmark.training.acceleration import make_deterministic
+from benchmark.training.distributed import Ranks, synchronize_batch_norm
+from benchmark.training.progress import Monitor, Outcome
+from benchmark.training.trainer import Trainer
+
+BYTES_PER_WEIGHT = 16  # float32: the weight, its gradient and the two moments of Adam
+
+
+def build_method(cell: Cell, prepared: Prepared, device: torch.device) -> Method:
+    """A fresh method on the device, its initial weights decided by the seed alone.
+
+    Raises:
+        InputError: its networks are larger than the memory.
+    """
+    _require_memory(cell, prepared)
+    torch.manual_seed(cell.seed)
+    method = cell.method_class(cell.method_config, prepared.info())
+    if not isinstance(getattr(method, "colorizer", None), torch.nn.Module):
+        returned(None, torch.nn.Module, type(method).__init__)
+    return method.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _require_memory(cell: Cell, prepared: Prepared) -> None:
+    """Counts the weights without making them: a machine that runs out of memory kills without a word."""
+    try:
+        with torch.device("meta"):
+            weights = parameter_count(cell.method_class(cell.method_config, prepared.info()))
+    except Exception:  # it cannot be built so; building it in earnest tells why
+        return
+    needed, free = weights * BYTES_PER_WEIGHT, free_memory()
+    if free is not None and needed > free:
+        raise InputError(
+            f"{cell.name}: networks of {weights:,} weights need {needed >> 30} GiB of memory to be trained, and "
+            f"{free >> 30} are free; make them smaller ({', '.join(cell.method_settings) or 'other settings'})"
+        )
+
+
+def fit(
+    cell: Cell,
+    prepared: Prepared,
+    *,
+    key: str,
+    folder: Path,
+    parents: Mapping[str, Mapping[str, Tensor]],
+    device: torch.device,
+    ranks: Ranks,
+    on_device: Literal["auto", "yes", "no"],
+    watch: Callable[[Method], AbstractContextManager[Monitor]],
+) -> tuple[Method, Outcome]:
+    """Trains a method, or goes on from its checkpoint. One that has nothing to learn is only built.
+
+    Args:
+        cell: whose settings decide.
+        prepared: its data.
+        key: of everything that decides the weights.
+        folder: of checkpoints.
+        parents: by entry, the weights that it starts from.
+        device: where to train.
+        ranks: the processes that train together.
+        on_device: whether to keep the training images there.
+        watch: makes what is told of the training while it runs.
+
+    Raises:
+        BenchError: as `Trainer.run`.
+    """
+    training = cell.training
+    if training.deterministic:
+        make_deterministic(device)
+    method = synchronize_batch_norm(build_method(cell, prepared, device), ranks, device)
+    method.load_pretrained()
+    if parents:
+        method.load_parents(parents)
+    if not any(returned(method.optimizers(phase.name), dict, method.optimizers) for phase in method.phases):
+        return method, Outcome(0, 0.0, None, [])
+    batches = Batches(
+        prepared.images("train"),
+        training.batch_size,
+        seed=cell.seed,
+        device=device,
+        flip=training.flip,
+        on_device=on_device,
+        rank=ranks.rank,
+        world=ranks.world,
+    )
+    with watch(method) as monitor:
+        trainer = Trainer(
+            method,
+            training,
+            batches,
+            seed=cell.seed,
+            device=device,
+            folder=folder,
+            key=key,
+            monitor=monitor,
+            ranks=ranks,
+            check_data=_unchanged(prepared.folder / "train.npy"),
+        )
+        return method, trainer.run()
+
+
+def _unchanged(path: Path) -> Callable[[], None]:
+    """A check that a file is still the one it is now."""
+
+    def identity() -> tuple[int, int, int] | None:
+        if not path.exists():
+            return None
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    before = identity()
+
+    def check() -> None:
+        if identity() != before:
+            raise BenchError(f"{path} changed under the training, which stops without a model; run it again")
+
+    return check
