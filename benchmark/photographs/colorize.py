@@ -13,6 +13,7 @@ from rich.console import Console
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.archives import list_folder, read_image_file
 from benchmark.data.preparation.images import SUFFIXES, BadImage, open_rgb
+from benchmark.data.preparation.prepare import grayscale
 from benchmark.photographs.colorizer import Colorizer, Rgb
 from benchmark.scoring.prediction import BadPrediction
 from benchmark.support.errors import InputError
@@ -165,6 +166,4 @@ def _panel(image: Image.Image) -> Image.Image:
 
 def has_color(photograph: Image.Image) -> bool:
     """Whether a photograph is no grayscale one by the protocol's rule, judged at a reduced size."""
-    from benchmark.data.preparation.prepare import grayscale
-
     return not grayscale(np.asarray(_panel(photograph))[None])[0]

@@ -134,7 +134,10 @@ def load_colorizer(path: Path, device: torch.device) -> Colorizer:
     if (path.parent / RECORD_FILE).exists():  # a model of a project; what somebody sent vouches for itself
         path = verified_model(path.parent)
     state, about = load_model(path)
-    card = _read_card(path, about)
+    try:
+        card = ModelCard.model_validate(about)
+    except ValidationError as error:
+        raise InputError(f"{path} does not describe a model: {first_fault(error)}; train it anew") from None
     adapter = card.settings.adapter
     if adapter not in registry.names("method"):
         installed = ", ".join(registry.names("method"))
@@ -152,13 +155,6 @@ def load_colorizer(path: Path, device: torch.device) -> Colorizer:
             f"{path} does not fit the method {adapter!r} of this version ({fault}); train it anew"
         ) from None
     return Colorizer(method.to(device).eval(), card, device)
-
-
-def _read_card(path: Path, about: Mapping[str, Any]) -> ModelCard:
-    try:
-        return ModelCard.model_validate(about)
-    except ValidationError as error:
-        raise InputError(f"{path} does not describe a model: {first_fault(error)}; train it anew") from None
 
 
 def choose_models(models: Path, methods: Sequence[str], data: str | None, preset: str, seed: int) -> dict[str, Path]:
