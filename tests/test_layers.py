@@ -72,10 +72,7 @@ STILL_ALLOWED: dict[str, set[str]] = {
     "lines": {
         "benchmark.data.preparation.archives",
     },
-    "method": {
-        "benchmark.cli.speed",
-        "benchmark.running.scaffold",
-    },
+    "method": set(),
 }
 
 

@@ -9,9 +9,7 @@ from benchmark.support.errors import InputError
 
 
 @click.command()
-@click.option(
-    "--method", default="cgan", show_default=True, metavar="NAME", help="Entry of params.yaml, or an adapter."
-)
+@click.option("--method", metavar="NAME", help="Entry of params.yaml, or an adapter; default: the suite's last.")
 @click.option("--data", default="sample", show_default=True, metavar="NAME", help="Data set, or folder:/path.")
 @setting_options
 @click.option("--batch-size", type=click.IntRange(min=1), help="Short for --set batch_size=…")
@@ -31,6 +29,9 @@ def speed(rounds: int, seconds: float, steps: int | None, plain: bool, as_json: 
         raise InputError(
             "--devices: bench speed measures one process; the rate of several stands in a training's record"
         )
+    from benchmark.contracts.config import find_root, read_params
+
+    options["method"] = options["method"] or read_params(find_root()).suite.methods[-1]
     sizes = {name: options.pop(name.partition(".")[2]) for name in ("training.batch_size", "data.image_size")}
     options["assignments"] += tuple(f"{name}={value}" for name, value in sizes.items() if value)
     cell, params = take_cell(options)

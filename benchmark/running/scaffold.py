@@ -5,11 +5,10 @@ from pathlib import Path
 
 from benchmark.contracts import registry
 from benchmark.contracts.config import PARAMS_FILE
+from benchmark.methods import TEMPLATE
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import write_atomically
 from benchmark.support.names import is_name
-
-TEMPLATE = "l2"
 
 
 def class_name(name: str) -> str:
