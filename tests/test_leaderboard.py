@@ -16,6 +16,9 @@ from fake_results import IMAGES, fake_columns, fake_result, write_method, write_
 from rich.console import Console
 
 from benchmark.contracts.result import read_per_image, read_result, write_result
+from benchmark.paper.claims import build_claims
+from benchmark.paper.findings import build_findings
+from benchmark.paper.published import build_published
 from benchmark.results.tables import Table, as_json, build, build_table, print_table
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import InputError
@@ -285,6 +288,19 @@ def test_what_html_would_read_is_escaped(tmp_path: Path) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; `<b>`" in text
 
 
+def test_a_project_without_results_has_pages_that_say_so(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("<!-- table: results/cifar10/quick -->\nold\n<!-- end of table -->\n")
+    built = build(tmp_path / "results")
+    assert "no results in" in built.messages[0]
+    assert "No results yet" in (tmp_path / "results/README.md").read_text()
+    assert "No current rows" in (tmp_path / "README.md").read_text()
+    assert build(tmp_path / "results", check=True).stale == []
+    assert build_published(tmp_path / "results") == [tmp_path / "results/published.md"]
+    assert "No current rows; protocol 1's tables: [docs/history" in build_claims(tmp_path / "results").page
+    (tmp_path / "docs").mkdir()
+    assert "No current rows; protocol 1's tables: [docs/history" in build_findings(tmp_path).page.read_text()
+
+
 def test_nothing_fit_for_a_table(tmp_path: Path) -> None:
     for path in write_method(tmp_path, "cgan"):
         edit(path, lambda content: content.update(protocol=7))
@@ -324,7 +340,7 @@ def test_unknown_names(suite: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown preset with results 'papr'"):
         build(suite, data="cifar10", preset="papr")
     with pytest.raises(InputError, match="no results in"):
-        build(tmp_path)
+        build(tmp_path, data="cifar10")
 
 
 # The files

@@ -18,7 +18,15 @@ from tabulate import tabulate
 
 from benchmark.contracts.result import Record, Run
 from benchmark.results.statistics import LEVEL, Difference, Estimate, compare, holm
-from benchmark.results.tables import SEEDS_WANTED, Table, build_table, number, tables_in, update_files
+from benchmark.results.tables import (
+    SEEDS_WANTED,
+    Table,
+    build_table,
+    nothing_current,
+    number,
+    tables_in,
+    update_files,
+)
 from benchmark.scoring.metrics import METRICS
 from benchmark.support import yaml
 from benchmark.support.errors import BenchError, first_fault
@@ -160,11 +168,9 @@ def build_claims(results_root: Path, preset: str = "quick", check: bool = False)
     folders = [folder for data in sorted(wanted) for folder in tables_in(results_root, data)]
     tables = [build_table(folder) for folder in tracked(folders, "tables of the claims")]
     decided = decide_all(tables, preset)
-    page = (
-        environment("benchmark.paper")
-        .get_template("claims.md.j2")
-        .render(claims=decided, verdict=verdict_text, line=_line)
-    )
+    nothing = "" if any(table.rows for table in tables) else nothing_current("../")
+    template = environment("benchmark.paper").get_template("claims.md.j2")
+    page = template.render(claims=decided, verdict=verdict_text, line=_line, nothing=nothing)
     return BuiltClaims(decided, page, update_files({results_root / PAGE: page}, check))
 
 

@@ -13,7 +13,7 @@ from benchmark.paper.findings import facts as pieces
 from benchmark.paper.findings import figures
 from benchmark.paper.findings.facts import Facts
 from benchmark.paper.published import load_published
-from benchmark.results.tables import build_table, cell_text, number, part, tables_in, update_files
+from benchmark.results.tables import build_table, cell_text, nothing_current, number, part, tables_in, update_files
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.templates import environment
 
@@ -71,6 +71,7 @@ def _page(facts: Facts, drawn: dict[str, str]) -> str:
         pieces=pieces,
         figures=drawn,
         part=part,
+        nothing_current=nothing_current,
         cell=cell_text,
         number=number,
         metrics=METRICS,

@@ -12,7 +12,7 @@ from benchmark.results.tables.embed import embed, part
 from benchmark.results.tables.grids import HEADLINE, gray_text, headline, sections, seeds_text
 from benchmark.results.tables.latex import latex
 from benchmark.results.tables.markdown import markdown, markdown_grid
-from benchmark.results.tables.notes import caption, commands, footnotes
+from benchmark.results.tables.notes import caption, commands, footnotes, nothing_current
 from benchmark.results.tables.numbers import as_json, csv_text
 from benchmark.results.tables.overview import overview
 from benchmark.results.tables.style import (
@@ -59,6 +59,7 @@ __all__ = [
     "interval_text",
     "markdown_grid",
     "merged",
+    "nothing_current",
     "number",
     "part",
     "print_table",
@@ -99,14 +100,14 @@ def build(
         references: where `results_root` holds own results, the root of the committed ones, which stand beside them.
 
     Raises:
-        InputError: there are no results of that name, or none at all.
+        InputError: there are no results of that name, or no own ones. A project without any has empty pages.
     """
     folders = tables_in(results_root, data, preset)
-    if not folders:
+    if not folders and (data or preset or references):
         raise _nothing(results_root, data, preset)
     tables: list[Table] = []
     left_out: list[str] = []
-    messages: list[str] = []
+    messages = [] if folders else [str(_nothing(results_root, None, None))]
     contents: dict[Path, str] = {}
     for folder in tracked(folders, "tables"):
         table = build_table(folder, references and references / folder.relative_to(results_root))
