@@ -5,6 +5,7 @@ end what it started; a cell that outlived it would hold its folder, and the next
 """
 
 import os
+import runpy
 import signal
 import sys
 from collections.abc import Sequence
@@ -28,9 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     die_with(int(arguments[0]))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     sys.argv = ["bench", *arguments[1:]]  # what the result's record will say
-    from benchmark.cli import main as bench
-
-    bench(prog_name="bench")
+    runpy.run_module("benchmark.cli", run_name="__main__")  # as `python -m` would: nothing here imports the commands
 
 
 if __name__ == "__main__":
