@@ -9,6 +9,8 @@ import pytest
 # other programs used the second core, one test took 112 s of two threads and 2 s of one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+os.fsync = lambda fd: None  # what a test writes need not outlive a power failure, and waiting for the disk takes long
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever drives a browser is slow."""
