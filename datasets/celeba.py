@@ -2,8 +2,8 @@
 
 Z. Liu, P. Luo, X. Wang, X. Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015. Official:
 https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, which leads to Google Drive: `img_align_celeba.zip` (1.4 GB, file
-0B7EVK8r0v71pZjFTYXZWM3FlRnM, MD5 00d2c5bc6d35e252742224ab0c1e8fcb) and `list_eval_partition.txt` (file
-0B7EVK8r0v71pY0NSMzRuSXJEVkk, MD5 d32c9cbf5e040fd4025c592c306e6668). Non-commercial research only, no redistribution.
+0B7EVK8r0v71pZjFTYXZWM3FlRnM) and `list_eval_partition.txt` (file
+0B7EVK8r0v71pY0NSMzRuSXJEVkk). Non-commercial research only, no redistribution.
 The host's daily quota often refuses programs; a browser, logged in, fares better.
 
 Split: the official partition, 162,770 / 19,867 / 19,962. It goes by number, so the partition file is not needed where
@@ -55,7 +55,6 @@ class Celeba(Dataset):
             url=_DRIVE.format("0B7EVK8r0v71pZjFTYXZWM3FlRnM"),
             file="img_align_celeba.zip",
             size=1_443_490_838,
-            md5="00d2c5bc6d35e252742224ab0c1e8fcb",
             sha256="46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74",
             by_hand=HOMEPAGE,
         ),
@@ -63,7 +62,6 @@ class Celeba(Dataset):
             url=_DRIVE.format("0B7EVK8r0v71pY0NSMzRuSXJEVkk"),
             file="list_eval_partition.txt",
             size=2_836_386,
-            md5="d32c9cbf5e040fd4025c592c306e6668",
             sha256="fc955bcb3ef8fbdf7d5640d9a8693a8431b5f2ee291a5c1449a1549e7e073fe7",
             by_hand=HOMEPAGE,
         ),

@@ -1,7 +1,7 @@
 """CIFAR-10: 60,000 color images of 32×32 in ten classes.
 
 A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. Official:
-https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz (170 MB, MD5 c58f30108f718f92721af3b95e74349a). The source
+https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz (170 MB). The source
 states no licence and asks to cite the report. Split: the official 50,000 / 10,000; the last 5,000 of train are
 validation.
 
@@ -24,9 +24,9 @@ from benchmark.contracts.dataset import Dataset, DatasetConfig, Item, Listing, M
 from benchmark.data.preparation.archives import Found, list_folder, printable
 from benchmark.data.preparation.images import SUFFIXES
 from benchmark.data.preparation.places import places
-from benchmark.support.download import Remote, file_digest
+from benchmark.support.download import Remote
 from benchmark.support.errors import BenchError
-from benchmark.support.files import load_array, open_regular
+from benchmark.support.files import file_sha256, load_array, open_regular
 
 from ._layouts import limited
 
@@ -37,7 +37,6 @@ ARCHIVE = Remote(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     file="cifar-10-python.tar.gz",
     size=170_498_071,
-    md5="c58f30108f718f92721af3b95e74349a",
     sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
 )
 _BINARY_ARCHIVE = "cifar-10-binary.tar.gz"
@@ -165,8 +164,9 @@ def _read_files(files: Sequence[Path]) -> tuple[dict[str, Images], str]:
 
 
 def _describe(archive: Path) -> str:
-    md5 = file_digest(archive, "md5")
-    return f"{archive.name}, {'the official archive' if md5 == ARCHIVE.md5 else f'not the official archive: MD5 {md5}'}"
+    found = file_sha256(archive)
+    official = found == ARCHIVE.sha256
+    return f"{archive.name}, {'the official archive' if official else f'not the official archive: SHA-256 {found}'}"
 
 
 def _check_count(split: str, count: int) -> None:

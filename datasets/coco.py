@@ -48,14 +48,12 @@ class Coco(Dataset):
             url="http://images.cocodataset.org/zips/val2017.zip",
             file="val2017.zip",
             size=815_585_330,
-            md5="442b8da7639aecaf257c1dceb8ba8c80",
             sha256="4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
         ),
         Remote(
             url="http://images.cocodataset.org/zips/train2017.zip",
             file="train2017.zip",
             size=19_336_861_798,
-            md5="cced6f7f71b7629ddf16f17bbcfab6b2",
             sha256="69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
         ),
     )

@@ -107,7 +107,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
 
 def get(host: Host, folder: Path, **options: str | int) -> Path:
-    return download(f"{host.url}/x/file.bin", folder / "file.bin", label="file", **options)  # type: ignore[arg-type]
+    return download(f"{host.url}/x/file.bin", folder / "file.bin", **options)  # type: ignore[arg-type]
 
 
 def left_in(folder: Path) -> list[str]:
@@ -174,7 +174,7 @@ def test_a_busy_server_is_asked_again(host: Host, tmp_path: Path) -> None:
 
 def test_a_wrong_checksum_removes_what_came(host: Host, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=f"wrong checksum, removed: expected .*{'0' * 32}; got .*{SHA256}") as caught:
-        get(host, tmp_path, md5="0" * 32)
+        get(host, tmp_path, sha256="0" * 64)
     assert "\n" not in str(caught.value)
     assert left_in(tmp_path) == []
 

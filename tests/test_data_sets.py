@@ -260,7 +260,7 @@ def test_an_archive_itself_can_be_the_root(cifar: dict[str, tuple[np.ndarray, np
     write_cifar("python archive", cifar, tmp_path)
     dataset = data_set("cifar10", tmp_path / "cifar-10-python.tar.gz")
     assert len(dataset.items("train")) == TRAIN - VAL
-    assert "not the official archive: MD5" in dataset.listing.layout
+    assert "not the official archive: SHA-256" in dataset.listing.layout
 
 
 def test_class_folders_without_the_official_order(

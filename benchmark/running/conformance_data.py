@@ -20,7 +20,7 @@ def check_declaration(dataset: Dataset) -> str:
     bare = [name for name, field in type(dataset.config).model_fields.items() if not field.description]
     require(not bare, f"settings without a description: {', '.join(bare)}")
     for remote in dataset.remotes:
-        require(remote.md5 or remote.sha256, f"{remote.file} has no checksum")
+        require(bool(remote.sha256), f"{remote.file} has no checksum")
     return f"{dataset.name}: {dataset.title}"
 
 

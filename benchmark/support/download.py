@@ -3,7 +3,6 @@
 pooch, on which we depend anyway, takes up no broken download and reads whatever a server sends, so it is not used.
 """
 
-import hashlib
 import http.client
 import json
 import shutil
@@ -11,17 +10,18 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from benchmark.support.errors import BenchError, InputError, unknown
-from benchmark.support.files import open_regular
+from benchmark.support.files import file_sha256
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
 TIMEOUT = 30.0  # seconds without a byte
 ATTEMPTS = 5  # in a row without progress
@@ -37,7 +37,6 @@ class Remote:
     url: str
     file: str  # its name on this machine
     size: int | None = None  # bytes
-    md5: str | None = None
     sha256: str | None = None
     by_hand: str | None = None  # a page where a person can get it, where the host often refuses programs
 
@@ -58,8 +57,7 @@ class Remote:
             raise BenchError(f"{error}{hint}") from None
 
     def _download(self, url: str, target: Path, mirror: str | None) -> Path:
-        expected = {"sha256": self.sha256, "md5": self.md5}
-        return download(url, target, **expected, size=self.size, label=self.file, mirror=mirror)
+        return download(url, target, sha256=self.sha256, size=self.size, mirror=mirror)
 
 
 class NotFoundError(BenchError):
@@ -84,9 +82,7 @@ def download(
     target: Path,
     *,
     sha256: str | None = None,
-    md5: str | None = None,
     size: int | None = None,
-    label: str | None = None,
     mirror: str | None = None,
 ) -> Path:
     """Downloads a file to `target`, unless it is there and its checksum is right.
@@ -99,9 +95,7 @@ def download(
         url: http, https or file.
         target: where it shall be; missing folders are made.
         sha256: expected, in hex.
-        md5: expected, in hex; asked only where no SHA-256 is known.
         size: expected, bytes.
-        label: what the progress bar says.
         mirror: `http://host/prefix` to take the place of the URL's scheme and host.
 
     A file under the final name that is shorter than it should be is taken for another program's half of the download.
@@ -114,17 +108,21 @@ def download(
         BenchError: in one line: no connection, refused by the server, no room, wrong size or checksum.
     """
     url = _at_mirror(url, mirror) if mirror else url
-    if target.is_file() and is_intact(target, sha256=sha256, md5=md5, size=size):
+    if target.is_file() and is_intact(target, sha256, size):
         return target
     part = target.with_name(target.name + ".part")
     try:
         if target.is_file():
-            _adopt(target, part, url, size if sha256 or md5 else None)
+            _adopt(target, part, url, size if sha256 else None)
         target.parent.mkdir(parents=True, exist_ok=True)
         with _progress() as progress:
-            bar = Bar(progress, progress.add_task(label or target.name, total=size))
-            _fetch_all(url, part, size, bool(sha256 or md5), bar)
-        _check(part, url, sha256=sha256, md5=md5, size=size)
+            bar = partial(progress.update, progress.add_task(target.name, total=size))
+            _fetch_all(url, part, size, sha256 is not None, bar)
+        if not is_intact(part, sha256, size):
+            wanted = ", ".join(filter(None, [size and f"{size:,} bytes", sha256 and f"sha256 {sha256}"]))
+            got = f"{part.stat().st_size:,} bytes, sha256 {file_sha256(part)}"
+            _remove(part)
+            raise BenchError(f"{url}: wrong checksum, removed: expected {wanted}; got {got}")
         part.replace(target)
     except OSError as error:
         raise BenchError(f"cannot write {target}: {error.strerror or error}") from None
@@ -137,25 +135,15 @@ def _adopt(target: Path, part: Path, url: str, size: int | None) -> None:
     if size is None or target.stat().st_size >= size or part.exists():
         raise BenchError(
             f"{target} is there, but is not the published file: it has {target.stat().st_size:,} bytes, sha256 "
-            f"{file_digest(target)}, md5 {file_digest(target, 'md5')}; move it away, or use it with --root"
+            f"{file_sha256(target)}; move it away, or use it with --root"
         )
     target.rename(part)
     _validator_file(part).write_text(json.dumps({"url": url, "validator": ""}))
 
 
-def is_intact(path: Path, *, sha256: str | None = None, md5: str | None = None, size: int | None = None) -> bool:
-    """Whether a file has the size and the best checksum that are given; what is not given is not asked."""
-    if size is not None and path.stat().st_size != size:
-        return False
-    if sha256 or not md5:
-        return sha256 is None or file_digest(path) == sha256
-    return file_digest(path, "md5") == md5
-
-
-def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """Checksum of a file, in hex."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+def is_intact(path: Path, sha256: str | None, size: int | None) -> bool:
+    """Whether a file has the SHA-256 and the size that are given; None is not asked."""
+    return (size is None or path.stat().st_size == size) and (sha256 is None or file_sha256(path) == sha256)
 
 
 def _at_mirror(url: str, mirror: str) -> str:
@@ -163,13 +151,6 @@ def _at_mirror(url: str, mirror: str) -> str:
     if here.scheme not in ("http", "https", "file") or not (here.netloc or here.scheme == "file"):
         raise InputError(f"--mirror {mirror!r} is no URL; expected something like https://host/prefix")
     return urlunsplit((here.scheme, here.netloc, here.path.rstrip("/") + there.path, there.query, ""))
-
-
-class Bar(NamedTuple):
-    """One line of a progress display."""
-
-    progress: "Progress"
-    task: "TaskID"
 
 
 def _progress() -> "Progress":
@@ -187,7 +168,7 @@ def _progress() -> "Progress":
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
-def _fetch_all(url: str, part: Path, size: int | None, checked: bool, bar: "Bar") -> None:
+def _fetch_all(url: str, part: Path, size: int | None, checked: bool, bar: Callable[..., None]) -> None:
     """Fills `part`, over as many connections as it takes while each brings something."""
     failures = 0
     while True:
@@ -212,7 +193,7 @@ def _fetch_all(url: str, part: Path, size: int | None, checked: bool, bar: "Bar"
             time.sleep(_PAUSE * 2 ** (failures - 1))
 
 
-def _fetch_some(url: str, part: Path, size: int | None, checked: bool, bar: "Bar") -> bool:
+def _fetch_some(url: str, part: Path, size: int | None, checked: bool, bar: Callable[..., None]) -> bool:
     """One connection. Returns whether the file is whole now."""
     have = part.stat().st_size if part.exists() else 0
     validator = _read_validator(part, url)
@@ -239,7 +220,7 @@ def _fetch_some(url: str, part: Path, size: int | None, checked: bool, bar: "Bar
         total = have + int(length) if length else size
         _refuse_early(url, response.headers.get("Content-Type", ""), total, size, part)
         _write_validator(part, url, response.headers)
-        bar.progress.update(bar.task, total=total, completed=have)
+        bar(total=total, completed=have)
         with part.open("ab" if resumed else "wb") as file:
             while block := response.read(_BLOCK):
                 have += len(block)
@@ -247,7 +228,7 @@ def _fetch_some(url: str, part: Path, size: int | None, checked: bool, bar: "Bar
                     _remove(part)
                     raise BenchError(f"{url}: the server sends more than the {size:,} bytes expected; cut off, removed")
                 file.write(block)
-                bar.progress.advance(bar.task, len(block))
+                bar(advance=len(block))
     return total is None or have >= total
 
 
@@ -262,18 +243,6 @@ def _refuse_early(url: str, content: str, total: int | None, size: int | None, p
     missing = (total or 0) - (part.stat().st_size if part.exists() else 0)
     if missing > free:
         raise BenchError(f"no room for {url}: {missing:,} bytes to come, {free:,} free in {part.parent}")
-
-
-def _check(part: Path, url: str, **expected: Any) -> None:
-    """Removes a finished download that is not what was expected, and says so."""
-    if is_intact(part, **expected):
-        return
-    wanted = ", ".join(f"{name} {value}" for name, value in expected.items() if value is not None)
-    got = f"{part.stat().st_size} bytes, sha256 {file_digest(part)}"
-    if expected.get("md5"):
-        got += f", md5 {file_digest(part, 'md5')}"
-    _remove(part)
-    raise BenchError(f"{url}: wrong checksum, removed: expected {wanted}; got {got}")
 
 
 def _remove(part: Path) -> None:

@@ -165,7 +165,7 @@ def fetch(name: str, mirror: str | None = None) -> Path:
     # A file of which only the hash's beginning is known is looked at before it gets its name.
     whole = weights.sha256 if len(weights.sha256) == 64 else None
     arrived = where if whole else where.with_name(f"{where.name}.unverified")
-    download(weights.url, arrived, sha256=whole, size=weights.size, label=weights.file, mirror=mirror)
+    download(weights.url, arrived, sha256=whole, size=weights.size, mirror=mirror)
     if wrong := _mismatch(weights, arrived, file_sha256(arrived)):
         arrived.unlink()
         raise BenchError(f"{weights.url} gave another file, removed: {wrong}")

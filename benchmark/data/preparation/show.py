@@ -122,8 +122,7 @@ def data_set_facts(dataset: Dataset, folder: Path, out: Path) -> dict[str, Any]:
     facts = {
         **{name: getattr(dataset, name) for name in ("name", "title", "licence", "homepage", "note")},
         "files": [
-            {name: getattr(remote, name) for name in ("file", "url", "size", "md5", "sha256")}
-            for remote in dataset.remotes
+            {name: getattr(remote, name) for name in ("file", "url", "size", "sha256")} for remote in dataset.remotes
         ],
         "prepared": None,
         "pictures": [],

@@ -35,7 +35,7 @@ def verify_data_set(dataset: Dataset, folder: Path) -> Verified:
     for place in places(dataset.name, dataset.root) if dataset.remotes else []:
         for remote in dataset.remotes:
             if (path := place / remote.file).is_file():
-                files[str(path)] = is_intact(path, sha256=remote.sha256, md5=remote.md5, size=remote.size)
+                files[str(path)] = is_intact(path, remote.sha256, remote.size)
     if not folder.exists():
         return Verified(files, [])
     prepared, shared = verify(folder)
