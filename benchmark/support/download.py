@@ -119,7 +119,7 @@ def download(
             bar = partial(progress.update, progress.add_task(target.name, total=size))
             _fetch_all(url, part, size, sha256 is not None, bar)
         if not is_intact(part, sha256, size):
-            wanted = ", ".join(filter(None, [size and f"{size:,} bytes", sha256 and f"sha256 {sha256}"]))
+            wanted = ", ".join(([f"{size:,} bytes"] if size else []) + ([f"sha256 {sha256}"] if sha256 else []))
             got = f"{part.stat().st_size:,} bytes, sha256 {file_sha256(part)}"
             _remove(part)
             raise BenchError(f"{url}: wrong checksum, removed: expected {wanted}; got {got}")
