@@ -3,6 +3,8 @@
 import ast
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -458,6 +460,20 @@ def test_a_model_file_has_the_same_bytes_whatever_was_logged(tmp_path: Path) -> 
     assert len(hashes) == 1
 
 
+def test_a_list_and_a_table_need_no_torch(project: Path) -> None:
+    record(project)
+    code = """
+import sys
+from benchmark.cli import main
+main(["cells", "--missing", "--method", "l2,gan-l1"], standalone_mode=False)
+main(["leaderboard"], standalone_mode=False)
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=project, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Left out" not in (project / "results/sample/tiny/leaderboard.md").read_text()
+
+
 # tables ---------------------------------------------------------------------------------------------------------------
 
 
@@ -496,7 +512,9 @@ def test_a_row_of_an_entry_that_is_gone_is_foreign(project: Path) -> None:
     assert ["unknown method 'gan-l1'" in line for line in build(project / "runs/results").left_out] == [True]
 
 
-def test_one_table_holds_one_precision(project: Path) -> None:
+def test_one_table_holds_one_precision_and_says_which(project: Path) -> None:
+    build(project / "runs/results")
+    assert "Trained in fp32;" in (project / "runs/results/sample/tiny/leaderboard.md").read_text()
     edit(result_of(project), lambda content: content["provenance"]["identity"]["machine"].update(precision="bf16"))
     (built,) = build(project / "runs/results").tables
     (one,) = built.left_out

@@ -88,18 +88,6 @@ def test_a_skipped_cell_is_missing_when_the_weights_it_lacked_arrive(
     assert why(project, "eccv16-pretrained") == "skipped for want of colorization-v2, which is here now"
 
 
-def test_a_list_needs_no_torch(tmp_path: Path) -> None:
-    project = make_project(tmp_path)
-    commands(project, "--missing")  # asks the adapters once
-    code = """
-import sys
-from benchmark.cli import main
-main(["cells"], standalone_mode=False)
-assert "torch" not in sys.modules
-"""
-    assert subprocess.run([sys.executable, "-c", code], cwd=project, check=False, capture_output=True).returncode == 0
-
-
 # the schedule, without Ray --------------------------------------------------------------------------------------------
 
 

@@ -237,8 +237,8 @@ def one_kind(results: Iterable[Result]) -> dict[int, str]:
     every = list(enumerate(results))
     odd = _minority(every, _test_images, "of other test images than most rows of this table")
     kept = [(k, one) for k, one in every if k not in odd]
-    trained = [(k, one) for k, one in kept if one.run.role == "method" and _precision(one)]
-    odd |= _minority(trained, _precision, "of another precision than most rows of this table")
+    trained = [(k, one) for k, one in kept if precision_of(one)]
+    odd |= _minority(trained, precision_of, "of another precision than most rows of this table")
     for method in {one.run.method for _, one in kept}:
         row = [(k, one) for k, one in kept if one.run.method == method]
         odd |= _minority(row, _making, "of other settings or code than the other seeds of its row")
@@ -318,9 +318,10 @@ def _test_images(result: Result) -> str:
     return result.provenance.data_sha256["test"]
 
 
-def _precision(result: Result) -> Any:
+def precision_of(result: Result) -> str | None:
+    """In which a method was trained; None where it is not known, or nothing is learned."""
     identity = result.provenance.identity
-    return identity.machine.get("precision") if identity else None
+    return identity.machine.get("precision") if identity and result.run.role == "method" else None
 
 
 def _making(result: Result) -> Any:

@@ -21,7 +21,7 @@ def caption(table: Table) -> list[str]:
         "Mean over seeds with a 95 % interval by hierarchical bootstrap (seeds, then images); ↑ higher is better, "
         "↓ lower is. Bold: no method is shown to be better, by paired tests after Holm's correction; "
         "methods that the tests cannot tell from the best share rank 1. Rows stand in the order of their mean rank.",
-        f"Measured on: {_machines(table)}.",
+        f"Measured on: {_machines(table)}.{_precision(table)}",
     ]
 
 
@@ -32,6 +32,11 @@ def _machines(table: Table) -> str:
         return next(map(device_text, devices), "not recorded")
     parts = "; ".join(f"{device_text(device)}: {_names(rows)}" for device, rows in devices.items())
     return f"{parts}. Times of different machines or numbers of threads do not compare"
+
+
+def _precision(table: Table) -> str:
+    precisions = table.origin.precisions
+    return f" Trained in {' / '.join(precisions)}; no table mixes precisions." if precisions else ""
 
 
 def _names(rows: Sequence[str]) -> str:

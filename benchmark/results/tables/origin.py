@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import TypeVar
 
 from benchmark.contracts.result import Run
-from benchmark.results.tables.collect import Measured
+from benchmark.results.columns import Measured
+from benchmark.results.currency import precision_of
 
 REPEATED = ("--device", "--devices", "--threads")  # options that numbers may depend on, beside those that name the cell
 PACKAGES = ("python", "torch", "torchvision", "numpy", "colorbench")
@@ -24,6 +25,7 @@ class Origin:
     longest: tuple[str, float] | None = None  # the cell that trained longest, and its seconds
     color_seconds: float = 0.0  # coloring the test images once per cell; scoring them is not counted
     devices: Mapping[str, Sequence[str]] = field(default_factory=dict)  # device → rows
+    precisions: Sequence[str] = ()  # in which methods were trained
     seeds: Mapping[tuple[int, ...], Sequence[str]] = field(default_factory=dict)  # seeds → rows
     packages: Mapping[str, Sequence[str]] = field(default_factory=dict)  # package → versions
     commits: Sequence[str] = ()
@@ -52,6 +54,7 @@ def origin_of(groups: Mapping[str, Sequence[Measured]]) -> Origin:
         longest=max(trained, key=lambda cell: cell[1], default=None),
         color_seconds=sum(map(_color_seconds, every)),
         devices=_rows_by(groups, lambda group: tuple(one.result.provenance.device for one in group)),
+        precisions=_distinct(map(precision_of, (one.result for one in every))),
         seeds=_rows_by(groups, lambda group: (tuple(one.result.run.seed for one in group),)),
         packages={name: _distinct(origin.packages.get(name) for origin in origins) for name in PACKAGES},
         commits=_distinct(origin.commit and origin.commit[:COMMIT_DIGITS] for origin in origins),
