@@ -73,6 +73,7 @@ def score(paint: Callable[[Tensor], Any], images: np.ndarray = PHOTOGRAPHS) -> E
     [
         (with_value(float("nan")), "painter gives colors that are not finite for image photo-4; run: bench check"),
         (with_value(float("-inf")), "painter gives colors that are not finite for image photo-4"),
+        (lambda L: plain(L).double() * 1e300, "painter gives colors that are not finite for image photo-0"),
         (lambda L: plain(L).round().long(), "painter gives colors of type torch.int64, .* for image photo-0"),
         (lambda L: plain(L) > 0, "painter gives colors of type torch.bool"),
         (lambda L: plain(L)[:, :1], r"colors of shape \(1, 1, 16, 16\), not \(1, 2, h, w\) for image photo-0"),
@@ -80,11 +81,19 @@ def score(paint: Callable[[Tensor], Any], images: np.ndarray = PHOTOGRAPHS) -> E
         (lambda L: plain(L)[0], r"colors of shape \(2, 16, 16\)"),
         (lambda L: plain(L)[..., :0], r"colors of shape \(1, 2, 16, 0\)"),
     ],
-    ids=["nan", "infinite", "integer", "boolean", "channels", "batch", "rank", "empty"],
+    ids=["nan", "infinite", "too large", "integer", "boolean", "channels", "batch", "rank", "empty"],
 )
 def test_what_are_no_colors_is_not_scored(paint: Callable[[Tensor], Any], message: str) -> None:
     with pytest.raises(BadPrediction, match=message):
         score(paint)
+
+
+def test_a_method_that_changes_its_input_changes_neither_output_nor_truth() -> None:
+    rgb = torch.from_numpy(PHOTOGRAPHS)
+    expected = colorize(Painter(lambda L: plain(L)), rgb)
+    found = colorize(Painter(lambda L: (plain(L), L.mul_(0.5))[0]), rgb)
+    assert torch.equal(found.predicted, expected.predicted)
+    assert torch.equal(found.target_lab[0], expected.target_lab[0])
 
 
 def noise(size: float) -> Callable[[Tensor], Tensor]:

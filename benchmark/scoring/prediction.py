@@ -25,7 +25,7 @@ def predict(method: Method, L: Tensor, ab: Tensor) -> Tensor:
 
 
 def predicted_ab(method: Method, L: Tensor, ab: Tensor | None = None, ids: Sequence[str] | None = None) -> Tensor:
-    """A method's colors, (B, 2, h, w) float32 in Lab units, finite.
+    """A method's colors, (B, 2, h, w) float32 in Lab units, finite. It is given copies, to do with as it likes.
 
     Args:
         method: on the images' device, in evaluation mode.
@@ -36,7 +36,7 @@ def predicted_ab(method: Method, L: Tensor, ab: Tensor | None = None, ids: Seque
     Raises:
         BadPrediction: they are of another shape, of an integer type, or not finite.
     """
-    found = predict(method, L, torch.zeros_like(L).expand(-1, 2, -1, -1) if ab is None else ab)
+    found = predict(method, L.clone(), L.new_zeros(1).expand(len(L), 2, *L.shape[2:]) if ab is None else ab.clone())
     if fault := fault_of(found, len(L)):
         what, index = fault
         image = ids[index] if ids else f"{index + 1} of {len(L)}"
@@ -50,7 +50,7 @@ def fault_of(ab: Tensor, count: int) -> tuple[str, int] | None:
         return f"colors of shape {tuple(ab.shape)}, not ({count}, 2, h, w)", 0
     if not ab.is_floating_point():
         return f"colors of type {ab.dtype}, not floating point", 0
-    finite = torch.isfinite(ab.flatten(1)).all(dim=1)
+    finite = torch.isfinite(ab.float().flatten(1)).all(dim=1)  # float64 holds what float32 does not
     return None if finite.all() else ("colors that are not finite", int(finite.int().argmin()))
 
 
