@@ -190,8 +190,8 @@ def cell_processes(project: Path) -> Iterator[tuple[int, int]]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"benchmark.running.sweep.guard" in words and b"run" in words and (folder / "cwd").resolve() == project:
-                yield int(folder.name), int(words[words.index(b"benchmark.running.sweep.guard") + 1])
+            if b"benchmark.cli.guard" in words and b"run" in words and (folder / "cwd").resolve() == project:
+                yield int(folder.name), int(words[words.index(b"benchmark.cli.guard") + 1])
         except OSError:  # it has ended meanwhile
             continue
 

@@ -59,7 +59,7 @@ def attempt(arguments: Sequence[str], folder: Path, log: Path, variables: Mappin
         file.flush()
         start = file.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmark.running.sweep.guard", str(os.getpid()), *arguments],
+            [sys.executable, "-m", "benchmark.cli.guard", str(os.getpid()), *arguments],
             cwd=folder,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """Runs `bench` in this process and lets it live no longer than the process that asked for it (on Linux).
 
-`python -m benchmark.running.sweep.guard PID run --method …`, PID being the caller's. A Ray worker that is killed cannot
+`python -m benchmark.cli.guard PID run --method …`, PID being the caller's. A Ray worker that is killed cannot
 end what it started; a cell that outlived it would hold its folder, and the next attempt would find it locked.
 """
 
