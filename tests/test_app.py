@@ -91,6 +91,7 @@ def test_scores_are_the_metrics_of_the_tables() -> None:
     assert tiny["same"][1] == "–"  # SSIM's window does not fit
 
 
+@pytest.mark.slow
 def test_large_photographs_are_shown_reduced(tmp_path: Path, colorizers: dict[str, Colorizer]) -> None:
     large = Image.fromarray(picture(3, 300, 200)).resize((3000, 2000))
     html = app.color_upload(save(tmp_path / "a.jpg", encoded(large, "JPEG")), {"sepia": colorizers["sepia"]})
@@ -128,6 +129,7 @@ def running(colorizers: dict[str, Colorizer], tmp_path_factory: pytest.TempPathF
     started.close(verbose=False)
 
 
+@pytest.mark.slow
 def test_requests_of_other_sites_are_refused(running: Any) -> None:
     port = running.server_port
     for headers, status in [

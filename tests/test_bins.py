@@ -112,6 +112,7 @@ def test_many_pixels_go_through_in_pieces_unchanged(photo_ab: Tensor) -> None:
     assert torch.equal(dense(targets)[8], dense(ab_bins.soft_encode(photo_ab))[0])
 
 
+@pytest.mark.slow
 def test_the_way_of_other_devices_finds_the_same_bins() -> None:
     points = POINTS["everywhere"](torch.Generator().manual_seed(2))
     candidates = ab_bins._table(5, "cpu").candidates

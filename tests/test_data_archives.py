@@ -211,6 +211,7 @@ def test_no_damage_of_an_archive_is_a_traceback(kind: str, tmp_path: Path) -> No
             list_archive(whole, ["", *SUFFIXES])
 
 
+@pytest.mark.slow
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.jpg"
     with path.open("wb") as file:

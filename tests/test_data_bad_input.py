@@ -135,6 +135,7 @@ def test_a_bad_file_among_good_ones_is_named_whoever_reads_it(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_one_corrupt_file_among_thousands(tmp_path: Path) -> None:
     colors = ((255, n % 250, n // 250) for n in range(3000))
     files = {f"{n:04d}.ppm": b"P6 8 8 255\n" + bytes(color) * 64 for n, color in enumerate(colors)}
@@ -158,6 +159,7 @@ class Killer(NamedTuple):
         os._exit(9)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_told(tmp_path: Path) -> None:
     splits = {"train": [*pixels(3), Killer()], "val": pixels(1, seed=5), "test": pixels(1, seed=6)}
     with pytest.raises(BenchError, match="a worker process was killed, perhaps for want of memory"):

@@ -59,6 +59,7 @@ def test_the_arrays_hold_what_decoding_gives(photos: Path, tmp_path: Path) -> No
     assert left == {".out.lock", "out", "photos"}
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_bytes(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -384,6 +385,7 @@ def test_statistics_agree_with_every_pixel_taken_alone() -> None:
     assert prior.sum() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_counts_beyond_32_bits_are_carried(monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.stack([picture(n, 8, 8) for n in range(4)] * 3)
     whole, carried = ColorCount(), ColorCount()

@@ -97,10 +97,12 @@ def largest_difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
     return max(float((a[name].double() - b[name].double()).abs().max()) for name in a)
 
 
+@pytest.mark.slow
 def test_two_at_half_the_batch_equal_one_at_the_whole(tmp_path: Path, alone: dict[str, Tensor]) -> None:
     assert largest_difference(in_two_processes(tmp_path, STEPS, STEPS), alone) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_run_resumes_in_another_number_of_processes(tmp_path: Path, alone: dict[str, Tensor]) -> None:
     in_two_processes(tmp_path, STEPS // 2, STEPS)
     assert largest_difference(train(tmp_path, ALONE, STEPS, STEPS), alone) < 1e-5

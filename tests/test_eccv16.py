@@ -87,6 +87,7 @@ def published_forward(L: Tensor, state: dict[str, Tensor]) -> Tensor:
     return 110 * F.interpolate(x, scale_factor=4, mode="bilinear", align_corners=False)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_takes_the_released_file_unchanged_and_gives_its_colors(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -62,6 +62,7 @@ def test_the_truth_itself_scores_perfectly(project: Path, prepared: Prepared, tm
     assert "bench weights fetch inception" in result(project, "truth")["notes"]["fid"]
 
 
+@pytest.mark.slow
 def test_gray_copies_score_as_the_gray_row(project: Path, prepared: Prepared, tmp_path: Path) -> None:
     folder = write_images(tmp_path, gray_of(prepared.images("test")), prepared.ids("test"))
     assert bench("score", str(folder), *DATA, "--name", "graycopy", cwd=project).returncode == 0

@@ -222,6 +222,7 @@ def test_decisions_are_those_of_the_claims_page(project: Path) -> None:
     assert sum(counts.values()) == len(claims)
 
 
+@pytest.mark.slow
 def test_needs_no_torch(project: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from benchmark.paper.findings import build_findings\n"

@@ -123,6 +123,7 @@ def test_starts_from_the_colors_of_its_parent() -> None:
 ON_THE_CPU = [check for check in CHECKS if check is not check_device]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", ON_THE_CPU, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_contract_with_features(check: Check, own_features: None) -> None:
     adapter: Any = load_method("gan-perceptual")

@@ -56,6 +56,7 @@ def test_classification_predicts_the_annealed_mean_of_its_logits() -> None:
     assert not torch.equal(found[0.38], found["mean"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rebalance", [False, True])
 def test_overfits_eight_images(rebalance: bool, tmp_path: Path) -> None:
     adapter: Any = load_method("classification")

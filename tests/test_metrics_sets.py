@@ -289,6 +289,7 @@ def test_fid_equals_the_command_line_of_pytorch_fid(
     assert found.notes["fid"] == "N = 6"
 
 
+@pytest.mark.slow
 def test_loading_inception_leaves_no_traces(inception_weights: Path) -> None:
     download = pytorch_fid.inception.load_state_dict_from_url
     torch.manual_seed(5)

@@ -60,6 +60,7 @@ def test_lab_is_float32_whatever_the_precision() -> None:
     assert L.dtype == ab.dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_the_options_are_short_for_settings_and_keep_out_of_the_table(tmp_path: Path) -> None:
     project = make_project(tmp_path)

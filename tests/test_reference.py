@@ -229,6 +229,7 @@ def test_a_newcomers_run_of_a_committed_cell_compares_and_leaves_git_clean(clone
     assert status(clone) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_a_cell_that_cannot_run_leaves_git_clean_and_what_was_measured(clone: Path) -> None:
     for more in ((), ("--record",)):
@@ -240,6 +241,7 @@ def test_a_cell_that_cannot_run_leaves_git_clean_and_what_was_measured(clone: Pa
     assert read_result(clone / "results/sample/tiny/cgan-resnet18/seed0.json").status == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_private_photographs_leave_git_clean_and_are_never_recorded(clone: Path, tmp_path: Path) -> None:
     photographs = tmp_path / "private"
@@ -266,6 +268,7 @@ def test_a_run_with_other_settings_is_never_recorded(clone: Path) -> None:
     assert not (clone / "models").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_record_replaces_a_reference_and_its_tables(clone: Path) -> None:
     made = json.loads((clone / REFERENCE).read_text())
@@ -295,6 +298,7 @@ def test_reproduce_ends_with_a_verdict_for_each_cell(clone: Path) -> None:
     assert "another instruction set (VSX there, " in line
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_reproduce_goes_on_after_a_cell_that_fails(clone: Path) -> None:
     params = yaml.safe_load((clone / "params.yaml").read_text())

@@ -316,6 +316,7 @@ def test_command_prints_a_table(project: Path, monkeypatch: pytest.MonkeyPatch) 
         assert label in done.output
 
 
+@pytest.mark.slow
 def test_command_gives_json(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = ("--batch-size", "3", "--image-size", "20", "--precision", "bf16")
     done = run(

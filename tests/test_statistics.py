@@ -36,6 +36,7 @@ def share(trials: int, happens: Callable[[np.random.Generator], bool]) -> float:
     return float(np.mean([happens(np.random.default_rng(trial)) for trial in range(trials)]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "spread"),
     [(3, 1.0), (3, 0.2), (3, 0.0), (5, 0.5), (2, 0.5), (1, 0.0)],
@@ -62,6 +63,7 @@ def test_interval_of_a_pooled_metric_covers_the_truth() -> None:
     assert 0.90 <= share(200, covers) <= 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "spread"), [(3, 0.3), (3, 0.0), (5, 0.3), (1, 0.0)])
 def test_no_difference_is_rarely_found(seeds: int, spread: float) -> None:
     def found(rng: np.random.Generator) -> bool:
@@ -205,6 +207,7 @@ def test_resample_does_with_some_of_the_columns() -> None:
     assert set(resample({"ssim": np.ones((2, 5)), "auc_rebal": np.ones((2, 5))})) == {"ssim"}
 
 
+@pytest.mark.slow
 def test_ten_methods_three_seeds_ten_thousand_images_in_two_seconds() -> None:
     rng = np.random.default_rng(4)
     names = [name for name, metric in METRICS.items() if metric.columns == (name,)]

@@ -75,6 +75,7 @@ def test_a_cell_comes_after_the_one_whose_model_it_starts_from(tmp_path: Path) -
     assert [line.split()[3] for line in brought] == ["eccv16", "gan-l1"]
 
 
+@pytest.mark.slow
 def test_a_skipped_cell_is_missing_when_the_weights_it_lacked_arrive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

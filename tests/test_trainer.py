@@ -312,6 +312,7 @@ def hold(folder: Path, ready: Any) -> None:
         signal.pause()
 
 
+@pytest.mark.slow
 def test_a_folder_is_held_by_one_process_which_is_named(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ready = context.Event()

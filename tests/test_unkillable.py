@@ -270,12 +270,14 @@ def stop_after(project: Path, step: int) -> None:
         coming.replace(newest)
 
 
+@pytest.mark.slow
 def test_what_a_kill_after_the_last_act_left_is_removed(project: Path, uninterrupted: Path) -> None:
     assert train(project).returncode == 0
     (run_folder(project) / GENERATIONS[2]).write_bytes(b"left over")
     assert "trained already" in goes_on_to_the_same_model(project, uninterrupted).stderr
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(project: Path, uninterrupted: Path) -> None:
     stop_after(project, 8)
     before = saved_step(project)
