@@ -18,7 +18,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from benchmark.contracts.dataset import Dataset, DatasetConfig, Listing, MissingDataError
-from benchmark.data.preparation.archives import Found
+from benchmark.data.preparation.archives import Found, printable
 from benchmark.data.preparation.places import own_places, places
 from benchmark.support.download import Remote
 
@@ -69,7 +69,7 @@ class Coco(Dataset):
                 return self._one_collection(one, "train2017" if train else "val2017")
         for place in own_places(self.name, self.root):
             if found := images_of(place):
-                return self._one_collection(found, place.name)
+                return self._one_collection(found, printable(place.name))
         raise MissingDataError(
             f"coco: neither train2017 and val2017 (.zip or folders) nor images in {' or '.join(map(str, looked))}; "
             "run `bench data fetch coco`, or give --root the folder that holds them"

@@ -238,7 +238,8 @@ def test_ctrl_c_says_how_to_go_on_and_changed_files_are_made_again(
 
 
 @pytest.mark.parametrize(
-    "damage", ["half a line in the journal", "a short array", "other settings", "another decoder", "no journal"]
+    "damage",
+    ["half a line in the journal", "a short array", "flipped bytes", "other settings", "another decoder", "no journal"],
 )
 def test_a_damaged_part_is_never_trusted(
     damage: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -253,8 +254,12 @@ def test_a_damaged_part_is_never_trusted(
         journal.write_bytes(journal.read_bytes()[:-7])
     elif damage == "a short array":
         os.truncate(part / "train.npy", 5000)
+    elif damage == "flipped bytes":
+        content = bytearray((part / "train.npy").read_bytes())
+        content[5000] ^= 1
+        (part / "train.npy").write_bytes(content)
     elif damage == "other settings":
-        journal.write_text(journal.read_text().replace('"protocol": 1', '"protocol": 0'))
+        journal.write_text(journal.read_text().replace('"rule": "', '"rule": "another '))
     elif damage == "another decoder":
         journal.write_text(journal.read_text().replace('"pillow": "', '"pillow": "0.'))
     else:

@@ -6,6 +6,7 @@ keys), and, where asked for, how often each color occurs.
 
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -82,9 +83,12 @@ def in_several_splits(
     return [[f"{split}/{identity}" for split, identity in group] for group in groups]
 
 
-def rows_in(path: Path, size: int) -> int:
-    """How many images of side `size` an array's file, whole or not, holds."""
-    return max(0, path.stat().st_size - _HEADER) // (size**2 * 3) if path.exists() else 0
+def checksum(path: Path, size: int, start: int, count: int) -> int | None:
+    """CRC-32 of the images [start, start + count) in an array's file; None if they are not in it."""
+    image = size**2 * 3
+    if not path.exists() or path.stat().st_size < _HEADER + (start + count) * image:
+        return None
+    return zlib.crc32(np.fromfile(path, np.uint8, count * image, offset=_HEADER + start * image).data)
 
 
 def blocks(path: Path, size: int, rows: int) -> Iterator[NDArray[np.uint8]]:

@@ -1,6 +1,7 @@
 """How far a preparation has come: a line for each finished chunk, so that a run that was killed goes on from there."""
 
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.contracts.dataset import Item, signature_of
+from benchmark.data.preparation.arrays import checksum
 from benchmark.data.preparation.decoding import Findings
 from benchmark.support.files import write_atomically
 
@@ -19,25 +21,30 @@ class Entry(NamedTuple):
     split: str
     signature: str  # of its items: what it was made from
     kept: int  # images written
+    checksum: int  # CRC-32 of them: a machine that lost power may have written the journal, and zeros for images
     gray: list[int]  # places in the chunk
     corrupt: dict[str, str]  # place in the chunk → reason
     profiles: dict[str, str]  # place in the chunk → what became of its color profile
 
     @classmethod
-    def of(cls, split: str, chunk: Sequence[Item], found: Findings, gray: NDArray[np.bool_]) -> "Entry":
+    def of(
+        cls, split: str, chunk: Sequence[Item], found: Findings, gray: NDArray[np.bool_], kept: NDArray[np.uint8]
+    ) -> "Entry":
         """The line for a chunk.
 
         Args:
             split: which.
             chunk: its items.
             found: what decoding found.
+            kept: the images (n, S, S, 3) that are written.
             gray: of each of the others, in order, whether it is a grayscale photograph.
         """
         readable = [place for place in range(len(chunk)) if place not in found.corrupt]
         return cls(
             split=split,
             signature=signature_of(chunk),
-            kept=int((~gray).sum()),
+            kept=len(kept),
+            checksum=zlib.crc32(np.ascontiguousarray(kept).data),
             gray=[readable[place] for place in np.flatnonzero(gray)],
             corrupt={str(place): reason for place, reason in found.corrupt.items()},
             profiles={str(place): note for place, note in found.profiles.items()},
@@ -61,20 +68,22 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def finished(self, split: str, chunks: Sequence[Sequence[Item]], rows: int) -> list[Entry]:
+    def finished(self, split: str, chunks: Sequence[Sequence[Item]], path: Path, size: int) -> list[Entry]:
         """The entries of the first chunks that need not be made again; the others are forgotten.
 
         Args:
             split: which.
             chunks: its items, in chunks.
-            rows: images that the array's file holds.
+            path: of the array's file.
+            size: S of its images.
         """
         entries = [entry for entry in self._entries if entry.split == split]
-        good = []
+        good, start = [], 0
         for entry, chunk in zip(entries, chunks, strict=False):
-            rows -= entry.kept
-            if rows < 0 or entry.signature != signature_of(chunk):
+            written = checksum(path, size, start, entry.kept)
+            if written != entry.checksum or entry.signature != signature_of(chunk):
                 break
+            start += entry.kept
             good.append(entry)
         if len(good) < len(entries):
             self._entries = [entry for entry in self._entries if entry.split != split] + good

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from benchmark.contracts.dataset import SPLITS, Dataset, Item, MissingDataError
 from benchmark.data.preparation.archives import Encoded
-from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, in_several_splits, rows_in
+from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, in_several_splits
 from benchmark.data.preparation.chroma import ColorCount, grayscale
 from benchmark.data.preparation.decoding import Decoded, Decoder
 from benchmark.data.preparation.images import RULE, decoder_versions
@@ -179,7 +179,7 @@ class _Job:
         length = max(1, min(_CHUNK_IMAGES, BLOCK_BYTES // (self.size**2 * 3)))
         chunks = [items[start : start + length] for start in range(0, len(items), length)]
         path = self.part / f"{split}.npy"
-        done = journal.finished(split, chunks, rows=rows_in(path, self.size))
+        done = journal.finished(split, chunks, path, self.size)
         return _Plan(split, path, list(zip(chunks, done, strict=False)), chunks[len(done) :])
 
     def _write_split(
@@ -195,9 +195,10 @@ class _Job:
                 progress.advance(task, len(chunk))
             for chunk, (images, found) in zip(plan.rest, islice(decoded, len(plan.rest)), strict=True):
                 gray = grayscale(images)
-                entry = Entry.of(split, chunk, found, gray)
+                kept = images[~gray] if gray.any() else images
+                entry = Entry.of(split, chunk, found, gray, kept)
                 self._account(split, chunk, entry, result)  # raises for a corrupt file before anything is written
-                array.append(images[~gray] if gray.any() else images)
+                array.append(kept)
                 journal.add(entry)
                 progress.advance(task, len(chunk))
             array.finish()
