@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.contracts.config import Cell, Params, resolve
+from benchmark.contracts.config import Cell, Params
 from benchmark.contracts.workspace import Workspace
 from benchmark.report.svg import Point
+from benchmark.results.facts import cell_of
 from benchmark.results.tables import Measured
 from benchmark.support.errors import InputError
 from benchmark.training.record import read_record
@@ -55,7 +56,7 @@ def _trained(measured: Measured, params: Params, workspace: Workspace) -> Traine
     if run.external:
         return "colored by another program"
     try:
-        cell = resolve(params, method=run.method, data=_spec(run.data), preset=run.preset, seed=run.seed)
+        cell = cell_of(params, run)
     except InputError as error:
         return str(error)
     folder = workspace.model(cell)
@@ -64,11 +65,6 @@ def _trained(measured: Measured, params: Params, workspace: Workspace) -> Traine
     if read_record(folder).get("model_sha256") != measured.result.provenance.config.get("model_sha256"):
         return f"the model in {folder.relative_to(workspace.root)} is not the one that was scored; run: {run.command}"
     return Trained(cell, folder, measured)
-
-
-def _spec(data: str) -> str:
-    """What names a data set again. Where a folder's photographs lie does not matter once they are prepared."""
-    return data.replace("folder-", "folder:", 1) if data.startswith("folder-") else data
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,19 @@ torch, models or data; the stages compare data and machine too, as they have bot
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmark import PROTOCOL
-from benchmark.contracts import registry
-from benchmark.contracts.config import Cell, Params, find_root, read_params, resolve
+from benchmark.contracts.config import Cell, Params, find_root, read_params
 from benchmark.contracts.identity import Identity
 from benchmark.contracts.result import Result, ResultError, Run, read_result, result_path
 from benchmark.contracts.settings import Training
 from benchmark.contracts.workspace import Workspace
 from benchmark.data.prepared import Prepared
 from benchmark.results import manifest
-from benchmark.results.facts import Facts, facts_of, parent_cell
+from benchmark.results.facts import Facts, cell_of, facts_of, parent_cell
 from benchmark.results.whole import measured_at
 from benchmark.scoring.metrics import METRICS
 from benchmark.support import weights
@@ -134,14 +132,12 @@ class Currency:
             return str(error)
 
     def identity_of(self, run: Run) -> Identity:
-        """What the run of a result would be, made now; where a folder of photographs lies does not matter for it.
+        """What the run of a result would be, made now.
 
         Raises:
-            InputError: as `resolve`.
+            InputError: as `cell_of`.
         """
-        data = run.data if run.data in registry.names("dataset") else run.data.replace("-", ":", 1)
-        method = None if run.external else run.method
-        cell = replace(resolve(self.params, method=method, data=data, preset=run.preset, seed=run.seed), data=run.data)
+        cell = cell_of(self.params, run)
         return external_identity(cell) if run.external else self.identity(cell)
 
     def _facts(self, cell: Cell) -> Facts:
@@ -231,18 +227,14 @@ def difference(now: Identity, then: Identity, *, of_weights: bool = False) -> st
 def one_kind(results: Iterable[Result]) -> dict[int, str]:
     """Which of the results of one table cannot stand beside the rest, by their place in the order, and why.
 
-    All are of the same images and, where something was trained, of one precision; the seeds of a row are alike but for
-    the machine. What most are decides; of equals the newest.
+    All are of the same images and, where something was trained, of one precision. What most are decides; of equals the
+    newest.
     """
     every = list(enumerate(results))
     odd = _minority(every, _test_images, "of other test images than most rows of this table")
     kept = [(k, one) for k, one in every if k not in odd]
     trained = [(k, one) for k, one in kept if precision_of(one)]
-    odd |= _minority(trained, precision_of, "of another precision than most rows of this table")
-    for method in {one.run.method for _, one in kept}:
-        row = [(k, one) for k, one in kept if one.run.method == method]
-        odd |= _minority(row, _making, "of other settings or code than the other seeds of its row")
-    return odd
+    return odd | _minority(trained, precision_of, "of another precision than most rows of this table")
 
 
 def _never_in_tables(result: Result) -> str | None:
@@ -290,11 +282,11 @@ def _lacks_what_is_here(result: Result, *, has_model: bool) -> str | None:
     if result.status == "skipped":
         arrived = [name for name in weights.WEIGHTS if result.reason == weights.absent(name) and weights.path(name)]
         return f"skipped for want of {arrived[0]}, which is here now" if arrived else None
-    lacking = [name for name, value in result.metrics.items() if value is None and can_be_had(name)]
+    lacking = [name for name, value in result.metrics.items() if value is None and _can_be_had(name)]
     return f"lacks {', '.join(lacking)}, whose weights are here now" if lacking and has_model else None
 
 
-def can_be_had(metric: str) -> bool:
+def _can_be_had(metric: str) -> bool:
     """Whether a metric that was n/a for want of pretrained weights is so no longer.
 
     Raises:
@@ -322,17 +314,6 @@ def precision_of(result: Result) -> str | None:
     """In which a method was trained; None where it is not known, or nothing is learned."""
     identity = result.provenance.identity
     return identity.machine.get("precision") if identity and result.run.role == "method" else None
-
-
-def _making(result: Result) -> Any:
-    """What the seeds of a row have in common."""
-    identity = result.provenance.identity
-    return identity and _without_seed(identity)
-
-
-def _without_seed(identity: Identity) -> dict[str, Any]:
-    parents = {name: _without_seed(parent) for name, parent in identity.parents.items()}
-    return {**identity.model_dump(exclude={"seed", "machine", "parents"}), "parents": parents}
 
 
 def of_project(folder: Path) -> Callable[[Result], str | None]:

@@ -13,6 +13,7 @@ from typing import Any
 from benchmark.contracts import registry
 from benchmark.contracts.config import Cell, Params, resolve
 from benchmark.contracts.overrides import section_of
+from benchmark.contracts.result import Run
 from benchmark.results.manifest import training_code
 from benchmark.support.errors import BenchError
 from benchmark.support.files import digest, write_atomically
@@ -68,3 +69,14 @@ def parent_cell(params: Params, cell: Cell, name: str) -> Cell:
     training = parent.training.model_copy(update=section_of(shared, "training"))
     data_settings = {**parent.data_settings, **section_of(shared, "data")}
     return replace(parent, training=training, data_settings=data_settings, overrides=shared)
+
+
+def cell_of(params: Params, run: Run) -> Cell:
+    """The cell that a result speaks of. Where a folder of photographs lies does not matter once it is prepared.
+
+    Raises:
+        InputError: its entry, data set or preset is no longer there.
+    """
+    data = run.data if run.data in registry.names("dataset") else run.data.replace("-", ":", 1)
+    method = None if run.external else run.method
+    return replace(resolve(params, method=method, data=data, preset=run.preset, seed=run.seed), data=run.data)
