@@ -117,6 +117,7 @@ DATA = {"sample", "cifar10"}
     ("file", "reaches"),
     [
         ("training/fit.py", EVERY),  # build_method, the seed, the memory format, the order of loading
+        ("contracts/schedules.py", EVERY),
         ("training/trainer.py", EVERY),
         ("training/checkpoint.py", EVERY),
         ("data/batches.py", EVERY | DATA),

@@ -36,9 +36,7 @@ def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images:
     """
     for cell in cells:
         if not (context.workspace.model(cell) / MODEL_FILE).is_file():
-            spec = f"{cell.data_adapter}:{cell.data_path}" if cell.data_path else cell.data
-            names = ("--method", cell.method, "--data", spec, "--preset", cell.preset, "--seed", str(cell.seed))
-            raise InputError(f"{cell.name} is not trained; run: {shlex.join(('bench', 'run', *names))}")
+            raise InputError(f"{cell.name} is not trained; run: {shlex.join(('bench', 'run', *cell.arguments))}")
     prepared = Prepared.open(context.workspace.data(cells[0]))
     split = prepared.images("test")
     target = torch.from_numpy(split[evenly(len(split), images)].copy()).to(context.device)

@@ -22,6 +22,7 @@ ENGINE = Path(__file__).resolve().parents[1]
 
 WEIGHTS = (
     "contracts/method.py",  # what the loop asks of a method
+    "contracts/schedules.py",  # learning rates
     "data/batches.py",  # order and mirroring of the images
     "data/color.py",  # sRGB to Lab
     "support/precision.py",  # where half precision is off
