@@ -7,7 +7,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # compiled imports of torch are several times faster
 unexport VIRTUAL_ENV
 
-.PHONY: help install demo picture repro test quick-test check format lint types tables speed lock clean
+.PHONY: help install demo picture repro test fuzz quick-test check format lint types tables speed lock clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ test: install ## run every test
 
 quick-test: install ## run the tests but for the slow ones, many times a day
 	python -m pytest -m "not slow"
+
+fuzz: install ## run the fuzzers for an hour; FUZZ_SECONDS=… and FUZZ_SEED=… change that
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} python -m pytest -s tests/fuzz
 
 check: install format lint types test ## format, lint, types, tests
 

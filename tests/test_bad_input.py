@@ -139,3 +139,18 @@ def test_imagenets_weights_are_refused_in_another_width_before_anything_is_fetch
 def test_the_message_about_a_whole_file_is_short(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(["x" * 100] * 100))
     assert len(refusal(lambda: read_params(tmp_path))) < 500
+
+
+@pytest.mark.parametrize("preset", ["10**23", "/tmp", "../tiny", "[", "*"])
+def test_the_name_of_a_preset_is_no_pattern_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
+) -> None:
+    monkeypatch.chdir(make_project(tmp_path))
+    model = tmp_path / "models/sample/tiny/l2/seed0/model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.touch()
+    for command in (["leaderboard", "--own"], ["colorize", "a.png", "-o", "out", "--all"]):
+        done = CliRunner().invoke(main, [*command, "--preset", preset])
+        assert done.exit_code == 2
+        assert isinstance(done.exception, SystemExit)
+        assert len(done.stderr.splitlines()) == 1

@@ -73,9 +73,10 @@ def _leave_threads(code: Any) -> None:
 
 def _of_the_machine(error: BaseException) -> BenchError | None:
     """One line for what is no fault of a program: no room on a disk or a GPU, no right to write. None for all else."""
-    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+    if isinstance(error, OSError) and error.errno and error.errno != errno.EPIPE:  # a closed pipe is click's business
         place = f"{error.filename}: " if error.filename else ""
-        return BenchError(f"{place}{error.strerror}; what was finished is kept, and the same command goes on")
+        kept = "; what was finished is kept, and the same command goes on" if error.errno in DISK_ERRORS else ""
+        return BenchError(f"{place}{error.strerror}{kept}")
     torch = sys.modules.get("torch")  # nothing that does not need it should wait for its import
     if torch and isinstance(error, torch.OutOfMemoryError):
         return BenchError(f"{str(error).splitlines()[0]} What was finished is kept, and the same command goes on")

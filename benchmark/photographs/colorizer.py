@@ -173,9 +173,9 @@ def choose_models(models: Path, methods: Sequence[str], data: str | None, preset
     """
     wanted = parse_spec(data)[2] if data else None
     found: dict[str, dict[str, Path]] = {}  # data set → method → model file, both sorted
-    for path in sorted(models.glob(f"*/{preset}/*/seed{seed}/{MODEL_FILE}")):
-        name, _, method, *_ = path.relative_to(models).parts
-        if wanted in (None, name):
+    for path in sorted(models.glob(f"*/*/*/seed{seed}/{MODEL_FILE}")):
+        name, under, method, *_ = path.relative_to(models).parts
+        if wanted in (None, name) and under == preset:
             found.setdefault(name, {})[method] = path
     fitting = [name for name, files in found.items() if files.keys() >= set(methods)]
     if len(fitting) > 1:

@@ -32,8 +32,10 @@ def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images:
         size: side in pixels at which an image is shown; enlarged by whole pixels or reduced smoothly.
 
     Raises:
-        InputError: a cell is not trained; says what to run.
+        InputError: a cell is not trained; says what to run. Or the file is not to be a PNG.
     """
+    if path.suffix.lower() != ".png":
+        raise InputError(f"--out {str(path)!r}: the name of a PNG is wanted, as in picture.png")
     for cell in cells:
         if not (context.workspace.model(cell) / MODEL_FILE).is_file():
             raise InputError(f"{cell.name} is not trained; run: {shlex.join(('bench', 'run', *cell.arguments))}")

@@ -48,7 +48,7 @@ def first_fault(error: "ValidationError", value: bool = False) -> str:
         value: whether to repeat the wrong value, shortened. A file's value may be hundreds of numbers.
     """
     first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"] if part != "[key]") or "the whole"
+    place = ".".join(str(part)[:VALUE_SHOWN] for part in first["loc"] if part != "[key]") or "the whole"
     told = f"{place}: {first['msg'].removeprefix('Value error, ')}"
     if not value:
         return told

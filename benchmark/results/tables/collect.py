@@ -24,7 +24,8 @@ class Collection:
 
 def tables_in(root: Path, data: str | None = None, preset: str | None = None) -> list[Path]:
     """The folders `<data>/<preset>` below the results folder that hold result files, sorted."""
-    return sorted({path.parents[1] for path in root.glob(f"{data or '*'}/{preset or '*'}/*/seed*.json")})
+    folders = {path.parents[1] for path in root.glob("*/*/*/seed*.json")}
+    return sorted(f for f in folders if data in (None, "", f.parent.name) and preset in (None, "", f.name))
 
 
 def collect(folder: Path, references: Path | None = None) -> Collection:
