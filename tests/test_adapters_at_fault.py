@@ -85,6 +85,15 @@ def test_the_whole_adapter_runs(run: Run) -> None:
             "    L.nothing",
             "faulty_plugin.py:24: AttributeError: 'Tensor' object has no",
         ),
+        ("self.colorizer(L)", "self.colorizer(L) / 0", "faulty gives colors that are not finite for image"),
+        ("self.colorizer(L)", "self.colorizer(L).long()", "faulty gives colors of type torch.int64, not floating"),
+        ("self.colorizer(L)", "self.colorizer(L)[:, :1]", "faulty gives colors of shape (45, 1, 16, 16), not (45, 2"),
+        (
+            "self.colorizer(L)",
+            "self.colorizer(L) + torch.rand(1)",
+            "faulty on sample, preset tiny, seed 0 is not scored: faulty gives image ",
+        ),
+        ("self.colorizer(L)", "self.colorizer(L) + L.mean()", "other colors in another batch, by up to"),
     ],
 )
 def test_a_fault_is_one_line_with_file_and_line(run: Run, old: str, new: str, words: str) -> None:
