@@ -19,7 +19,7 @@ from benchmark.scoring.metrics.scorer import Scorer, Scores
 from benchmark.scoring.prediction import predict, predicted_ab, require_same, require_steady
 
 PIXELS_PER_BATCH = 1 << 18  # 4 images of 256², 256 of 32²: bounds the memory, and is fixed so that scores repeat
-SAMPLE, IMAGES_PER_SAMPLE = 4, 300  # images that are colored again, three times each: at most, and one of so many
+SAMPLE, IMAGES_PER_SAMPLE = 4, 500  # images that are colored again before: at most, and one of so many
 
 
 class Output(NamedTuple):
