@@ -76,12 +76,15 @@ class CheckpointWriter:
         self._pending = self._pool.submit(save)
 
     def close(self) -> None:
-        """Returns when everything is on the disk.
+        """Returns when everything is on the disk, and ends the thread.
 
         Raises:
             BenchError: it could not be written.
         """
-        self._finish()
+        try:
+            self._finish()
+        finally:
+            self._pool.shutdown()
 
     def _finish(self) -> None:
         if self._pending is not None:
