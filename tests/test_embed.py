@@ -47,7 +47,7 @@ def test_a_table_without_current_rows_says_so(tmp_path: Path) -> None:
         told = readme.read_text()
         assert "No current rows; protocol 1's tables: [docs/history/protocol-1.md](docs/history/protocol-1.md)." in told
         assert "stale words" not in told
-        assert ("Left out, protocol 7" in told) == name.startswith("sample")
+        assert ("Left out, of protocol 7" in told) == name.startswith("sample")
 
 
 def test_a_block_that_lost_its_end_is_named(tmp_path: Path) -> None:

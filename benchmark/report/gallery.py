@@ -6,7 +6,7 @@ Images are chosen by rule, never by hand, and each says why it is there.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,7 @@ SIDE = 256  # pixels; larger images are reduced for the gallery
 INPUT, TRUTH = "gray (input)", "truth"
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(NamedTuple):
     """Why an image is shown."""
 
     key: str  # of the group that it is part of: "worst-psnr"
@@ -39,8 +38,7 @@ class Reason:
     text: str  # "worst in PSNR"
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """One image file."""
 
     method: str

@@ -57,10 +57,6 @@ class Drawing:
         """A circle."""
         self._add("circle", css, cx=_short(x), cy=_short(y), r=_short(radius))
 
-    def rect(self, x: float, y: float, width: float, height: float, css: str = "") -> None:
-        """A rectangle."""
-        self._add("rect", css, x=_short(x), y=_short(y), width=_short(width), height=_short(height))
-
     def curve(self, points: Sequence[Point], css: str = "", closed: bool = False) -> None:
         """A line through points, closed to an area on demand."""
         path = "M" + "L".join(f"{_short(x)} {_short(y)}" for x, y in points) + ("Z" if closed else "")

@@ -33,41 +33,11 @@ from benchmark.support.files import write_atomically
 from benchmark.support.progress import tracked
 
 __all__ = [
-    "ARROWS",
-    "COST_HEADS",
-    "FLOOR_TEST",
-    "HEADLINE",
-    "NOTHING",
-    "SEEDS_WANTED",
-    "Built",
-    "Measured",
-    "Row",
-    "Table",
-    "as_json",
-    "build",
-    "build_table",
-    "caption",
-    "cell_text",
-    "collect",
-    "commands",
-    "cost_texts",
-    "device_text",
-    "footnotes",
-    "gray_text",
-    "head",
-    "headline",
-    "interval_text",
-    "markdown_grid",
-    "merged",
-    "nothing_current",
-    "number",
-    "part",
-    "print_table",
-    "sections",
-    "seeds_text",
-    "tables_in",
-    "update_files",
-]
+    "ARROWS", "COST_HEADS", "FLOOR_TEST", "HEADLINE", "NOTHING", "SEEDS_WANTED", "Built", "Measured", "Row",
+    "Table", "as_json", "build", "build_table", "caption", "cell_text", "collect", "commands", "cost_texts",
+    "device_text", "footnotes", "gray_text", "head", "headline", "interval_text", "markdown_grid", "merged",
+    "nothing_current", "number", "part", "print_table", "sections", "seeds_text", "tables_in", "update_files",
+]  # fmt: skip
 
 OVERVIEW = "README.md"
 README = "README.md"  # of the project: the tables in it are kept equal to the results too
@@ -114,7 +84,8 @@ def build(
         tables.append(table)
         left_out += map(str, table.left_out)
         messages += _missing(table)
-        contents |= {folder / f"leaderboard.{form}": text for form, text in _forms(table).items()}
+        forms = {"md": markdown(table), "csv": csv_text(table), "tex": latex(table)}
+        contents |= {folder / f"leaderboard.{form}": text for form, text in forms.items()}
     contents |= {} if references else _pages(results_root, contents)
     if (page := _read(readme := results_root.parent / README)) is not None:
         contents[readme] = embed(page.decode(), tables, every=not (data or preset))
@@ -142,10 +113,6 @@ def update_files(contents: Mapping[Path, str], check: bool) -> list[Path]:
     return stale
 
 
-def _forms(table: Table) -> dict[str, str]:
-    return {"md": markdown(table), "csv": csv_text(table), "tex": latex(table)}
-
-
 def _missing(table: Table) -> Iterable[str]:
     for method, seeds in table.missing_seeds.items():
         lacks = ", ".join(map(str, seeds))
@@ -153,14 +120,11 @@ def _missing(table: Table) -> Iterable[str]:
 
 
 def _pages(root: Path, fresh: Mapping[Path, str]) -> dict[Path, str]:
-    """The pages that speak of every table, from the CSV files: those just made, and those that were not asked for."""
-    others = [
-        path for folder in tables_in(root) if (path := folder / "leaderboard.csv") not in fresh and path.is_file()
-    ]
-    texts = {path: path.read_text(encoding="utf-8") for path in others}
-    texts |= {path: text for path, text in fresh.items() if path.suffix == ".csv"}
-    lines = {path.parent: list(csv.DictReader(io.StringIO(texts[path]))) for path in sorted(texts)}
-    return {root / OVERVIEW: overview(lines)}
+    """The page that speaks of every table, from the CSV files: those just made, and those that were not asked for."""
+    others = [path for folder in tables_in(root) if (path := folder / "leaderboard.csv").is_file()]
+    texts = {path: path.read_text(encoding="utf-8") for path in others} | dict(fresh)
+    tables = {path.parent: texts[path] for path in sorted(texts) if path.suffix == ".csv"}
+    return {root / OVERVIEW: overview({place: list(csv.DictReader(io.StringIO(t))) for place, t in tables.items()})}
 
 
 def _read(path: Path) -> bytes | None:

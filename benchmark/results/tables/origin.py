@@ -45,14 +45,16 @@ def origin_of(groups: Mapping[str, Sequence[Measured]]) -> Origin:
     """
     every = [one for group in groups.values() for one in group]
     origins = [one.result.provenance for one in every]
-    trained = [(_cell(one), one.result.cost.train_seconds) for one in every if one.result.cost.train_seconds]
+    runs = [(one.result.run, one.result.cost) for one in every]
+    trained = [(f"`{run.method}`, seed {run.seed}", cost.train_seconds) for run, cost in runs if cost.train_seconds]
+    rates = [(one.result.images, one.result.cost.inference_images_per_second) for one in every]
     data_configs = [origin.config.get("data_config") for origin in origins]
     sizes = {config.get("image_size") for config in data_configs if isinstance(config, Mapping)}
     return Origin(
         cells=len(every),
         train_seconds=sum(seconds for _, seconds in trained),
         longest=max(trained, key=lambda cell: cell[1], default=None),
-        color_seconds=sum(map(_color_seconds, every)),
+        color_seconds=sum(images / rate for images, rate in rates if rate),
         devices=_rows_by(groups, lambda group: tuple(one.result.provenance.device for one in group)),
         precisions=_distinct(map(precision_of, (one.result for one in every))),
         seeds=_rows_by(groups, lambda group: (tuple(one.result.run.seed for one in group),)),
@@ -91,15 +93,6 @@ def _budget(one: Measured) -> tuple[int, int] | None:
     if not isinstance(training, Mapping) or not one.result.cost.train_seconds:
         return None
     return training["steps"], training["batch_size"]
-
-
-def _cell(one: Measured) -> str:
-    return f"`{one.result.run.method}`, seed {one.result.run.seed}"
-
-
-def _color_seconds(one: Measured) -> float:
-    rate = one.result.cost.inference_images_per_second
-    return one.result.images / rate if rate else 0.0
 
 
 def _distinct(values: Iterable[str | None]) -> list[str]:

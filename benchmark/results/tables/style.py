@@ -1,7 +1,7 @@
 """How numbers and names are written, the same in every format."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmark.contracts.result import Cost
@@ -73,20 +73,18 @@ def device_text(name: str) -> str:
 
 def duration(seconds: float) -> str:
     """75 → `1.25 min`."""
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{_three_digits(seconds / size)} {unit}"
-    return f"{_three_digits(seconds)} s"
+    return _in_units(seconds, {"h": 3600, "min": 60, "s": 0})
 
 
 def _scaled(value: float | None) -> str:
     """1234567 → `1.23 M`."""
-    if value is None:
-        return NOTHING
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{_three_digits(value / size)} {unit}"
-    return _three_digits(value)
+    return NOTHING if value is None else _in_units(value, {"G": 1e9, "M": 1e6, "k": 1e3, "": 0})
+
+
+def _in_units(value: float, units: Mapping[str, float]) -> str:
+    """Three digits in the first unit that is not larger than the value."""
+    unit, size = next((unit, size) for unit, size in units.items() if value >= size)
+    return f"{_three_digits(value / (size or 1))} {unit}".rstrip()
 
 
 def _three_digits(value: float) -> str:

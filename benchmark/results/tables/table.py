@@ -124,9 +124,8 @@ def estimates_of(group: Sequence[Measured]) -> dict[str, Estimate]:
     images = min(one.result.images for one in group)
     whole = all(one.result.images == images for one in group)
     shared = set.intersection(*(set(one.columns) for one in group)) if whole else set()
-    drawn = (
-        resample({name: np.stack([one.columns[name] for one in group]) for name in sorted(shared)}) if shared else {}
-    )
+    stacked = {name: np.stack([one.columns[name] for one in group]) for name in sorted(shared)}
+    drawn = resample(stacked) if stacked else {}
     found = {}
     for name in METRICS:
         values = [one.metrics.get(name) for one in group]
@@ -197,18 +196,16 @@ def _row(
 
 
 def _mean_cost(costs: Sequence[Cost]) -> Cost:
-    def mean(name: str) -> float | None:
-        values = [getattr(cost, name) for cost in costs if getattr(cost, name) is not None]
-        return fmean(values) if values else None
+    def known(name: str) -> list[float]:
+        return [value for cost in costs if (value := getattr(cost, name)) is not None]
 
-    return Cost(
-        parameters=costs[0].parameters,
-        macs=costs[0].macs,
-        train_seconds=mean("train_seconds"),
-        train_images_per_second=mean("train_images_per_second"),
-        inference_images_per_second=mean("inference_images_per_second"),
-        peak_memory_bytes=max((cost.peak_memory_bytes or 0 for cost in costs), default=0) or None,
-        device=" / ".join(dict.fromkeys(cost.device for cost in costs if cost.device)) or None,
+    means = ("train_seconds", "train_images_per_second", "inference_images_per_second")
+    return costs[0].model_copy(
+        update={
+            **{name: fmean(known(name)) if known(name) else None for name in means},
+            "peak_memory_bytes": max(known("peak_memory_bytes"), default=None),
+            "device": " / ".join(dict.fromkeys(cost.device for cost in costs if cost.device)) or None,
+        }
     )
 
 
@@ -232,7 +229,11 @@ def _assemble(
         ceilings=parts["ceiling"],
         truth=_truth(collection.measured) | {name: found for one in filled for name, found in one.truth.items()},
         skipped={result.run.method: result.reason or "" for result in collection.skipped},
-        absent={name: _why_absent(name, rows) for name in METRICS if name not in valued and rows},
+        absent={
+            name: "; ".join(dict.fromkeys(row.cells[name].note for row in rows))
+            for name in METRICS
+            if name not in valued and rows
+        },
         missing_seeds={name: sorted(wanted - own) for name, own in seeds.items() if wanted - own},
         origin=origin,
         left_out=[*collection.left_out, *(message for one in filled for message in one.left_out)],
@@ -241,17 +242,10 @@ def _assemble(
 
 
 def _note(data: str) -> str:
-    """What the data set's adapter has printed beside every table of it; "" when the adapter is not installed here.
-
-    For results that do not carry what the prepared data says of itself, which may be more: that it is a part.
-    """
+    """What the data set's adapter says beside every table, for results that do not carry what the data says itself."""
     known = registry.names("dataset")
     adapter = data if data in known else data.partition("-")[0]  # "folder-holidays" is data of the adapter "folder"
     return (registry.load_dataset(adapter).note or "") if adapter in known else ""
-
-
-def _why_absent(metric: str, rows: Sequence[Row]) -> str:
-    return "; ".join(dict.fromkeys(row.cells[metric].note for row in rows))
 
 
 def _truth(measured: Sequence[Measured]) -> dict[str, Estimate]:
