@@ -716,6 +716,7 @@ def test_from_trained_models_to_a_column_of_the_table(tmp_path: Path, monkeypatc
     assert scored.exit_code == 0, scored.stderr
     assert "fooled: colored picture" in scored.stdout
     assert "8 participants" in scored.stdout
+    assert not (project / "results").exists()
     table = run("leaderboard", "--own")
     assert table.exit_code == 0, table.stderr
     assert "fooled ↑" in table.stdout

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import SEED, seed_option
+from benchmark.cli.options import SEED, record_option, seed_option
 
 
 @click.group()
@@ -61,14 +61,15 @@ def study_serve(folder: Path, answers: Path | None, host: str, port: int) -> Non
 @click.option("--key", type=click.Path(path_type=Path), help="Default: key.json beside the first file.")
 @click.option("--table/--no-table", default=True, show_default=True, help="Add the columns to the leaderboard.")
 @click.option("--replace", is_flag=True, help="Also where another study's columns stand.")
-def study_score(files: tuple[Path, ...], key: Path | None, table: bool, replace: bool) -> None:
+@record_option
+def study_score(files: tuple[Path, ...], key: Path | None, table: bool, replace: bool, record: bool) -> None:
     """Score answers: FILES are what participants sent, and what the server wrote."""
     from benchmark.study.score import score_files
 
-    text, written = score_files(files, key, table, replace)
+    text, written = score_files(files, key, table, replace, record)
     click.echo(text)
     if written:
-        click.echo(f"\nwritten: {written}; now: bench leaderboard")
+        click.echo(f"\nwritten: {written}; now: bench leaderboard{'' if record else ' --own'}")
 
 
 COMMANDS: tuple[click.Command, ...] = (study,)

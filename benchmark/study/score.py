@@ -7,7 +7,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from benchmark.contracts import registry
 from benchmark.contracts.config import find_root
+from benchmark.contracts.workspace import Workspace
 from benchmark.study.analysis import Column, Opinion, analyse
 from benchmark.study.schema import (
     KEY_FILE,
@@ -162,15 +164,24 @@ def publish(result: StudyResult, results: Path, replace: bool) -> Path:
     return path
 
 
-def score_files(files: Sequence[Path], key_file: Path | None, table: bool, replace: bool) -> tuple[str, Path | None]:
+def score_files(
+    files: Sequence[Path], key_file: Path | None, table: bool, replace: bool, record: bool = False
+) -> tuple[str, Path | None]:
     """What `bench study score` does.
 
     Returns:
-        The report as text, and the result file if one was written.
+        The report as text, and the result file if one was written: an own result, or with `record` a reference.
+
+    Raises:
+        InputError: a study of private photographs is to be recorded.
     """
-    key = find_key(files, key_file)
+    key, space = find_key(files, key_file), Workspace(find_root())
     result = score(read_answers(files, key), key)
-    return report(result), publish(result, find_root() / "results", replace) if table else None
+    if record and result.data not in registry.names("dataset"):
+        raise InputError(
+            f"--record: {result.data} is no data set of the project; what is private stays out of results/"
+        )
+    return report(result), publish(result, space.references if record else space.own, replace) if table else None
 
 
 # the report -----------------------------------------------------------------------------------------------------------

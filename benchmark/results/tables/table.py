@@ -102,9 +102,16 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
     floor = next((name for name, group in groups.items() if group[0].result.run.role == "floor"), "")
     below = _not_above_floor(estimates, ranked, floor)
     placed = _ranks(estimates, ranked)
-    filled = [provider.fill(references or folder, collection.measured) for provider in providers()]
+    folders = [folder, references] if references else [folder]
+    filled = [_filled([provider.fill(place, collection.measured) for place in folders]) for provider in providers()]
     rows = [_row(name, group, estimates[name], placed, below, filled) for name, group in groups.items()]
     return _assemble(folder, collection, rows, origin_of(groups), images, filled)
+
+
+def _filled(found: Sequence[Filled]) -> Filled:
+    """What a provider knows from the own folder, else from the references'."""
+    nothing = Filled(left_out=[file for one in found for file in one.left_out])
+    return next((one for one in found if one.cells), nothing)
 
 
 def _by_method(measured: Iterable[Measured]) -> dict[str, list[Measured]]:
