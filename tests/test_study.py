@@ -700,7 +700,7 @@ def run(*arguments: str) -> Result:
 @pytest.mark.pipeline
 def test_from_trained_models_to_a_column_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = make_project(tmp_path / "project")
-    done = bench("run", "--method", "l2", "--data", "sample", "--record", cwd=project)
+    done = bench("run", "--method", "l2", "--data", "sample", cwd=project)
     assert done.returncode == 0, done.stderr
     monkeypatch.chdir(project)
     few = ("--pair", "4", "--pick", "2", "--rate", "2", "--checks", "2")
