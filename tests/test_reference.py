@@ -12,12 +12,17 @@ import yaml
 from fake_results import fake_result, write_method, write_skipped, write_suite
 from PIL import Image
 
+from benchmark.contracts.config import read_params
 from benchmark.contracts.identity import Identity
 from benchmark.contracts.result import Machine, read_per_image, read_result, write_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.reference import INSIDE, OUTSIDE, SAME, likely_reason, verdict_on
 from benchmark.results.tables import build
 from benchmark.running.stages.training import _record_skip
+from benchmark.running.sweep.cells import Choice
+from benchmark.running.sweep.command import run_options
+from benchmark.running.sweep.over_ray import Resources
+from benchmark.running.sweep.plan import Planner
 from benchmark.scoring.metrics import METRICS
 from benchmark.training.record import read_record, write_record
 from projects import TINY, bench, commit_project, git, make_project
@@ -339,4 +344,8 @@ def test_the_report_shows_own_rows_and_decides_claims_by_references(clone: Path)
     assert "cgan" in (clone / "out/index.html").read_text()
     assert bench("claims", cwd=clone).returncode == 0
     assert page.read_bytes() == decided
+    listed = {record: Planner(read_params(clone), Workspace(clone), record) for record in (False, True)}
+    cgan = Choice(methods=["cgan"])
+    assert [planner.all(cgan)[0].why for planner in listed.values()] == [None, "no result"]  # there is no reference
+    assert run_options(Resources(), record=True)[-1] == "--record"
     assert not (clone / "results/sample/tiny/cgan").exists()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.options import MANY, Decorator, machine_options, make_context, root_option, together
+from benchmark.cli.options import MANY, Decorator, machine_options, make_context, record_option, root_option, together
 from benchmark.support.names import seed_of
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ def _choice(
     return Choice(next(named), next(named), next(named), tuple(map(seed_of, _names(seeds))))
 
 
-def planner_and_choice(**chosen: tuple[str, ...]) -> "tuple[Planner, Choice]":
+def planner_and_choice(record: bool = False, **chosen: tuple[str, ...]) -> "tuple[Planner, Choice]":
     """The project's planner, and the cells that the options choose."""
     from benchmark.contracts.config import find_root, read_params
     from benchmark.contracts.workspace import Workspace
     from benchmark.running.sweep.plan import Planner
 
     root = find_root()
-    return Planner(read_params(root), Workspace(root)), _choice(**chosen)
+    return Planner(read_params(root), Workspace(root), record), _choice(**chosen)
 
 
 def _names(values: tuple[str, ...]) -> Iterator[str]:
@@ -84,15 +84,17 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
 @click.option("--gpus-per-cell", type=click.FloatRange(0, 1000), default=0.0, show_default=True, help="0.5: half.")
 @click.option("--retries", type=click.IntRange(0, 1000), default=1, show_default=True, help="Of a cell that failed.")
 @root_option
+@record_option
 @choosing_options
 def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_cell: float, **more: Any) -> None:
     """Run the cells that have no current result, over Ray. Ctrl-C saves; the same command goes on.
 
-    Each cell is a `bench run` of its own with a log file below runs/sweep. A cell that failed is tried again, then
-    reported at the end, while the others go on. Exit code 1 if any failed.
+    With --record, those that have no current reference. Each cell is a `bench run` of its own with a log file below
+    runs/sweep. A cell that failed is tried again, then reported at the end, while the others go on. Exit code 1 if any
+    failed.
     """
-    retries, root = more.pop("retries"), more.pop("root")
-    planner, choice = planner_and_choice(**more)
+    retries, root, record = (more.pop(name) for name in ("retries", "root", "record"))
+    planner, choice = planner_and_choice(record, **more)
     from benchmark.running.sweep.command import sweep as run_sweep
     from benchmark.running.sweep.over_ray import Resources
 
@@ -101,7 +103,7 @@ def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_ce
         click.echo("nothing is missing")
         return
     resources = Resources(address, cpus, cpus_per_cell, gpus_per_cell)
-    report = run_sweep(found, planner.workspace, resources, retries=retries, root=root, say=click.echo)
+    report = run_sweep(found, planner.workspace, resources, retries=retries, root=root, say=click.echo, record=record)
     sys.exit(1 if report.failed or report.blocked else 0)
 
 

@@ -85,8 +85,8 @@ class Currency:
             parents={parent.method: again(parent) for parent in self.parents(cell)},
         )
 
-    def why_stale(self, cell: Cell) -> str | None:
-        """Why the cell has to be run, in a few words; None if it has a current result.
+    def why_stale(self, cell: Cell, recorded: bool = False) -> str | None:
+        """Why the cell has to be run, in a few words; None if it has a current result; `recorded`: a current reference.
 
         Data and models are looked at if they happen to be here. A result that lacks something for want of pretrained
         weights is current until these arrive.
@@ -97,7 +97,7 @@ class Currency:
             prepared = None
         now = self.identity(cell, prepared)
         has_model = (self.workspace.model(cell) / MODEL_FILE).is_file()
-        found = [path for path in self._result_files(cell) if path.is_file()]
+        found = [path for path in self._result_files(cell)[recorded:] if path.is_file()]
         reasons = [why_result_stale(path, now, has_model=has_model) for path in found]
         return None if None in reasons else next(iter(reasons), "no result")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.contracts.workspace import Workspace
+from benchmark.results.tables import build, tables_in
 from benchmark.running.sweep.cells import command
 from benchmark.running.sweep.over_ray import RayEngine, Resources
 from benchmark.running.sweep.plan import Job, Listed, jobs_of
@@ -31,10 +32,11 @@ def as_json(found: Sequence[Listed]) -> list[dict[str, Any]]:
     ]
 
 
-def run_options(resources: Resources) -> list[str]:
-    """The arguments of every `bench run` that follow from what a cell gets."""
+def run_options(resources: Resources, record: bool = False) -> list[str]:
+    """The arguments of every `bench run` that follow from what a cell gets, and what is to become of its result."""
     devices = int(resources.gpus_per_cell)
-    return ["--threads", str(resources.cpus_per_cell), *(["--devices", str(devices)] if devices > 1 else [])]
+    options = ["--threads", str(resources.cpus_per_cell), *(["--devices", str(devices)] if devices > 1 else [])]
+    return [*options, *(["--record"] if record else [])]
 
 
 def sweep(
@@ -45,6 +47,7 @@ def sweep(
     retries: int,
     root: Path | None,
     say: Callable[[str], None],
+    record: bool = False,
 ) -> Report:
     """Runs the listed cells over Ray.
 
@@ -55,6 +58,8 @@ def sweep(
         retries: how many more times a cell is tried that failed.
         root: where data sets are kept; None: as the environment says.
         say: prints a line of progress.
+        record: the results become references; their tables are made at the end, as cells that end together may each
+            have made them without the other.
 
     Raises:
         BenchError: Ray is not installed, or cannot be started or reached.
@@ -64,10 +69,12 @@ def sweep(
     variables = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
     if root is not None:
         variables["BENCH_DATA"] = str(root.resolve())
-    jobs = jobs_of(found, run_options(resources))
+    jobs = jobs_of(found, run_options(resources, record))
     with RayEngine(resources, workspace.root, logs, variables) as engine:
         say(f"{len(found)} cells, {engine.slots} at a time; logs: {logs}")
         report = Sweep(jobs, engine, retries, say).run()
+    if record and tables_in(workspace.references):
+        build(workspace.references)
     for line in summary(report, logs):
         say(line)
     if report.stopped_by:
@@ -86,5 +93,5 @@ def summary(report: Report, logs: Path) -> list[str]:
         f"{cells(report.done)} cells done, {cells(failed)} failed, {cells(blocked)} not run for want of others",
         *(f"failed: {job.name}: {attempt.error} ({logs / job.log})" for job, attempt in report.failed),
         *(f"not run: {job.name}: needs {other}" for job, other in report.blocked),
-        "next: bench leaderboard (the tables); bench fingerprint && dvc commit --force (DVC takes note)",
+        "next: bench leaderboard --own (the tables); bench fingerprint && dvc commit --force (DVC takes note)",
     ]

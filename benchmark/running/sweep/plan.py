@@ -40,10 +40,12 @@ class Planner:
     Args:
         params: the project's `params.yaml`.
         workspace: its folders.
+        record: the cells are to be references: own results make none of them current.
     """
 
-    def __init__(self, params: Params, workspace: Workspace) -> None:
+    def __init__(self, params: Params, workspace: Workspace, record: bool = False) -> None:
         self.params = params
+        self.record = record
         self.workspace = workspace
         self.currency = Currency(params, workspace)
 
@@ -73,7 +75,7 @@ class Planner:
         return self._in_order(needed.values())
 
     def _look(self, cell: Cell) -> Listed:
-        return Listed(cell, self.currency.why_stale(cell), tuple(self.currency.parents(cell)))
+        return Listed(cell, self.currency.why_stale(cell, self.record), tuple(self.currency.parents(cell)))
 
     def _in_order(self, found: Iterable[Listed]) -> list[Listed]:
         by_name = {listed.cell.name: listed for listed in found}
