@@ -124,13 +124,11 @@ def test_a_profile_that_cannot_be_used_counts_as_absent(profile: bytes, reason: 
     assert reason in notes[0]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_meta_counts_profiles(workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.data.preparation.prepare._CHUNK_IMAGES", 4)
+def test_meta_counts_profiles(tmp_path: Path) -> None:
     adobe = {f"a{n}.png": encoded(in_adobe_rgb(picture(n)), "PNG", icc_profile=adobe_rgb()) for n in range(6)}
     photos = write_files(tmp_path / "photos", {**photographs(8), **adobe})
     write_files(photos, {"bad.png": encoded(picture(50), "PNG", icc_profile=b"damaged")})
-    prepared = prepare(folder_of(photos), tmp_path / "out", workers=workers, quiet=True)
+    prepared = prepare(folder_of(photos), tmp_path / "out", quiet=True)
     splits = json.loads((tmp_path / "out" / "meta.json").read_text())["splits"]
     assert sum(splits[split]["profiles_converted"] for split in SPLITS) == 6
     [unusable] = [splits[split]["profiles_unusable"] for split in SPLITS if splits[split]["profiles_unusable"]]

@@ -9,6 +9,7 @@ import pytest
 from data_files import Few, arrays, pixels
 
 from benchmark.data.preparation.prepare import prepare, up_to_date
+from benchmark.data.preparation.verify import verify
 from benchmark.data.prepared import Damaged, Prepared
 from benchmark.support import files
 from benchmark.support.errors import BenchError
@@ -104,6 +105,21 @@ def test_an_untouched_array_is_hashed_once(folder: Path, monkeypatch: pytest.Mon
     (folder / "train.npy").touch()
     Prepared.open(folder)
     assert hashed.count("train.npy") == 1
+
+
+def test_what_verify_finds_wrong_is_repaired_though_no_time_tells(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failing disk changes bytes behind the file system's back."""
+    monkeypatch.setattr(files, "_SETTLED_NS", 0)
+    clean, notes = arrays(Prepared.open(folder)), folder.with_name(".few-quick.verified.json")
+    flip(folder / "test.npy")
+    noted, status = json.loads(notes.read_text()), (folder / "test.npy").stat()
+    noted["test.npy"][-4:] = [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    notes.write_text(json.dumps(noted))
+    assert up_to_date(few(), folder) is not None  # nothing tells
+    assert [name for name, right in verify(folder).files.items() if not right] == ["test.npy"]
+    assert arrays(prepare(few(), folder, quiet=True)) == clean
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b'{"train.npy": 3}', b"[" * 5000])

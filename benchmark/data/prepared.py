@@ -128,8 +128,7 @@ class Prepared:
             shape = (of_split.images, self.meta.image_size, self.meta.image_size, 3)
             if array.shape != shape or array.dtype != np.uint8 or not array.flags.c_contiguous:
                 raise ValueError(f"holds {array.dtype} {array.shape}, not uint8 {shape}")
-            notes = self.folder.with_name(f".{self.folder.name}.verified.json")
-            if known_sha256(path, notes, path.stat().st_size - array.nbytes) != of_split.sha256:
+            if known_sha256(path, notes_of(self.folder), path.stat().st_size - array.nbytes) != of_split.sha256:
                 raise ValueError(f"its bytes are not those of the {of_split.images:,} prepared images")
         except (OSError, ValueError) as error:
             raise self._damaged(path, error) from None
@@ -199,6 +198,11 @@ class Prepared:
             mean_ab=self.mean_ab,
             ab_prior=torch.from_numpy(self.ab_prior),
         )
+
+
+def notes_of(folder: Path) -> Path:
+    """The file that remembers which arrays of a folder were found right."""
+    return folder.with_name(f".{folder.name}.verified.json")
 
 
 def write_meta(folder: Path, meta: Meta) -> None:

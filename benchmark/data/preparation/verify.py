@@ -8,7 +8,7 @@ from rich.console import Console
 from benchmark.contracts.dataset import SPLITS, Dataset
 from benchmark.data.preparation.arrays import Content, blocks, in_several_splits
 from benchmark.data.preparation.places import places
-from benchmark.data.prepared import META_FILE, Damaged, Prepared
+from benchmark.data.prepared import META_FILE, Damaged, Prepared, notes_of
 from benchmark.support.download import is_intact
 from benchmark.support.files import file_sha256, load_array
 from benchmark.support.progress import progress_bar
@@ -65,6 +65,7 @@ def verify(folder: Path) -> Verified:
     for name, sha256 in prepared.meta.files.items():
         files[name] = (folder / name).is_file() and file_sha256(folder / name) == sha256
     if not all(files.values()):
+        notes_of(folder).unlink(missing_ok=True)  # a failing disk changes bytes and no time: `prepare` must look again
         return Verified(files, [])
     shared = in_several_splits({split: content.keys for split, content in contents.items()}, images, ids)
     files[META_FILE] = prepared.meta.in_several_splits in (None, shared)
