@@ -36,7 +36,7 @@ def _or_empty(section: Any) -> Any:
 
 
 def _departures(section: dict[str, Any]) -> dict[str, Any]:
-    """Settings of an adapter, in which `adapter` is a name and `training` a section."""
+    """Settings of an adapter; `adapter` is a name, `training` a section."""
     adapter, training = section.get("adapter", "any"), _or_empty(section.get("training"))
     if not isinstance(adapter, str) or not is_name(adapter):
         raise ValueError("adapter: the name of an adapter is wanted (bench list)")
@@ -109,10 +109,8 @@ def read_params(root: Path) -> Params:
     path = root / PARAMS_FILE
     content = yaml.read(path)
     if content is None:
-        raise InputError(
-            f"{path} is empty; take it back from git (git checkout {PARAMS_FILE}), or write its sections suite, "
-            f"entries and presets"
-        )
+        back = f"take it back from git (git checkout {PARAMS_FILE}), or write its sections"
+        raise InputError(f"{path} is empty; {back} suite, entries and presets")
     return validate(Params, content, str(path))
 
 
