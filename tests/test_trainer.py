@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from math import inf, nan
 from pathlib import Path
@@ -18,6 +19,7 @@ from benchmark.contracts.schedules import linear_decay, steps, warm_up
 from benchmark.running.conformance import build, make_trainer, tiny_info
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import REQUEUE, Interrupted, exclusive
+from benchmark.training import checkpoint
 from benchmark.training.checkpoint import (
     GENERATIONS,
     load_checkpoint,
@@ -235,6 +237,15 @@ def test_a_run_killed_between_two_renames_is_found_under_its_old_key(tmp_path: P
     newest.rename(newest.with_name(GENERATIONS[0]))
     assert stale_checkpoints(tmp_path / "cgan-new") == [tmp_path / "cgan-old" / GENERATIONS[0]]
     assert stale_checkpoints(tmp_path / "cgan-old") == []
+
+
+def test_a_closed_writer_leaves_no_thread_and_can_write_again(tmp_path: Path) -> None:
+    writer = checkpoint.CheckpointWriter(tmp_path)
+    for step in (1, 2):
+        writer.write({"step": step})
+        writer.close()
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("checkpoint")]
+    assert load_checkpoint(tmp_path, pytest.fail) == {"step": 2}
 
 
 def test_a_checkpoint_of_other_settings_is_not_continued_and_said_so(tmp_path: Path) -> None:

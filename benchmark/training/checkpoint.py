@@ -56,7 +56,7 @@ class CheckpointWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cost = 0.0
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pool: ThreadPoolExecutor | None = None  # from a write to the next `close`, so that no thread stays behind
         self._pending: Future[None] | None = None
 
     def write(self, state: Mapping[str, Any]) -> None:
@@ -73,6 +73,7 @@ class CheckpointWriter:
             save_checkpoint(self.folder, copied)
             self.cost = time.perf_counter() - began
 
+        self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending = self._pool.submit(save)
 
     def close(self) -> None:
@@ -84,7 +85,9 @@ class CheckpointWriter:
         try:
             self._finish()
         finally:
-            self._pool.shutdown()
+            if self._pool:
+                self._pool.shutdown()
+            self._pool = None
 
     def _finish(self) -> None:
         if self._pending is not None:
