@@ -79,6 +79,7 @@ def test_the_whole_adapter_runs(run: Run) -> None:
         ("    yield Update", "    return None and ", "training_step returned NoneType, not Iterator"),
         ("    yield Update", "    yield 1 / 0, ", "faulty_plugin.py:21: ZeroDivisionError: division by zero"),
         ("    yield Update", "    yield sys.exit(0), ", "faulty_plugin.py:21: asks to exit (0)"),
+        ("    super().__init__(config, data)", "    open('nowhere')", "faulty_plugin.py:14: FileNotFoundError"),
         ("    return self.colorizer(L)", "    pass", "Faulty.predict_ab returned NoneType, not Tensor"),
         (
             "    return self.colorizer(L)",

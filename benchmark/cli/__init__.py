@@ -29,8 +29,8 @@ class Bench(click.Group):
         try:
             return super().invoke(ctx)
         except (Exception, SystemExit) as error:
-            known = error if isinstance(error, BenchError) else _of_the_machine(error) or _of_an_adapter(error, ctx)
-            if known is None:
+            known = error if isinstance(error, BenchError) else _in_one_line(error, ctx)
+            if known is None or (known is error and ctx.params.get("debug")):
                 raise
             if ctx.params.get("debug"):
                 raise known from error
@@ -47,10 +47,19 @@ class Bench(click.Group):
             raise
 
 
-def _of_an_adapter(error: BaseException, ctx: click.Context) -> BenchError | None:
+def _in_one_line(error: BaseException, ctx: click.Context) -> BenchError | None:
+    """What is no bug of ours: the machine's limits, an adapter's fault, or a file that cannot be used."""
+    if isinstance(error, click.ClickException | Exit | Abort):
+        return None
     from benchmark.contracts.blame import blamed
 
-    return None if isinstance(error, click.ClickException | Exit | Abort) else blamed(error, ctx.meta.get(CELL, ""))
+    return _of_the_machine(error) or blamed(error, ctx.meta.get(CELL, "")) or _of_a_file(error)
+
+
+def _of_a_file(error: BaseException) -> BenchError | None:
+    if isinstance(error, OSError) and error.errno and error.errno != errno.EPIPE:  # a closed pipe is click's business
+        return BenchError(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+    return BenchError("a file ends too early; bench --debug shows where") if isinstance(error, EOFError) else None
 
 
 def _leave_threads(code: Any) -> None:
@@ -73,14 +82,13 @@ def _leave_threads(code: Any) -> None:
 
 def _of_the_machine(error: BaseException) -> BenchError | None:
     """One line for what is no fault of a program: no room on a disk or a GPU, no right to write. None for all else."""
-    if isinstance(error, OSError) and error.errno and error.errno != errno.EPIPE:  # a closed pipe is click's business
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         place = f"{error.filename}: " if error.filename else ""
-        kept = "; what was finished is kept, and the same command goes on" if error.errno in DISK_ERRORS else ""
-        return BenchError(f"{place}{error.strerror}{kept}")
+        return BenchError(f"{place}{error.strerror}; what was finished is kept, and the same command goes on")
     torch = sys.modules.get("torch")  # nothing that does not need it should wait for its import
     if torch and isinstance(error, torch.OutOfMemoryError):
         return BenchError(f"{str(error).splitlines()[0]} What was finished is kept, and the same command goes on")
-    return BenchError("a file ends too early; bench --debug shows where") if isinstance(error, EOFError) else None
+    return None
 
 
 @click.group(cls=Bench, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
