@@ -126,6 +126,26 @@ def test_rebalanced_auc_equals_its_definition(predicted: Tensor, target: Tensor,
     assert score(predicted, target, prepared=prepared).values["auc_rebal"] == pytest.approx(expected, abs=0.01)
 
 
+def test_the_truth_is_converted_to_lab_once(
+    predicted: Tensor, target: Tensor, prepared: Any, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted: list[Tensor] = []
+
+    def convert(rgb: Tensor) -> tuple[Tensor, Tensor]:
+        converted.append(rgb)
+        return rgb_to_lab(rgb)
+
+    monkeypatch.setattr("benchmark.scoring.metrics.pair.rgb_to_lab", convert)
+    expected = score(predicted, target, prepared=prepared)
+    assert [torch.equal(rgb, target) for rgb in converted] == [True, False]  # by judge and metrics together: once
+    converted.clear()
+    (prepared.folder.parent / ".features").rename(prepared.folder.parent / "elsewhere")
+    scorer = Scorer(device=CPU, prepared=prepared)
+    scorer.update(predicted, target, None, rgb_to_lab(target))
+    assert [torch.equal(rgb, predicted) for rgb in converted] == [True]  # where it is known: never
+    assert scorer.compute().values == expected.values
+
+
 def test_only_what_was_asked_for_is_computed(predicted: Tensor, target: Tensor) -> None:
     found = score(predicted, target, metrics=["ssim", "psnr"])
     assert list(found.values) == ["ssim", "psnr"]
