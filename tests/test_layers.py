@@ -1,7 +1,7 @@
 """Which room of `benchmark/` may use which, and how large a room may be: read from the source, nothing is imported.
 
 Rooms stand one above the other, and an import never goes up. Beside them stand rooms that use the engine from outside,
-by the modules that `PUBLIC` names. Exceptions that are still needed stand in `STILL_ALLOWED`; that table only shrinks.
+by the modules that `PUBLIC` names. There are no exceptions.
 """
 
 import ast
@@ -62,8 +62,6 @@ PUBLIC = (
 
 MODULE_LINES, ENGINE_LINES, ROOT_ENTRIES = 350, 12_000, 14
 
-STILL_ALLOWED: dict[str, set[str]] = {}  # kind of offence → offenders
-
 
 @cache
 def modules() -> dict[str, Path]:
@@ -117,10 +115,8 @@ def shown(found: set[tuple[str, str]]) -> set[str]:
     return {f"{module} → {imported}" for module, imported in found}
 
 
-def refuse(kind: str, found: set[str], advice: str) -> None:
-    """Fails on offenders that `STILL_ALLOWED` does not name."""
-    new = sorted(found - STILL_ALLOWED.get(kind, set()))
-    assert not new, f"{advice}:\n" + "\n".join(new)
+def refuse(offenders: set[str], advice: str) -> None:
+    assert not offenders, f"{advice}:\n" + "\n".join(sorted(offenders))
 
 
 def test_every_room_has_its_place() -> None:
@@ -135,12 +131,12 @@ def test_no_arrow_goes_up() -> None:
         if room(imported) and room(module) not in BESIDE | {TOP}
         if room(imported) in BESIDE or level(room(imported)) > level(room(module))
     }
-    refuse("arrow", shown(up), "a lower room must not import a higher one, nor one beside the engine")
+    refuse(shown(up), "a lower room must not import a higher one, nor one beside the engine")
 
 
 def test_rooms_beside_the_engine_use_what_is_public() -> None:
     private = {(module, name) for module, name in arrows() if room(module) in BESIDE and not is_public(name)}
-    refuse("public", shown(private), "rooms beside the engine import only what PUBLIC names")
+    refuse(shown(private), "rooms beside the engine import only what PUBLIC names")
 
 
 def test_what_people_watch_is_used_from_above_only() -> None:
@@ -150,11 +146,11 @@ def test_what_people_watch_is_used_from_above_only() -> None:
         for module, name in arrows()
         if name.endswith(".monitor") and room(module) not in {"running", *BESIDE, "report"}
     }
-    refuse("monitor", shown(found), "nothing below the stages imports the monitor")
+    refuse(shown(found), "nothing below the stages imports the monitor")
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    refuse("cycle", {" ↔ ".join(sorted(group)) for group in cycles()}, "these modules import each other")
+    refuse({" ↔ ".join(sorted(group)) for group in cycles()}, "these modules import each other")
 
 
 def cycles() -> list[set[str]]:
@@ -181,7 +177,7 @@ def lines_in(module: str) -> int:
 
 def test_no_module_is_longer_than_one_can_keep_in_mind() -> None:
     long = {module for module in modules() if lines_in(module) > MODULE_LINES}
-    refuse("lines", long, f"modules of more than {MODULE_LINES} lines")
+    refuse(long, f"modules of more than {MODULE_LINES} lines")
 
 
 def test_the_engine_stays_small() -> None:
@@ -201,7 +197,7 @@ def method_names() -> frozenset[str]:
 
 def test_no_method_is_named_in_the_engine() -> None:
     found = {module for module in modules() if room(module) not in BESIDE and list(names_in(module))}
-    refuse("method", found, "the engine finds methods by role or by what the user asks for, never by name")
+    refuse(found, "the engine finds methods by role or by what the user asks for, never by name")
 
 
 def names_in(module: str) -> Iterator[str]:
