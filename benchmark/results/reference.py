@@ -99,7 +99,8 @@ def _deviations(own: Measured, reference: Measured) -> Iterator[tuple[float, str
         half = (interval[1] - interval[0]) / 2 * (sqrt(count + 1) if count > 1 else 1.0)
         half = max(half, SLACK * abs(there) + 1e-12)
         shown = (f"{value:.{metric.digits + 1}f}" for value in (here, there, there - half, there + half))
-        text = "{} {} against {} [{}, {}]".format(name, *shown)
+        gap = f"{here - there:+.2g} {metric.unit}".rstrip()
+        text = "{} {} against {} [{}, {}], {}".format(name, *shown, gap)
         yield abs(here - there) / half, text
 
 
