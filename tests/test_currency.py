@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,11 @@ def hashes() -> dict[str, str]:
     return found | {"scores": scoring_code(), "sample": data_code("sample"), "cifar10": data_code("cifar10")}
 
 
+unedited = cache(hashes)  # the first call comes before any edit
+
+
 def moved(edits: dict[Path, str], path: Path, text: str = "\nADDED = 1\n") -> set[str]:
-    before = hashes()
+    before = unedited()
     edits[path] = text
     after = hashes()
     edits.clear()
