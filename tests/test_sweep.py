@@ -19,8 +19,8 @@ import pytest
 from benchmark.contracts.config import read_params
 from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
-from benchmark.running.sweep.cells import Choice
-from benchmark.running.sweep.plan import Job, Planner
+from benchmark.running.sweep.over_ray import RayEngine
+from benchmark.running.sweep.plan import Choice, Job, Planner
 from benchmark.running.sweep.schedule import Sweep, duration
 from benchmark.running.sweep.worker import Attempt, error_line
 from benchmark.support import weights
@@ -92,7 +92,7 @@ def test_a_skipped_cell_is_missing_when_the_weights_it_lacked_arrive(
 # the schedule, without Ray --------------------------------------------------------------------------------------------
 
 
-class Played:
+class Played(RayEngine):
     """An engine whose jobs end as told: job name → exit codes of its attempts."""
 
     slots = 1

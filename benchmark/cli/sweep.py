@@ -10,8 +10,7 @@ from benchmark.cli.options import MANY, Decorator, machine_options, make_context
 from benchmark.support.names import seed_of
 
 if TYPE_CHECKING:
-    from benchmark.running.sweep.cells import Choice
-    from benchmark.running.sweep.plan import Planner
+    from benchmark.running.sweep.plan import Choice, Planner
 
 
 def _choosing(default: str) -> Decorator:
@@ -30,7 +29,7 @@ choosing_options = _choosing("the suite's")
 def _choice(
     methods: tuple[str, ...], data_sets: tuple[str, ...], presets: tuple[str, ...], seeds: tuple[str, ...]
 ) -> "Choice":
-    from benchmark.running.sweep.cells import Choice
+    from benchmark.running.sweep.plan import Choice
 
     named = (tuple(_names(given)) for given in (methods, data_sets, presets))
     return Choice(next(named), next(named), next(named), tuple(map(seed_of, _names(seeds))))
@@ -64,7 +63,6 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
     A cell that starts from the model of another comes after it.
     """
     planner, choice = planner_and_choice(**chosen)
-    from benchmark.running.sweep import cells as commands
     from benchmark.running.sweep import command, plan
 
     found = planner.missing(choice) if missing else planner.all(choice)
@@ -74,7 +72,7 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
 
         click.echo(json.dumps(command.as_json(found), indent=2))
     for listed in [] if as_json else found:
-        click.echo(commands.command(listed.cell))
+        click.echo(plan.command(listed.cell))
 
 
 @click.command()

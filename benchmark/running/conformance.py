@@ -6,10 +6,10 @@ Our own contract tests run the same checks. They take seconds on a CPU, on tiny 
 import copy
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, get_args
 
 import numpy as np
@@ -238,13 +238,11 @@ def check_resume(method_class: type[Method], config: MethodConfig) -> str:
 
 def check_saving(method_class: type[Method], config: MethodConfig) -> str:
     """The model file holds all that prediction needs: the colorizer's state."""
-    method = build(method_class, config)
-    if is_trained(method):
-        with tempfile.TemporaryDirectory() as name:
-            make_trainer(method, 2, Path(name)).run()
-    L = tiny_batch().L
-    before = _predict(method.eval(), L)
+    method, L = build(method_class, config), tiny_batch().L
     with tempfile.TemporaryDirectory() as name:
+        if is_trained(method):
+            make_trainer(method, 2, Path(name)).run()
+        before = _predict(method.eval(), L)
         path = Path(name) / "model.safetensors"
         save_model(path, method.colorizer.state_dict(), {"method": method_class.name})
         fresh = build(method_class, config, seed=2)
@@ -286,10 +284,15 @@ def check_method(method_class: type[Method], config: MethodConfig | None = None)
     if reason := method_class.skip(config, tiny_info()):
         yield Verdict("skip", True, f"cannot run here, and says so: {reason}")
         return
-    for check in CHECKS:
+    yield from run_checks(CHECKS, lambda check: check(method_class, copy.deepcopy(config)))
+
+
+def run_checks(checks: Sequence[Callable[..., str]], call: Callable[[Callable[..., str]], str]) -> Iterator[Verdict]:
+    """A verdict per check; `call` runs one."""
+    for check in checks:
         name = check.__name__.removeprefix("check_").replace("_", " ")
         try:
-            yield Verdict(name, True, check(method_class, copy.deepcopy(config)))
+            yield Verdict(name, True, call(check))
         except Violation as violation:
             yield Verdict(name, False, str(violation))
         except Exception as error:
@@ -310,10 +313,9 @@ def check_by_name(name: str, preset: str | None = None) -> Iterator[Verdict]:
 
 
 def _import_class(reference: str) -> type[Method]:
-    module, _, attribute = reference.partition(":")
     try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        found = resolve_name(reference)
+    except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"cannot import {reference!r}: {error}") from None
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise InputError(f"{reference!r} is no subclass of benchmark.contracts.method.Method")

@@ -2,13 +2,13 @@
 
 import hashlib
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from benchmark.contracts.dataset import SPLITS, Dataset
-from benchmark.running.conformance import Verdict, Violation, require
+from benchmark.running.conformance import Verdict, require, run_checks
 
 DECODED = 24  # images of each split that are decoded
 
@@ -31,25 +31,19 @@ def check_splits(dataset: Dataset) -> str:
     require(all(dataset.items(split) for split in SPLITS), "a split is empty")
     require(len({item.id for item in items}) == len(items), "an id occurs twice")
     classes = dataset.listing.classes
+    legal = [None] if classes is None else range(len(classes))
     for item in items:
-        if classes is None:
-            require(item.label is None, f"{item.id} has the label {item.label}, but the listing names no classes")
-        else:
-            require(
-                item.label in range(len(classes)), f"{item.id} has the label {item.label}, of {len(classes)} classes"
-            )
+        require(item.label in legal, f"{item.id} has the label {item.label}, of {len(classes or ())} classes")
     return ", ".join(f"{split} {len(dataset.items(split)):,}" for split in SPLITS)
 
 
 def check_ids(dataset: Dataset) -> str:
     """`<id>.png` is a legal relative path that stays in its folder, and legal text."""
-    for split in SPLITS:
-        for item in dataset.items(split):
-            path = PurePosixPath(item.id)
-            require(
-                item.id and not path.is_absolute() and ".." not in path.parts, f"{item.id!r} leads out of its folder"
-            )
-            require(item.id.isprintable(), f"{item.id!r} is not printable text")
+    for item in (item for split in SPLITS for item in dataset.items(split)):
+        path = PurePosixPath(item.id)
+        inside = item.id and not path.is_absolute() and ".." not in path.parts
+        require(inside, f"{item.id!r} leads out of its folder")
+        require(item.id.isprintable(), f"{item.id!r} is not printable text")
     return f"such as {dataset.items('test')[0].id}"
 
 
@@ -79,14 +73,13 @@ def check_listing(dataset: Dataset) -> str:
     """Listing twice gives the same items in the same order, and the same fingerprint; nothing is decoded for it."""
     another = type(dataset)(dataset.config, dataset.root)
     for split in SPLITS:
-        require(
-            [item.id for item in another.items(split)] == [item.id for item in dataset.items(split)], f"{split} differs"
-        )
+        first, second = ([item.id for item in one.items(split)] for one in (dataset, another))
+        require(first == second, f"{split} differs")
     require(another.fingerprint() == dataset.fingerprint(), "the fingerprint differs")
     return dataset.listing.layout
 
 
-CHECKS: tuple[Callable[[Dataset], str], ...] = (
+CHECKS = (
     check_declaration,
     check_splits,
     check_ids,
@@ -97,19 +90,5 @@ CHECKS: tuple[Callable[[Dataset], str], ...] = (
 
 
 def check_dataset(dataset: Dataset) -> Iterator[Verdict]:
-    """Runs every check on a data set whose originals are on this machine.
-
-    Args:
-        dataset: with its settings and its root.
-
-    Yields:
-        A verdict per check.
-    """
-    for check in CHECKS:
-        name = check.__name__.removeprefix("check_")
-        try:
-            yield Verdict(name, True, check(dataset))
-        except Violation as violation:
-            yield Verdict(name, False, str(violation))
-        except Exception as error:
-            yield Verdict(name, False, f"{type(error).__name__}: {error}")
+    """Runs every check on a data set, with its settings and its root, whose originals are on this machine."""
+    return run_checks(CHECKS, lambda check: check(dataset))

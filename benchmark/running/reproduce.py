@@ -18,7 +18,7 @@ from benchmark.contracts.result import Provenance, Result, ResultError, read_res
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.reference import OUTSIDE, Verdict, verdict_on
 from benchmark.running.stages import Context, run_cell
-from benchmark.running.sweep.cells import Choice
+from benchmark.running.sweep.plan import Choice
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.interruption import Interrupted
 from benchmark.training.record import read_record

@@ -8,9 +8,8 @@ from typing import Any
 
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.tables import build, tables_in
-from benchmark.running.sweep.cells import command
 from benchmark.running.sweep.over_ray import RayEngine, Resources
-from benchmark.running.sweep.plan import Job, Listed, jobs_of
+from benchmark.running.sweep.plan import Job, Listed, command, jobs_of
 from benchmark.running.sweep.schedule import Report, Sweep
 from benchmark.support.interruption import Interrupted
 

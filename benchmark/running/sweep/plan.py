@@ -1,12 +1,23 @@
-"""From cells to jobs: what has to run, and what has to be finished before."""
+"""Which cells there are, which have to be run and why, and the jobs of a sweep in their order."""
 
+import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
-from benchmark.contracts.config import Cell, Params
+from benchmark.contracts.config import Cell, Params, resolve
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
-from benchmark.running.sweep.cells import Choice, choose, parents_first, run_arguments
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Names to make cells of, as the product of all; an empty list stands for the suite's own."""
+
+    methods: Sequence[str] = ()
+    data: Sequence[str] = ()
+    presets: Sequence[str] = ()
+    seeds: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,30 @@ class Job:
         return self.arguments[0] == "run"
 
 
+def command(cell: Cell) -> str:
+    """The line that runs the cell, quoted for a shell."""
+    return shlex.join(["bench", "run", *cell.arguments])
+
+
+def choose(params: Params, choice: Choice) -> list[Cell]:
+    """The chosen cells, each once: all of one data set before the next, all seeds of a method before the next.
+
+    Raises:
+        InputError: an unknown name, or settings in `params.yaml` that are not legal.
+    """
+    suite = params.suite
+    names = product(
+        choice.presets or (suite.preset,),
+        choice.data or suite.data,
+        choice.methods or suite.methods,
+        choice.seeds or suite.seeds,
+    )
+    return [
+        resolve(params, method=method, data=data, preset=preset, seed=seed)
+        for preset, data, method, seed in dict.fromkeys(names)
+    ]
+
+
 class Planner:
     """Lists and orders cells of one project.
 
@@ -51,7 +86,7 @@ class Planner:
 
     def all(self, choice: Choice) -> list[Listed]:
         """The chosen cells, parents first."""
-        return self._in_order([self._look(cell) for cell in choose(self.params, choice)])
+        return _parents_first(self._look(cell) for cell in choose(self.params, choice))
 
     def missing(self, choice: Choice) -> list[Listed]:
         """The chosen cells that have to be run, parents first.
@@ -61,27 +96,32 @@ class Planner:
         """
         needed = {listed.cell.name: listed for listed in self.all(choice) if listed.why}
         pending = list(needed.values())
-        while pending:
-            child = pending.pop()
-            for parent in child.parents:
-                if parent.name in needed:
-                    continue
+        for child in pending:  # which grows by the parents found
+            for parent in (parent for parent in child.parents if parent.name not in needed):
                 listed = self._look(parent)
                 if why := listed.why or self.currency.why_untrained(parent):
-                    needed[parent.name] = Listed(
-                        parent, f"{why}, and {child.cell.method} starts from it", listed.parents
-                    )
+                    needed[parent.name] = replace(listed, why=f"{why}, and {child.cell.method} starts from it")
                     pending.append(needed[parent.name])
-        return self._in_order(needed.values())
+        return _parents_first(needed.values())
 
     def _look(self, cell: Cell) -> Listed:
         return Listed(cell, self.currency.why_stale(cell, self.record), tuple(self.currency.parents(cell)))
 
-    def _in_order(self, found: Iterable[Listed]) -> list[Listed]:
-        by_name = {listed.cell.name: listed for listed in found}
-        cells = [listed.cell for listed in by_name.values()]
-        ordered = parents_first(cells, lambda cell: by_name[cell.name].parents)
-        return [by_name[cell.name] for cell in ordered]
+
+def _parents_first(found: Iterable[Listed]) -> list[Listed]:
+    """The cells in their order, but each after those of its parents that are among them."""
+    waiting = {listed.cell.name: listed for listed in found}
+    ordered: list[Listed] = []
+
+    def place(name: str) -> None:
+        if listed := waiting.pop(name, None):
+            for parent in listed.parents:
+                place(parent.name)
+            ordered.append(listed)
+
+    for name in list(waiting):
+        place(name)
+    return ordered
 
 
 def ready(found: Sequence[Listed]) -> list[Listed]:
@@ -108,7 +148,7 @@ def jobs_of(found: Sequence[Listed], run_options: Sequence[str] = ()) -> list[Jo
         runs.append(
             Job(
                 cell.name,
-                (*run_arguments(cell), *run_options),
+                ("run", *cell.arguments, *run_options),
                 f"{cell.data}-{cell.preset}-{cell.method}-seed{cell.seed}.log",
                 f"{cell.method} {cell.data} {cell.preset}",
                 (prepared, *(parent.name for parent in listed.parents if parent.name in names)),

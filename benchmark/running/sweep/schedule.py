@@ -1,34 +1,22 @@
 """Decides what runs next: parents before children, failures once more, and nothing new once asked to stop.
 
-Knows nothing of Ray: what runs the jobs is an `Engine`.
+The engine that runs the jobs is handed in: what is decided here is tested without Ray.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from benchmark.running.sweep.plan import Job
 from benchmark.running.sweep.worker import Attempt
 from benchmark.support.interruption import stop_request
 
+if TYPE_CHECKING:
+    from benchmark.running.sweep.over_ray import RayEngine
+
 WAIT_SECONDS = 0.5  # between looks at whether we were asked to stop
-
-
-class Engine(Protocol):
-    """Runs jobs somewhere."""
-
-    slots: int  # how many at the same time, about
-
-    def submit(self, job: Job) -> None:
-        """Queues a job."""
-
-    def finished(self, seconds: float) -> list[tuple[Job, Attempt]]:
-        """What has ended since the last call; waits for something to end, at most so long."""
-
-    def stop(self) -> None:
-        """Asks everything that runs to save and end, and drops what is queued. `finished` tells of all of it."""
 
 
 @dataclass
@@ -51,7 +39,7 @@ class Sweep:
         say: prints a line of progress.
     """
 
-    def __init__(self, jobs: Sequence[Job], engine: Engine, retries: int, say: Callable[[str], None]) -> None:
+    def __init__(self, jobs: Sequence[Job], engine: "RayEngine", retries: int, say: Callable[[str], None]) -> None:
         self.waiting = {job.name: job for job in jobs}
         self.running: dict[str, Job] = {}
         self.engine = engine
