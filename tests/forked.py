@@ -16,7 +16,7 @@ PRELOAD = [
     "benchmark.photographs.colorize",
     "benchmark.report",
     "benchmark.running.stages",
-    "benchmark.running.summary",
+    "benchmark.running.reference",
     "benchmark.methods.cgan",
     "benchmark.datasets.sample",
     "torch._dynamo",

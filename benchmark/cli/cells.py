@@ -34,9 +34,8 @@ def run(record: bool, **options: Any) -> None:
     below runs/results, which git ignores.
     """
     cell, context = _take(options, record)
-    from benchmark.running.reference import settle
+    from benchmark.running.reference import print_summary, settle
     from benchmark.running.stages import run_cell
-    from benchmark.running.summary import print_summary
 
     if finished := run_cell(cell, context):
         settle(cell, finished[0], context, record)

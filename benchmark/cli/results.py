@@ -59,9 +59,8 @@ def score(
     cell = external_cell(params, name=name, data=data_set, preset=preset or params.suite.preset)
     context = make_context(params, **machine)
     from benchmark.running.external import score_folder
-    from benchmark.running.reference import require_recordable, settle
+    from benchmark.running.reference import print_table_of, require_recordable, settle
     from benchmark.running.stages import prepare_data
-    from benchmark.running.summary import print_table_of
 
     if record:
         require_recordable(cell)

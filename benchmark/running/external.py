@@ -15,8 +15,7 @@ from benchmark.data.preparation.archives import read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.data.prepared import Prepared
 from benchmark.results.currency import external_identity
-from benchmark.running.stages import Context
-from benchmark.running.stages.machine import machine_of
+from benchmark.running.stages.context import Context, machine_of
 from benchmark.scoring.evaluate import batch_size_for, device_name
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.errors import BenchError, InputError
@@ -43,11 +42,11 @@ class Folder:
             "not of this test split": self.extra,
             "unfit": [f"{name} ({reason})" for name, reason in self.unfit.items()],
         }
-        return [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds.items() if names]
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+        return [
+            f"{len(names)} {kind}: {', '.join(names[:NAMED] + ['…'] * (len(names) > NAMED))}"
+            for kind, names in kinds.items()
+            if names
+        ]
 
 
 def inspect(folder: Path, prepared: Prepared) -> Folder:
@@ -59,17 +58,16 @@ def inspect(folder: Path, prepared: Prepared) -> Folder:
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give one with a file for every test image, named <image id>.png")
     found: dict[str, Path] = {}
+    ids = prepared.ids("test")
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
             raise InputError(f"{folder}: two files for the image {name}: {found[name].name} and {path.name}")
         found[name] = path
     if not found:
-        raise InputError(
-            f"{folder} holds no image; expected one per test image, named {prepared.ids('test')[0]}.png, …"
-        )
-    inspected = Folder(extra=sorted(found.keys() - set(prepared.ids("test"))))
-    for index, name in enumerate(prepared.ids("test")):
+        raise InputError(f"{folder} holds no image; expected one per test image, named {ids[0]}.png, …")
+    inspected = Folder(extra=sorted(found.keys() - set(ids)))
+    for index, name in enumerate(ids):
         if name not in found:
             inspected.missing.append(name)
         elif reason := _unfit(found[name], prepared.meta.image_size):
@@ -138,7 +136,8 @@ def _score(cell: Cell, inspected: Folder, prepared: Prepared, context: Context) 
             bar.advance(task, len(predicted))
     scores = scorer.compute()
     run = Run(method=cell.method, adapter="external", data=cell.data, preset=cell.preset, seed=0, external=True)
-    config = {"data": cell.data, "preset": cell.preset, "external": True, "files": _content(inspected)}
+    content = digest({index: file_sha256(path) for index, path in inspected.files.items()})
+    config = {"data": cell.data, "preset": cell.preset, "external": True, "files": content}
     origin = provenance(
         sys.argv,
         config,
@@ -167,8 +166,3 @@ def _pairs(inspected: Folder, prepared: Prepared, device: torch.device) -> Itera
         part = indices[start : start + size]
         outputs = np.stack([read(inspected.files[index]) for index in part])
         yield torch.from_numpy(outputs).to(device), torch.from_numpy(truths[part]).to(device)
-
-
-def _content(inspected: Folder) -> str:
-    """Hash of the files scored."""
-    return digest({index: file_sha256(path) for index, path in inspected.files.items()})

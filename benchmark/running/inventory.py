@@ -24,29 +24,32 @@ def first_line(kind: registry.Kind, adapter: str) -> str:
     return docstring.partition("\n")[0]
 
 
-def is_ready(name: str) -> bool:
-    """Whether a pretrained file is here and the right one."""
-    return state_of(name)[0] == "ready"
-
-
 def inventory() -> dict[str, list[dict[str, Any]]]:
     """Methods, data sets, presets, metrics and weights, with what is ready here; plain JSON values."""
     root = find_root()
     params = read_params(root)
+    ready = [name for name in WEIGHTS if state_of(name)[0] == "ready"]  # here, and the right file
     return {
         "methods": _methods(params),
-        "data": [_data_set(name, root / "data") for name in registry.names("dataset")],
+        "data": [
+            {
+                "name": name,
+                "prepared": sorted(path.parent.name for path in root.glob(f"data/{name}-*/meta.json")),
+                "about": first_line("dataset", name),
+            }
+            for name in registry.names("dataset")
+        ],
         "presets": [{"name": name, "default": name == params.suite.preset} for name in params.presets],
         "metrics": [
             {
                 "name": metric.name,
                 "better": metric.direction or "–",
                 "about": metric.description,
-                "missing": [name for name in metric.needs if not is_ready(name)],
+                "missing": [name for name in metric.needs if name not in ready],
             }
             for metric in METRICS.values()
         ],
-        "weights": [{"name": name, "ready": is_ready(name)} for name in WEIGHTS],
+        "weights": [{"name": name, "ready": name in ready} for name in WEIGHTS],
     }
 
 
@@ -63,20 +66,15 @@ def _methods(params: Params) -> list[dict[str, Any]]:
     ]
 
 
-def _data_set(name: str, folder: Any) -> dict[str, Any]:
-    prepared = sorted(path.parent.name for path in folder.glob(f"{name}-*/meta.json"))
-    return {"name": name, "prepared": prepared, "about": first_line("dataset", name)}
-
-
-def print_inventory(found: dict[str, list[dict[str, Any]]], console: Console | None = None) -> None:
+def print_inventory(found: dict[str, list[dict[str, Any]]]) -> None:
     """The inventory as tables for people."""
-    console = console or Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    rows = {
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    rows: dict[str, list[tuple[str, ...]]] = {
         "methods": [(row["name"], _departures(row), row["about"]) for row in found["methods"]],
         "data": [(row["name"], ", ".join(row["prepared"]) or "not prepared", row["about"]) for row in found["data"]],
-        "presets": [(row["name"], "the suite's" if row["default"] else "", "") for row in found["presets"]],
+        "presets": [(row["name"], "the suite's" if row["default"] else "") for row in found["presets"]],
         "metrics": [(row["name"], _readiness(row["missing"]), row["about"]) for row in found["metrics"]],
-        "weights": [(row["name"], "ready" if row["ready"] else "missing", "") for row in found["weights"]],
+        "weights": [(row["name"], "ready" if row["ready"] else "missing") for row in found["weights"]],
     }
     for title, lines in rows.items():
         table = Table(
@@ -85,14 +83,13 @@ def print_inventory(found: dict[str, list[dict[str, Any]]], console: Console | N
         table.add_column(no_wrap=True)  # names are typed again: they must stay whole
         for line in lines:
             table.add_row(*line)
-        console.print(table, highlight=False)
-        console.print()
+        console.print(table, "", highlight=False, sep="\n")
 
 
 def _departures(row: dict[str, Any]) -> str:
-    changed = ", ".join(f"{key}={value}" for key, value in row["departures"].items())
-    adapter = "" if row["adapter"] == row["name"] else row["adapter"]
-    return " ".join(part for part in (adapter, changed) if part)
+    adapter = [] if row["adapter"] == row["name"] else [row["adapter"]]
+    changed = [f"{key}={value}" for key, value in row["departures"].items()]
+    return " ".join([*adapter, ", ".join(changed)]).strip()
 
 
 def _readiness(missing: list[str]) -> str:

@@ -1,6 +1,12 @@
-"""What becomes of an own result: it is compared with the committed reference, or with `--record` takes its place."""
+"""What becomes of an own result: it is compared with the committed reference, or with `--record` takes its place.
 
+Then the table is printed with its row marked, and where everything lies.
+"""
+
+from functools import partial
 from pathlib import Path
+
+from rich.console import Console
 
 from benchmark.contracts.config import Cell
 from benchmark.contracts.result import (
@@ -13,10 +19,11 @@ from benchmark.contracts.result import (
 )
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.reference import verdict_on
-from benchmark.results.tables import build
-from benchmark.running.stages import Context
+from benchmark.results.tables import build, print_table, tables_in
+from benchmark.running.stages import Context, picture_path
+from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import InputError
-from benchmark.training.record import read_record
+from benchmark.training.record import MODEL_FILE, read_record
 
 
 def require_recordable(cell: Cell) -> None:
@@ -70,3 +77,47 @@ def _record(result_file: Path, space: Workspace) -> str:
     path = write_result(space.references, result, read_per_image(result_file, result))
     build(space.references, result.run.data, result.run.preset)
     return f"recorded: {path}; commit it with the tables"
+
+
+def print_table_of(cell: Cell, context: Context) -> None:
+    """Prints the table of the cell's data set, own results among the references, with the cell's row marked.
+
+    Its files are written beside the own results; where there are none yet, nothing is.
+    """
+    space = context.workspace
+    if tables_in(space.own, cell.data, cell.preset):
+        built = build(space.own, cell.data, cell.preset, references=space.references)
+    elif tables_in(space.references, cell.data, cell.preset):
+        built = build(space.references, cell.data, cell.preset, check=True)
+    else:
+        return
+    for table in built.tables:
+        print_table(table, highlight=cell.method, console=Console())
+    for message in built.messages:
+        context.say(message)
+
+
+def print_summary(cell: Cell, result_file: Path, model_folder: Path, context: Context) -> None:
+    """Prints the table of the cell's data set; a run with `--set` is in none, and its metrics are printed instead.
+
+    Args:
+        cell: what was run.
+        result_file: its result.
+        model_folder: its model.
+        context: of the run.
+    """
+    say = partial(Console().print, highlight=False, markup=False, soft_wrap=True)
+    result = read_result(result_file)
+    if reason := read_record(model_folder).get("skipped"):
+        say(f"{cell.name}: skipped: {reason}")
+    if not cell.overrides:
+        print_table_of(cell, context)
+    elif result.status == "ok":
+        say(f"{cell.name}, with {dict(cell.overrides)}: in no table")
+        for name, value in result.metrics.items():
+            if value is not None:
+                say(f"  {METRICS[name].label:12} {value:.{METRICS[name].digits}f}")
+    say(f"result: {result_file}")
+    if result.status == "ok":
+        say(f"model: {model_folder / MODEL_FILE}")
+        say(f"picture (gray, output, truth): {picture_path(cell, context)}")

@@ -40,15 +40,10 @@ def committed(references: Path, choice: Choice) -> list[Result]:
     Raises:
         InputError: none is of this choice.
     """
-    found = [result for path in sorted(references.glob("*/*/*/seed*.json")) if (result := _runnable(path))]
-    chosen = [
-        result
-        for result in found
-        if (not choice.data or result.run.data in choice.data)
-        and (not choice.presets or result.run.preset in choice.presets)
-        and (not choice.methods or result.run.method in choice.methods)
-        and (not choice.seeds or result.run.seed in choice.seeds)
-    ]
+    chosen = found = [result for path in sorted(references.glob("*/*/*/seed*.json")) if (result := _runnable(path))]
+    asked = {"data": choice.data, "preset": choice.presets, "method": choice.methods, "seed": choice.seeds}
+    for field, names in asked.items():
+        chosen = [result for result in chosen if not names or getattr(result.run, field) in names]
     if not chosen:
         rows = dict.fromkeys(f"{result.run.method} on {result.run.data}/{result.run.preset}" for result in found)
         raise InputError(f"no committed row is of this choice; legal: {', '.join(rows) or f'none in {references}'}")
@@ -105,11 +100,8 @@ def _threads_of(origin: Provenance) -> int | None:
 
 def table_of(repeated: Sequence[Repeated]) -> str:
     """The verdicts as text, one line per cell."""
-    runs = [one.reference.run for one in repeated]
-    lines = [
-        (run.method, f"{run.data}/{run.preset}", run.seed, *one.verdict)
-        for run, one in zip(runs, repeated, strict=True)
-    ]
+    runs = ((one.reference.run, one.verdict) for one in repeated)
+    lines = [(run.method, f"{run.data}/{run.preset}", run.seed, *verdict) for run, verdict in runs]
     heads = ("method", "data, preset", "seed", "verdict", "largest difference", "likely reason")
     return tabulate(lines, heads, tablefmt="simple", disable_numparse=True)
 

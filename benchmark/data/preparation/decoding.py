@@ -159,6 +159,11 @@ def _useful_workers(chunks: "Sequence[Sequence[Item]]") -> int:
     images = sum(map(len, chunks))
     if images < _SMALL or not isinstance(chunks[0][0].source, Encoded):
         return 1
+    return usable_cores()
+
+
+def usable_cores() -> int:
+    """The processor cores that this process may use: a scheduler may have given it some of the machine's only."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""What every stage needs beside the cell, and the first stage: prepared data."""
+"""What every stage needs beside the cell and records of the machine, and the first stage: prepared data."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,11 @@ import torch
 from rich.console import Console
 
 from benchmark.contracts.config import Cell, Params
+from benchmark.contracts.result import Machine
 from benchmark.contracts.workspace import Workspace
 from benchmark.data.preparation.prepare import prepare
 from benchmark.data.prepared import Prepared
+from benchmark.scoring.evaluate import cpu_name, device_name
 from benchmark.support.errors import BenchError
 from benchmark.training.distributed import ALONE, Ranks
 
@@ -56,3 +58,23 @@ def prepare_data(cell: Cell, context: Context) -> Prepared:
         prepare(dataset, folder, name=cell.data, workers=context.workers, skip_corrupt=context.skip_corrupt)
     context.ranks.wait()
     return Prepared.open(folder)
+
+
+def machine_of(device: torch.device, precision: str = "fp32", devices: int = 1) -> Machine:
+    """What a run is made on now, as far as it decides bits: recorded with every model and every result.
+
+    Args:
+        device: on which the work is done.
+        precision: in which it is done, "auto" resolved; scoring is always "fp32".
+        devices: processes that work together.
+    """
+    return Machine(
+        cpu=cpu_name(),
+        instruction_set=torch.backends.cpu.get_cpu_capability(),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        kind=device.type,
+        device=device_name(device),
+        devices=devices,
+        precision=precision,
+    )

@@ -15,8 +15,7 @@ from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
 from benchmark.results.currency import Currency, made_on, why_result_stale
-from benchmark.running.stages.context import Context
-from benchmark.running.stages.machine import machine_of
+from benchmark.running.stages.context import Context, machine_of
 from benchmark.scoring.evaluate import colorize, cost_of, device_name, evaluate
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.prediction import BadPrediction

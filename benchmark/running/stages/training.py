@@ -12,8 +12,7 @@ from benchmark.contracts.method import Method
 from benchmark.data.prepared import Prepared
 from benchmark.results.currency import Currency
 from benchmark.running.monitor import TrainingMonitor
-from benchmark.running.stages.context import Context
-from benchmark.running.stages.machine import machine_of
+from benchmark.running.stages.context import Context, machine_of
 from benchmark.scoring.evaluate import device_name
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import exclusive

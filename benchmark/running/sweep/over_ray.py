@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from benchmark.data.preparation.decoding import usable_cores
 from benchmark.running.sweep.plan import Job
 from benchmark.running.sweep.worker import STOP, Attempt, attempt
 from benchmark.support.errors import BenchError, InputError
@@ -84,10 +85,9 @@ class RayEngine:
         (self.logs / STOP).touch()
 
     def _outcome(self, task: Any) -> Attempt:
-        errors = self._ray.exceptions
         try:
             return self._ray.get(task)
-        except errors.RayError as error:
+        except self._ray.exceptions.RayError as error:
             return Attempt(1, error=f"its Ray worker died ({type(error).__name__})")
 
     def _start(self) -> None:
@@ -114,9 +114,9 @@ class RayEngine:
         slots = sum(min(int(node.get(kind, 0) / want) for kind, want in wants.items() if want) for node in nodes)
         if not slots and self.resources.address is None:
             has = ", ".join(f"{nodes[0].get(kind, 0):g} {kind}" for kind in wants)
+            asked = " and ".join(f"{want:g} {kind}" for kind, want in wants.items())
             raise InputError(
-                f"a cell shall have {wants['CPU']} CPU and {wants['GPU']:g} GPU, this machine has {has}; "
-                f"lower --cpus-per-cell or --gpus-per-cell"
+                f"a cell shall have {asked}, this machine has {has}; lower --cpus-per-cell or --gpus-per-cell"
             )
         return max(1, slots)
 
@@ -124,13 +124,6 @@ class RayEngine:
         self._ray.shutdown()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
-
-
-def usable_cores() -> int:
-    """The processor cores that this process may use: a scheduler may have given it some of the machine's only."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 _QUIET = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
@@ -152,7 +145,5 @@ def _import_ray(local: bool) -> Any:
     try:
         import ray
     except ImportError:
-        raise BenchError(
-            "bench sweep works with Ray, which is not installed: pip install 'colorbench[sweep]'"
-        ) from None
+        raise BenchError("bench sweep needs Ray, which is not installed: pip install 'colorbench[sweep]'") from None
     return ray

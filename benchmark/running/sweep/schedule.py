@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from benchmark.results.tables.style import duration
 from benchmark.running.sweep.plan import Job
 from benchmark.running.sweep.worker import Attempt
-from benchmark.support.interruption import stop_request
+from benchmark.support.interruption import REQUEUE, stop_request
 
 if TYPE_CHECKING:
     from benchmark.running.sweep.over_ray import RayEngine
@@ -79,11 +80,13 @@ class Sweep:
 
     def _settle(self, job: Job, attempt: Attempt) -> None:
         del self.running[job.name]
-        if attempt.succeeded:
+        if attempt.code == 0:
             self.seconds[job.kind].append(attempt.seconds)
             self.report.done.append(job)
             self._tell(job, f"done in {duration(attempt.seconds)}: {job.name}{self._left()}")
-        elif self.report.stopped_by or attempt.saved:  # it goes on where it stopped, now or with the next sweep
+        elif (
+            self.report.stopped_by or attempt.code == REQUEUE
+        ):  # it goes on where it stopped, now or with the next sweep
             self.waiting[job.name] = job
             self._tell(job, f"stopped: {job.name}")
         elif self.failures[job.name] < self.retries:
@@ -107,11 +110,3 @@ class Sweep:
         other = fmean(known.values())
         total = sum(known.get(job.kind, other) for job in left)
         return f" ({len(left)} left, about {duration(total / min(self.engine.slots, len(left)))})"
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min`, `1 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -21,20 +21,9 @@ STOP = "stop"  # a file of this name beside the log asks for an end; Ray's own c
 class Attempt:
     """How an attempt ended."""
 
-    code: int  # of the process; negative: the signal that killed it
+    code: int  # of the process; REQUEUE: it was asked to stop, and the same command goes on; negative: what killed it
     seconds: float = 0.0
     error: str = ""  # one line, if it failed
-    host: str = ""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the job is done."""
-        return self.code == 0
-
-    @property
-    def saved(self) -> bool:
-        """Whether it was asked to stop, and the same command goes on from there."""
-        return self.code == REQUEUE
 
 
 def attempt(arguments: Sequence[str], folder: Path, log: Path, variables: Mapping[str, str]) -> Attempt:
@@ -53,7 +42,7 @@ def attempt(arguments: Sequence[str], folder: Path, log: Path, variables: Mappin
     log.parent.mkdir(parents=True, exist_ok=True)
     stop = log.with_name(STOP)
     if stop.exists():
-        return Attempt(REQUEUE, host=platform.node())
+        return Attempt(REQUEUE)
     with log.open("ab") as file:
         file.write(f"$ bench {' '.join(arguments)}  # on {platform.node()}\n".encode())
         file.flush()
@@ -73,7 +62,7 @@ def attempt(arguments: Sequence[str], folder: Path, log: Path, variables: Mappin
             os.killpg(process.pid, signal.SIGTERM)
             code = process.wait()
     error = error_line(log, start, code) if code else ""
-    return Attempt(code, time.monotonic() - began, error, platform.node())
+    return Attempt(code, time.monotonic() - began, error)
 
 
 def error_line(log: Path, start: int, code: int) -> str:
