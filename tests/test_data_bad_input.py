@@ -164,7 +164,6 @@ def test_a_worker_that_is_killed_is_told(tmp_path: Path) -> None:
     splits = {"train": [*pixels(3), Killer()], "val": pixels(1, seed=5), "test": pixels(1, seed=6)}
     with pytest.raises(BenchError, match="a worker process was killed, perhaps for want of memory"):
         prepare(Few(splits), tmp_path / "out", workers=2, quiet=True)
-    assert not list(tmp_path.glob("*/*.slots"))
 
 
 def test_a_loop_of_links_is_prepared_once(photos: Path, tmp_path: Path) -> None:
@@ -264,18 +263,6 @@ def test_a_disk_that_fills_up_loses_nothing(
     resumed = prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
     assert 0 < len(decoded) < 40
     assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
-
-
-def test_a_disk_without_room_for_the_workers_is_named(photos: Path, tmp_path: Path) -> None:
-    """What workers map is taken beforehand: a full disk would kill them instead."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
-    try:
-        with pytest.raises(BenchError, match=r"no room to prepare"):
-            prepare(folder_of(photos), tmp_path / "out", workers=2, quiet=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
 
 
 def test_a_disk_that_is_too_small_is_known_before_the_first_image(tmp_path: Path) -> None:

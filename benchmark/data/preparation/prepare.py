@@ -134,7 +134,7 @@ class _Job:
             shutil.rmtree(self.part, ignore_errors=True)
         self.part.mkdir(parents=True, exist_ok=True)
         bars = progress_bar(Console(stderr=True, quiet=quiet), transient=True)
-        with journal, Decoder(self.size, workers, self.part) as decoder, bars as progress:
+        with journal, Decoder(self.size, workers) as decoder, bars as progress:
             plans = [self._plan(split, journal) for split in SPLITS]
             decoded = decoder.decode([chunk for plan in plans for chunk in plan.rest])
             splits = {plan.split: self._write_split(plan, journal, decoded, progress) for plan in plans}
