@@ -31,7 +31,6 @@ from scipy.spatial import cKDTree
 from benchmark.contracts.dataset import SPLITS, Pixels
 from benchmark.data.ab_bins import centers
 from benchmark.data.color import rgb_to_lab
-from benchmark.data.preparation.arrays import image_keys, in_several_splits
 from benchmark.data.preparation.chroma import ColorCount, grayscale
 from benchmark.data.preparation.images import decode
 from benchmark.data.preparation.prepare import prepare, up_to_date
@@ -147,21 +146,6 @@ def test_a_photograph_in_several_splits_is_kept_counted_and_named(tmp_path: Path
     assert [len(prepared.ids(split)) for split in SPLITS] == [5, 2, 3]
     assert prepared.meta.note == "Photographs in more than one split: 2."
     assert prepared.summary().endswith("in several splits: 2")
-
-
-def test_equal_keys_of_different_images_are_no_shared_photograph() -> None:
-    images = {"train": np.stack([picture(n, 16, 16) for n in range(3)]), "test": picture(7, 16, 16)[None]}
-    keys = {split: np.zeros(len(of_split), dtype=np.uint64) for split, of_split in images.items()}
-    assert in_several_splits(keys, images, {"train": ["a", "b", "c"], "test": ["d"]}) == []
-
-
-@pytest.mark.parametrize("size", [16, 9, 8])
-def test_keys_tell_images_apart(size: int) -> None:
-    images = np.stack([picture(n, size, size) for n in range(50)] * 2)
-    images[99, 0, 1, 2] ^= 1
-    keys = image_keys(images)
-    assert (keys[:49] == keys[50:99]).all()
-    assert len(np.unique(keys)) == 51
 
 
 # a run that stops -----------------------------------------------------------------------------------------------------
@@ -387,19 +371,6 @@ def test_statistics_agree_with_every_pixel_taken_alone() -> None:
     expected = np.bincount(cKDTree(centers().numpy()).query(points)[1], minlength=313) / len(points)
     np.testing.assert_allclose(prior, expected, atol=2e-4)  # points halfway between two bins
     assert prior.sum() == pytest.approx(1)
-
-
-@pytest.mark.slow
-def test_counts_beyond_32_bits_are_carried(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = np.stack([picture(n, 8, 8) for n in range(4)] * 3)
-    whole, carried = ColorCount(), ColorCount()
-    whole.add(images)
-    monkeypatch.setattr("benchmark.data.preparation.chroma._TABLE_PIXELS", 150)
-    for image in images:
-        carried.add(image[None])
-    for one, other in zip(whole.colors(), carried.colors(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert carried.colors()[1].sum() == 12 * 64
 
 
 def test_ctrl_c_reaches_only_the_parent() -> None:

@@ -17,7 +17,7 @@ def montage(
     """Lays pictures out in rows and columns on white.
 
     Args:
-        rows: pictures of one size, (H, W, 3) uint8 or images; the rows are equally long.
+        rows: pictures of one size, (H, W, 3) uint8 or images; a row may be shorter than others.
         gap: pixels between pictures.
         left: a name for each row; none: no room for names.
         above: a name for each column; none: no room for names.
@@ -27,7 +27,7 @@ def montage(
     font = ImageFont.load_default(FONT)
     x0 = max(LEFT, *(round(font.getlength(name)) + 2 * MARGIN for name in left)) if left else 0
     y0 = ABOVE if above else 0
-    size = (x0 + len(sheet[0]) * (width + gap) - gap, y0 + len(sheet) * (height + gap) - gap)
+    size = (x0 + max(map(len, sheet)) * (width + gap) - gap, y0 + len(sheet) * (height + gap) - gap)
     canvas = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(canvas)
     for k, name in enumerate(left):

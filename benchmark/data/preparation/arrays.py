@@ -1,14 +1,14 @@
 """The files of prepared images: written by appending, every image looked at once on its way.
 
-What is known of a split from looking at it: the SHA-256 of its bytes, a key of each image (equal images have equal
-keys), and, where asked for, how often each color occurs.
+What is known of a split from looking at it: the SHA-256 of its bytes and of each image, and, where asked for, how often
+each color occurs.
 """
 
 import hashlib
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +26,13 @@ class Content:
     def __init__(self, colors: ColorCount | None = None) -> None:
         """Nothing seen yet; `colors` counts along."""
         self._digest = hashlib.sha256()
-        self._keys: list[NDArray[np.uint64]] = []
         self._colors = colors
+        self.keys: list[bytes] = []  # the SHA-256 of each image
 
     def add(self, images: NDArray[np.uint8]) -> None:
         """Looks at the next images (n, S, S, 3), which are contiguous."""
         self._digest.update(images.data)
-        self._keys.append(image_keys(images))
+        self.keys += [hashlib.sha256(image.data).digest() for image in images]
         if self._colors is not None:
             self._colors.add(images)
 
@@ -41,46 +41,24 @@ class Content:
         """Of the bytes seen, in hex."""
         return self._digest.hexdigest()
 
-    @property
-    def keys(self) -> NDArray[np.uint64]:
-        """The key of each image seen, (N,)."""
-        return np.concatenate([np.empty(0, dtype=np.uint64), *self._keys])
 
-
-def image_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """A number for each image (n, S, S, 3): (n,) uint64. Equal images have equal ones; others hardly ever do."""
-    pixels = images.reshape(len(images), int(np.prod(images.shape[1:])))
-    words = pixels[:, : pixels.shape[1] // 8 * 8].view(np.uint64)
-    return np.einsum("ij,j->i", words, _weights(words.shape[1]))  # modulo 2⁶⁴
-
-
-@lru_cache(maxsize=4)
-def _weights(count: int) -> NDArray[np.uint64]:
-    """Odd random numbers (count,)."""
-    return np.random.default_rng(0).integers(0, 1 << 64, count, dtype=np.uint64) | np.uint64(1)
-
-
-def in_several_splits(
-    keys: Mapping[str, NDArray[np.uint64]], images: Mapping[str, NDArray[np.uint8]], ids: Mapping[str, Sequence[str]]
-) -> list[list[str]]:
+def in_several_splits(keys: Mapping[str, Sequence[bytes]], ids: Mapping[str, Sequence[str]]) -> list[list[str]]:
     """Photographs that stand in more than one split, byte by byte the same once they are prepared.
 
     Args:
-        keys: split → `image_keys` of all its images.
-        images: split → (N, S, S, 3) uint8, of which only images with a key of another split's are read.
+        keys: split → the SHA-256 of each image.
         ids: split → the images' ids.
 
     Returns:
         Each such photograph as the `split/id`s that show it, in order.
     """
-    values, counts = np.unique(np.concatenate([np.unique(of_split) for of_split in keys.values()]), return_counts=True)
-    shared: dict[bytes, list[tuple[str, str]]] = {}
+    splits = Counter(key for of_split in keys.values() for key in set(of_split))
+    shared: dict[bytes, list[str]] = {}
     for split, of_split in keys.items():
-        for row in np.flatnonzero(np.isin(of_split, values[counts > 1])).tolist():
-            digest = hashlib.sha256(np.ascontiguousarray(images[split][row]).data).digest()
-            shared.setdefault(digest, []).append((split, ids[split][row]))
-    groups = [group for group in shared.values() if len({split for split, _ in group}) > 1]
-    return [[f"{split}/{identity}" for split, identity in group] for group in groups]
+        for key, identity in zip(of_split, ids[split], strict=True):
+            if splits[key] > 1:
+                shared.setdefault(key, []).append(f"{split}/{identity}")
+    return list(shared.values())
 
 
 def checksum(path: Path, size: int, start: int, count: int) -> int | None:

@@ -29,20 +29,14 @@ class Decoded(NamedTuple):
     """A decoded chunk."""
 
     images: NDArray[np.uint8]  # (n, S, S, 3): the readable ones, in order
-    found: "Findings"
-
-
-class Findings(NamedTuple):
-    """What is to be said of a chunk's images, by place in the chunk."""
-
-    corrupt: dict[int, str]  # → why it could not be read
-    profiles: dict[int, str]  # of those that could → `CONVERTED`, or why the color profile could not be used
+    corrupt: dict[int, str]  # place in the chunk → why the image could not be read
+    profiles: dict[int, str]  # place → `CONVERTED`, or why the readable image's color profile could not be used
 
 
 def decode_chunk(sources: "Sequence[Source]", size: int) -> Decoded:
     """Reads, decodes and resizes consecutive images to (size, size, 3); those that cannot be read are told of."""
     images, count = np.empty((len(sources), size, size, 3), dtype=np.uint8), 0
-    found = Findings({}, {})
+    corrupt, profiles = dict[int, str](), dict[int, str]()
     with noting() as notes:
         for place, source in enumerate(sources):
             notes.clear()
@@ -50,12 +44,12 @@ def decode_chunk(sources: "Sequence[Source]", size: int) -> Decoded:
                 images[count] = source.load(size)
                 count += 1
                 if notes:
-                    found.profiles[place] = notes[-1]
+                    profiles[place] = notes[-1]
             except BadImage as error:
-                found.corrupt[place] = str(error)
+                corrupt[place] = str(error)
             except OSError as error:
-                found.corrupt[place] = error.strerror or str(error)
-    return Decoded(images[:count], found)
+                corrupt[place] = error.strerror or str(error)
+    return Decoded(images[:count], corrupt, profiles)
 
 
 class Decoder:

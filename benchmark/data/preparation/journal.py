@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.contracts.dataset import Item, signature_of
 from benchmark.data.preparation.arrays import checksum
-from benchmark.data.preparation.decoding import Findings
+from benchmark.data.preparation.decoding import Decoded
 from benchmark.support.files import write_atomically
 
 
@@ -22,32 +22,24 @@ class Entry(NamedTuple):
     signature: str  # of its items: what it was made from
     kept: int  # images written
     checksum: int  # CRC-32 of them: a machine that lost power may have written the journal, and zeros for images
-    gray: list[int]  # places in the chunk
-    corrupt: dict[str, str]  # place in the chunk → reason
-    profiles: dict[str, str]  # place in the chunk → what became of its color profile
+    gray: list[str]  # ids of grayscale photographs, which were left out
+    corrupt: dict[str, str]  # id → why it could not be read
+    profiles: dict[str, str]  # id of an image that was written → what became of its color profile
 
     @classmethod
-    def of(
-        cls, split: str, chunk: Sequence[Item], found: Findings, gray: NDArray[np.bool_], kept: NDArray[np.uint8]
-    ) -> "Entry":
-        """The line for a chunk.
-
-        Args:
-            split: which.
-            chunk: its items.
-            found: what decoding found.
-            kept: the images (n, S, S, 3) that are written.
-            gray: of each of the others, in order, whether it is a grayscale photograph.
-        """
-        readable = [place for place in range(len(chunk)) if place not in found.corrupt]
+    def of(cls, split: str, chunk: Sequence[Item], decoded: Decoded, gray: NDArray[np.bool_]) -> "Entry":
+        """The line for a chunk; `gray` says of each decoded image whether it is left out as a grayscale photograph."""
+        ids = [item.id for item in chunk]
+        readable = [identity for place, identity in enumerate(ids) if place not in decoded.corrupt]
+        left_out = [identity for identity, is_gray in zip(readable, gray, strict=True) if is_gray]
         return cls(
             split=split,
             signature=signature_of(chunk),
-            kept=len(kept),
-            checksum=zlib.crc32(np.ascontiguousarray(kept).data),
-            gray=[readable[place] for place in np.flatnonzero(gray)],
-            corrupt={str(place): reason for place, reason in found.corrupt.items()},
-            profiles={str(place): note for place, note in found.profiles.items()},
+            kept=len(readable) - len(left_out),
+            checksum=zlib.crc32(np.ascontiguousarray(decoded.images[~gray]).data),
+            gray=left_out,
+            corrupt={ids[place]: reason for place, reason in decoded.corrupt.items()},
+            profiles={ids[place]: note for place, note in decoded.profiles.items() if ids[place] not in left_out},
         )
 
 
@@ -62,14 +54,16 @@ class Journal:
         self._entries = [Entry(*line) for line in lines[1:]] if self.resumes else []
 
     def __enter__(self) -> "Journal":
-        self._rewrite()
+        content = "".join(json.dumps(line) + "\n" for line in (self.settings, *self._entries))
+        write_atomically(self.path, content.encode())
+        self._file = self.path.open("a", encoding="utf-8")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def finished(self, split: str, chunks: Sequence[Sequence[Item]], path: Path, size: int) -> list[Entry]:
-        """The entries of the first chunks that need not be made again; the others are forgotten.
+        """The entries of the first chunks that need not be made again; the others are not written down again.
 
         Args:
             split: which.
@@ -85,21 +79,13 @@ class Journal:
                 break
             start += entry.kept
             good.append(entry)
-        if len(good) < len(entries):
-            self._entries = [entry for entry in self._entries if entry.split != split] + good
-            self._file.close()
-            self._rewrite()
+        self._entries = [entry for entry in self._entries if entry.split != split] + good
         return good
 
     def add(self, entry: Entry) -> None:
         """Notes a chunk whose images are in the array's file."""
         self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
-
-    def _rewrite(self) -> None:
-        content = "".join(json.dumps(line) + "\n" for line in (self.settings, *self._entries))
-        write_atomically(self.path, content.encode())
-        self._file = self.path.open("a", encoding="utf-8")
 
 
 def _json_lines(path: Path) -> Iterator[Any]:

@@ -5,36 +5,33 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from benchmark.contracts.dataset import SPLITS
 from benchmark.data.preparation.chroma import ColorCount, ab_of
 from benchmark.data.prepared import Prepared
+from benchmark.support.montage import montage
 
 _SHEET_COLUMNS, _SHEET_ROWS = 12, 3  # per split
-_THUMBNAIL, _MARGIN, _TITLE = 96, 4, 24  # pixels
+_THUMBNAIL = 96  # pixels
 _HISTOGRAM_IMAGES = 5000
 _AB_RANGE = 110  # Lab units: sRGB reaches from -108 to 99
 
 
 def contact_sheet(prepared: Prepared, path: Path) -> Path:
-    """Writes a PNG with photographs of every split, evenly spaced over it, under the split's name and size."""
-    step = _THUMBNAIL + _MARGIN
-    shown = {split: evenly(len(prepared.ids(split)), _SHEET_COLUMNS * _SHEET_ROWS) for split in SPLITS}
-    height = sum(_TITLE + -(-len(places) // _SHEET_COLUMNS) * step for places in shown.values()) + _MARGIN
-    sheet = Image.new("RGB", (_MARGIN + _SHEET_COLUMNS * step, height), "white")
-    draw, top = ImageDraw.Draw(sheet), 0
-    for split, places in shown.items():
+    """Writes a PNG with photographs of every split, evenly spaced over it, beside the split's name and size."""
+    rows: list[list[Image.Image]] = []
+    names: list[str] = []
+    for split in SPLITS:
         images = prepared.images(split)
-        draw.text((_MARGIN, top + _MARGIN), f"{split}: {len(images):,} images", fill="black", font_size=14)
-        top += _TITLE
-        for start in range(0, len(places), _SHEET_COLUMNS):
-            for column, index in enumerate(places[start : start + _SHEET_COLUMNS]):
-                thumbnail = Image.fromarray(images[index]).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BICUBIC)
-                sheet.paste(thumbnail, (_MARGIN + column * step, top))
-            top += step
+        shown = [
+            Image.fromarray(images[place]).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BICUBIC)
+            for place in evenly(len(images), _SHEET_COLUMNS * _SHEET_ROWS)
+        ]
+        rows += [shown[start : start + _SHEET_COLUMNS] for start in range(0, len(shown), _SHEET_COLUMNS)]
+        names += [f"{split}: {len(images):,}", *[""] * (len(rows) - len(names) - 1)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    montage(rows, gap=4, left=names).save(path)
     return path
 
 

@@ -29,7 +29,7 @@ from benchmark.data.preparation.journal import Entry, Journal
 from benchmark.data.preparation.profiles import CONVERTED
 from benchmark.data.prepared import PRIOR_FILE, Damaged, LeftOut, Meta, Prepared, SplitMeta, write_meta
 from benchmark.support.errors import BenchError
-from benchmark.support.files import file_sha256, load_array
+from benchmark.support.files import file_sha256
 from benchmark.support.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -128,14 +128,14 @@ class _Job:
         """Everything from the journal of an earlier run to the finished folder."""
         self._check_items()
         self._check_room()
-        settings = {"rule": self._rule(), "image_size": self.size, "adapter": self.dataset.name}
+        settings = {"rule": self._rule(), "image_size": self.size, "adapter": self.dataset.name, "journal": 2}
         journal = Journal(self.part / JOURNAL_FILE, {**settings, "decoder": decoder_versions()})
         if not journal.resumes:
             shutil.rmtree(self.part, ignore_errors=True)
         self.part.mkdir(parents=True, exist_ok=True)
         bars = progress_bar(Console(stderr=True, quiet=quiet), transient=True)
+        plans = [self._plan(split, journal) for split in SPLITS]
         with journal, Decoder(self.size, workers) as decoder, bars as progress:
-            plans = [self._plan(split, journal) for split in SPLITS]
             decoded = decoder.decode([chunk for plan in plans for chunk in plan.rest])
             splits = {plan.split: self._write_split(plan, journal, decoded, progress) for plan in plans}
         self._refuse_empty(splits)
@@ -193,12 +193,11 @@ class _Job:
             for chunk, entry in plan.done:
                 self._account(split, chunk, entry, result)
                 progress.advance(task, len(chunk))
-            for chunk, (images, found) in zip(plan.rest, islice(decoded, len(plan.rest)), strict=True):
-                gray = grayscale(images)
-                kept = images[~gray] if gray.any() else images
-                entry = Entry.of(split, chunk, found, gray, kept)
+            for chunk, of_chunk in zip(plan.rest, islice(decoded, len(plan.rest)), strict=True):
+                gray = grayscale(of_chunk.images)
+                entry = Entry.of(split, chunk, of_chunk, gray)
                 self._account(split, chunk, entry, result)  # raises for a corrupt file before anything is written
-                array.append(kept)
+                array.append(of_chunk.images[~gray])
                 journal.add(entry)
                 progress.advance(task, len(chunk))
             array.finish()
@@ -208,19 +207,18 @@ class _Job:
 
     def _account(self, split: str, chunk: Sequence[Item], entry: Entry, result: "_SplitResult") -> None:
         """Sorts a chunk's items into kept, grayscale and corrupt."""
-        for place, reason in entry.corrupt.items():
-            item = chunk[int(place)]
-            if not self.skip_corrupt:
+        left_out = {*entry.corrupt, *entry.gray}
+        for item in chunk:
+            if item.id not in left_out:
+                result.kept.append(item)
+            elif item.id in entry.corrupt and not self.skip_corrupt:
                 raise BenchError(
-                    f"cannot read {item.source.where} ({self.name}, {split} image {item.id!r}): {reason}; "
-                    "repair or remove it, or leave it out with --skip-corrupt"
+                    f"cannot read {item.source.where} ({self.name}, {split} image {item.id!r}): "
+                    f"{entry.corrupt[item.id]}; repair or remove it, or leave it out with --skip-corrupt"
                 )
-            result.left_out.corrupt[item.id] = reason
-        left_out = {*map(int, entry.corrupt), *entry.gray}
-        result.left_out.grayscale += [chunk[place].id for place in entry.gray]
-        result.kept += [item for place, item in enumerate(chunk) if place not in left_out]
-        notes = {chunk[int(place)].id: note for place, note in entry.profiles.items() if int(place) not in left_out}
-        result.profiles |= notes
+        result.left_out.corrupt |= entry.corrupt
+        result.left_out.grayscale += entry.gray
+        result.profiles |= entry.profiles
 
     def _refuse_empty(self, splits: dict[str, "_SplitResult"]) -> None:
         for split, result in splits.items():
@@ -233,7 +231,8 @@ class _Job:
 
     def _meta(self, splits: dict[str, "_SplitResult"], mean_ab: tuple[float, float]) -> Meta:
         dataset, listing = self.dataset, self.dataset.listing
-        shared = self._in_several_splits(splits)
+        ids = {split: [item.id for item in result.kept] for split, result in splits.items()}
+        shared = in_several_splits({split: result.content.keys for split, result in splits.items()}, ids)
         unreadable = sum(len(result.left_out.corrupt) for result in splits.values())
         notes = (
             dataset.note,
@@ -263,19 +262,13 @@ class _Job:
                     left_out=result.left_out,
                     profiles_converted=list(result.profiles.values()).count(CONVERTED),
                     profiles_unusable={key: note for key, note in result.profiles.items() if note != CONVERTED},
-                    ids=[item.id for item in result.kept],
+                    ids=ids[split],
                 )
                 for split, result in splits.items()
             },
             files={path.name: file_sha256(path) for path in self.part.glob("*.npy") if path.stem not in SPLITS},
             in_several_splits=shared,
         )
-
-    def _in_several_splits(self, splits: dict[str, "_SplitResult"]) -> list[list[str]]:
-        keys = {split: result.content.keys for split, result in splits.items()}
-        images = {split: load_array(self.part / f"{split}.npy", mapped=True) for split in splits}
-        ids = {split: [item.id for item in result.kept] for split, result in splits.items()}
-        return in_several_splits(keys, images, ids)
 
     def _put_in_place(self) -> None:
         old = self.folder.with_name(self.folder.name + ".old.part")

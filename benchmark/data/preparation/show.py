@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tabulate import tabulate
 
 from benchmark.contracts import registry
 from benchmark.contracts.config import find_root
@@ -25,13 +26,6 @@ _LISTED = 20  # photographs or classes that are named in text; JSON names all
 def print_json(facts: Any) -> None:
     """The facts for programs, on standard output."""
     print(json.dumps(facts, indent=2, ensure_ascii=False))
-
-
-def _print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Plain aligned text, never cut: for eyes as for grep."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 # list -----------------------------------------------------------------------------------------------------------------
@@ -66,7 +60,7 @@ def _originals(dataset: type[Dataset]) -> str:
 def print_data_sets(facts: Sequence[dict[str, Any]]) -> None:
     """One line for each data set."""
     rows = [(each["name"], each["originals"], ", ".join(each["prepared"]) or "–", each["title"]) for each in facts]
-    _print_columns([("name", "originals", "prepared", "what it is"), *rows])
+    print(tabulate(rows, ("name", "originals", "prepared", "what it is"), tablefmt="plain", disable_numparse=True))
 
 
 # fetch ----------------------------------------------------------------------------------------------------------------

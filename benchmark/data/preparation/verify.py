@@ -48,15 +48,14 @@ def verify(folder: Path) -> Verified:
         prepared = Prepared.read(folder)
     except Damaged:
         return Verified({META_FILE: False}, [])
-    files, contents, images = {}, {split: Content() for split in SPLITS}, {}
+    files, contents = {}, {split: Content() for split in SPLITS}
     ids = {split: prepared.ids(split) for split in SPLITS}
     with progress_bar(Console(stderr=True), transient=True) as progress:
         for split, content in contents.items():
             path, size = folder / f"{split}.npy", prepared.meta.image_size
             task = progress.add_task(f"{prepared.meta.name} {split}", total=len(ids[split]), figures="")
             try:
-                images[split] = load_array(path, mapped=True)
-                for block in blocks(path, size, len(images[split])):
+                for block in blocks(path, size, len(load_array(path, mapped=True))):
                     content.add(block)
                     progress.advance(task, len(block))
             except (OSError, ValueError):
@@ -67,6 +66,6 @@ def verify(folder: Path) -> Verified:
     if not all(files.values()):
         notes_of(folder).unlink(missing_ok=True)  # a failing disk changes bytes and no time: `prepare` must look again
         return Verified(files, [])
-    shared = in_several_splits({split: content.keys for split, content in contents.items()}, images, ids)
+    shared = in_several_splits({split: content.keys for split, content in contents.items()}, ids)
     files[META_FILE] = prepared.meta.in_several_splits in (None, shared)
     return Verified(files, shared)
