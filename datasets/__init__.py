@@ -1,1 +1,1 @@
-"""One file = one data set adapter: file `cifar10.py`, class attribute `name = "cifar10"`, CLI value the same."""
+"""One file is one data set adapter: the file `cifar10.py` holds the class whose `name`, "cifar10", people type."""

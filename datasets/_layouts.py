@@ -1,4 +1,4 @@
-"""What the data sets of photographs share: where originals lie, and how they are split when nobody has split them."""
+"""Functions that the data sets of photographs share: finding the originals, and splitting those that have no split."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -11,7 +11,7 @@ ARCHIVES = (".zip", ".tar")
 
 
 def images_named(place: Path, name: str) -> list[Found] | None:
-    """The images of a folder or an archive that is called `name` inside `place`, or None if there is none."""
+    """Returns the images of a folder or an archive that is called `name` inside `place`, or None if there is none."""
     if (place / name).is_dir():
         return list_folder(place / name, SUFFIXES)
     for suffix in ARCHIVES:
@@ -21,7 +21,7 @@ def images_named(place: Path, name: str) -> list[Found] | None:
 
 
 def images_of(place: Path) -> list[Found]:
-    """The images of a place of unknown layout: an archive, a folder that holds one archive, or a folder of images."""
+    """Returns the images of an archive, of a folder that holds one archive, or of a folder of images."""
     if not place.exists():
         return []
     if not place.is_dir():
@@ -31,13 +31,13 @@ def images_of(place: Path) -> list[Found]:
 
 
 def items_by_name(found: Sequence[Found]) -> list[Item]:
-    """Items of a data set whose file names are unique: the id is the name without its suffix, folders don't matter."""
+    """Returns items of a data set with unique file names: an id is the file's name without its folders and suffix."""
     items = [Item(printable(PurePosixPath(f.name).stem), PurePosixPath(f.name).name, f.source) for f in found]
     return sorted(items, key=lambda item: item.file.encode("utf-8", "surrogateescape"))
 
 
 def split_by_hash(items: Sequence[Item], val_share: float, test_share: float) -> dict[str, list[Item]]:
-    """Splits by SHA-256(file name): the last in hash order are test, those before them validation, the rest train.
+    """Splits by SHA-256(file name): the last items in hash order are test, those before validation, the rest train.
 
     Each split keeps the items' order. With three items or more no split is empty.
     """
@@ -49,12 +49,12 @@ def split_by_hash(items: Sequence[Item], val_share: float, test_share: float) ->
 
 
 def hold_out(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]:
-    """Takes the last `count` items by hash out of a training split: what remains, and what was taken."""
+    """Takes the last `count` items by hash out of a training split; returns the remaining and the taken items."""
     held = {item.id for item in by_hash(items)[max(1, len(items) - count) :]}
     return [i for i in items if i.id not in held], [i for i in items if i.id in held]
 
 
 def limited(splits: Mapping[str, Sequence[Item]], config: DatasetConfig) -> dict[str, list[Item]]:
-    """The splits, no larger than the config's counts."""
+    """Returns the splits, cut to the config's counts."""
     counts = {"train": config.train_count, "val": config.val_count, "test": config.test_count}
     return {split: subset(splits[split], counts[split]) for split in SPLITS}

@@ -1,17 +1,17 @@
 """CelebA: 202,599 photographs of faces, aligned and cropped to 178×218.
 
-Z. Liu, P. Luo, X. Wang, X. Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015. Official:
-https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, which leads to Google Drive: `img_align_celeba.zip` (1.4 GB, file
-0B7EVK8r0v71pZjFTYXZWM3FlRnM) and `list_eval_partition.txt` (file
-0B7EVK8r0v71pY0NSMzRuSXJEVkk). Non-commercial research only, no redistribution.
-The host's daily quota often refuses programs; a browser, logged in, fares better.
+Z. Liu, P. Luo, X. Wang, X. Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015. The official page,
+https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, leads to Google Drive: `img_align_celeba.zip` (1.4 GB, file
+0B7EVK8r0v71pZjFTYXZWM3FlRnM) and `list_eval_partition.txt` (file 0B7EVK8r0v71pY0NSMzRuSXJEVkk). The data set is for
+non-commercial research only and must not be redistributed. The host's daily quota often refuses programs; a browser
+that is logged in succeeds more often.
 
-Split: the official partition, 162,770 / 19,867 / 19,962. It goes by number, so the partition file is not needed where
-all images are there. A part of the images that lacks some split is split by hash instead. Of any part, meta.json and
-every table say so.
+Split: the official partition, 162,770 / 19,867 / 19,962. It follows the images' numbers, so the partition file is not
+needed where all images are there. A part of the images that lacks some split is split by hash instead. If only a part
+is there, meta.json and every table say so.
 
-Known layouts: the archive, `img_align_celeba/` (also one in the other), any single archive or folder of images named by
-number; beside them the partition file, as .txt or as the .csv of Kaggle.
+Known layouts: the archive, `img_align_celeba/` (each may lie in the other), any single archive or folder of images
+named by number; the partition file lies beside them, as .txt or as Kaggle's .csv.
 """
 
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ _DRIVE = "https://drive.usercontent.google.com/download?id={}&export=download&co
 class CelebaConfig(DatasetConfig):
     """Settings of CelebA. The shares count only where the official partition cannot be used."""
 
-    val_share: float = Field(0.1, gt=0, lt=0.5, description="of a part of the data set that is split by hash")
-    test_share: float = Field(0.1, gt=0, lt=0.5, description="of a part of the data set that is split by hash")
+    val_share: float = Field(0.1, gt=0, lt=0.5, description="share of a part that is split by hash")
+    test_share: float = Field(0.1, gt=0, lt=0.5, description="share of a part that is split by hash")
 
 
 class Celeba(Dataset):
@@ -68,7 +68,7 @@ class Celeba(Dataset):
     )
 
     def find(self) -> Listing:
-        """Lists the archive or folder, split by the official partition where it serves."""
+        """Lists the archive or folder, split by the official partition if that leaves no split empty."""
         looked = places(self.name, self.root)
         for place in looked:
             if found := images_named(place, "img_align_celeba"):
@@ -117,7 +117,7 @@ def _split_of_number(file: str) -> str | None:
 
 
 def _read_partition(place: Path) -> dict[str, str]:
-    """File name → split, from a partition file in the place or beside it; empty if there is none."""
+    """Returns file name → split from a partition file in the place or beside it; empty if there is none."""
     folders = (place.parent,) if place.is_file() else (place, place / "Eval", place.parent / "Eval")
     path = next((folder / name for folder in folders for name in PARTITION_FILES if (folder / name).is_file()), None)
     if path is None:

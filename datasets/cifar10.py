@@ -1,9 +1,8 @@
 """CIFAR-10: 60,000 color images of 32×32 in ten classes.
 
-A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. Official:
-https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz (170 MB). The source
-states no licence and asks to cite the report. Split: the official 50,000 / 10,000; the last 5,000 of train are
-validation.
+A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. The official file is
+https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz (170 MB). The source states no licence and asks to cite the
+report. Split: the official 50,000 / 10,000; the last 5,000 images of train are validation.
 
 Known layouts: the python archive, the binary archive, either of them unpacked, class folders of images
 (`train/airplane/…`, `test/airplane/…`), and arrays (`train_rgb.npy`, `train_labels.npy`, `test_…`).
@@ -41,7 +40,7 @@ ARCHIVE = Remote(
 )
 _BINARY_ARCHIVE = "cifar-10-binary.tar.gz"
 _SIDE = 32
-_RECORD = 1 + 3 * _SIDE**2  # bytes of the binary layout: label, then the R, G and B planes
+_RECORD = 1 + 3 * _SIDE**2  # bytes of one image in the binary layout: label, then the R, G and B planes
 _PYTHON = {"train": [f"data_batch_{n}" for n in range(1, 6)], "test": ["test_batch"]}
 _BINARY = {split: [f"{name}.bin" for name in names] for split, names in _PYTHON.items()}
 _WANTED = (
@@ -54,11 +53,11 @@ Images = tuple[NDArray[np.uint8], NDArray[np.int64]]  # (N, 32, 32, 3) and label
 class Cifar10Config(DatasetConfig):
     """Settings of CIFAR-10."""
 
-    image_size: Literal[32] = Field(32, description="S: untouched")
+    image_size: Literal[32] = Field(32, description="S; pixels stay untouched")
 
 
 class Cifar10(Dataset):
-    """CIFAR-10, from any of the forms that it comes in."""
+    """CIFAR-10, read from any of its known layouts."""
 
     name = "cifar10"
     Config = Cifar10Config
@@ -79,7 +78,7 @@ class Cifar10(Dataset):
         )
 
     def fingerprint(self) -> str:
-        """Names, sizes and times of the files, without unpacking the archive."""
+        """Returns names, sizes and times of the files, without unpacking the archive."""
         for place in places(self.name, self.root):
             found = [(path.name, path.stat()) for path in _candidates(place) if path.is_file()]
             if found:
@@ -129,13 +128,13 @@ class Cifar10(Dataset):
         return self._split(train, items["test"], layout)
 
     def _split(self, train: Sequence[Item], test: Sequence[Item], layout: str) -> Listing:
-        """The last images of `train` become the validation split."""
+        """Makes the last images of `train` the validation split."""
         splits = {"train": train[:-VALIDATION], "val": train[-VALIDATION:], "test": test}
         return Listing(limited(splits, self.config), layout, CLASSES)
 
 
 def _candidates(place: Path) -> list[Path]:
-    """The archive, or the batch files, or the arrays that a folder holds: the first of these that is there at all."""
+    """Returns the archive, or the batch files, or the arrays of a folder, whichever of these it finds first."""
     if place.is_file():
         return [place]
     for name in (ARCHIVE.file, _BINARY_ARCHIVE):
@@ -152,7 +151,7 @@ def _candidates(place: Path) -> list[Path]:
 
 
 def _read_files(files: Sequence[Path]) -> tuple[dict[str, Images], str]:
-    """The images by split from what `_candidates` found, and the layout's description."""
+    """Returns the images by split of the files that `_candidates` found, and the layout's description."""
     folder, suffix = files[0].parent, files[0].suffix
     if len(files) == 1:
         return _read_archive(files[0]), _describe(files[0])
@@ -191,7 +190,7 @@ def _read(path: Path) -> bytes:
 
 
 def _read_archive(path: Path) -> dict[str, Images]:
-    """Batches of the python or binary archive, by member name; nothing is unpacked to the disk."""
+    """Returns the images by split of the python or binary archive, without unpacking anything to the disk."""
     content = {}
     try:
         with tarfile.open(path) as archive:
@@ -214,7 +213,7 @@ def _join(parse: Callable[[bytes, str], Images], names: Sequence[str], read: Cal
 
 
 def parse_binary(data: bytes, name: str) -> Images:
-    """A file of the official binary layout: records of one label byte and 3,072 pixel bytes, planes of R, G and B."""
+    """Reads a file of the official binary layout: records of a label byte and planes of R, G and B, 3,072 bytes."""
     if not data or len(data) % _RECORD:
         raise BenchError(f"cifar10: {name} is cut off: {len(data):,} bytes are no multiple of {_RECORD:,}")
     records = np.frombuffer(data, dtype=np.uint8).reshape(-1, _RECORD)
@@ -222,13 +221,13 @@ def parse_binary(data: bytes, name: str) -> Images:
 
 
 def parse_python(data: bytes, name: str) -> Images:
-    """A file of the official python layout: a pickled dict, of which nothing but arrays and plain values is built."""
+    """Reads a file of the official python layout, a pickled dict, and builds only arrays and plain values from it."""
     try:
         batch = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
         rgb, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
     except BenchError:
         raise
-    except Exception as error:  # unpickling raises whatever the bytes make it
+    except Exception as error:  # damaged bytes can make unpickling raise any exception
         raise BenchError(f"cifar10: {name} is no CIFAR-10 batch: {' '.join(str(error).split())}") from None
     if rgb.dtype != np.uint8 or rgb.ndim != 2 or rgb.shape != (len(labels), _RECORD - 1):
         raise BenchError(
@@ -238,20 +237,20 @@ def parse_python(data: bytes, name: str) -> Images:
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes into a pickle for Python 2."""
+    """Decodes bytes as Python 3 writes them into a pickle for Python 2."""
     if encoding != "latin1":
         raise ValueError(f"text in encoding {encoding!r}")
     return text.encode("latin1")
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Builds arrays and plain values: a pickle can name any function of any module, so all others are refused."""
+    """Builds arrays and plain values alone, because a pickle can otherwise call any function of any module."""
 
     _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
         ("_codecs", "encode"): _latin1,
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
-        # numpy 1 and 2 name it differently
+        # numpy 1 and 2 have different names for this function
         ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
         ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
     }

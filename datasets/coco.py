@@ -1,15 +1,15 @@
 """COCO 2017: photographs of everyday scenes, 118,287 of train2017 and 5,000 of val2017, mostly 640×480.
 
-T.-Y. Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014. Official: http://images.cocodataset.org/zips/
-`val2017.zip` (0.8 GB) and `train2017.zip` (19.3 GB); the checksums are those that public copies agree on, for the host
-gives none. Each photograph is under the Flickr terms of its author; see https://cocodataset.org/#termsofuse.
+T.-Y. Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014. The official files lie below
+http://images.cocodataset.org/zips/: `val2017.zip` (0.8 GB) and `train2017.zip` (19.3 GB). The host gives no checksums;
+ours are those on which public copies agree. Each photograph is under the Flickr terms of its author; see
+https://cocodataset.org/#termsofuse.
 
-Split: train2017 → train, val2017 → test; the last `val_count` of train2017 in order of SHA-256(file name) are
-validation. Where only one collection of photographs is there, it is split by hash instead. Of any part, meta.json and
-every table say so.
+Split: train2017 is train and val2017 is test; the last `val_count` images of train2017 in order of SHA-256(file name)
+are validation. If only one collection is there, it is split by hash instead. If only a part of the images is there,
+meta.json and every table say so.
 
-Known layouts: the two archives or folders (`train2017`, `val2017`, also below `images/`), or any single archive or
-folder of images.
+Known layouts: archives or folders `train2017` and `val2017`, also below `images/`; or one archive or folder of images.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ from benchmark.support.download import Remote
 
 from ._layouts import hold_out, images_named, images_of, items_by_name, limited, split_by_hash
 
-TRAIN, TEST = 118_287, 5_000  # photographs
+TRAIN, TEST = 118_287, 5_000  # numbers of photographs
 
 
 class CocoConfig(DatasetConfig):
     """Settings of COCO. The shares count only where the official split cannot be used."""
 
     val_count: int = Field(2000, ge=1, description="images of train2017 that are held out for validation")
-    val_share: float = Field(0.1, gt=0, lt=0.5, description="of a collection that is split by hash")
-    test_share: float = Field(0.1, gt=0, lt=0.5, description="of a collection that is split by hash")
+    val_share: float = Field(0.1, gt=0, lt=0.5, description="share of a collection that is split by hash")
+    test_share: float = Field(0.1, gt=0, lt=0.5, description="share of a collection that is split by hash")
 
 
 class Coco(Dataset):
@@ -59,7 +59,7 @@ class Coco(Dataset):
     )
 
     def find(self) -> Listing:
-        """Lists both archives or folders, or any one collection of images."""
+        """Lists the images of both archives or folders, or of any one collection."""
         looked = places(self.name, self.root)
         for place in [place / below for place in looked for below in ("", "images")]:
             train, test = images_named(place, "train2017"), images_named(place, "val2017")

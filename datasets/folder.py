@@ -1,10 +1,10 @@
 """Any folder, or tar or zip archive, of photographs: `--data folder:/path/to/photographs`.
 
-Licence and terms are those of whoever owns the photographs.
+Licence and terms are those of the photographs' owners.
 
-If its top level is `train/` with `val/` or `test/` (ImageNet's way), that is the split: without a `test/`, `val/` is
+If its top level is `train/` with `val/` or `test/`, as in ImageNet, that is the split; without a `test/`, `val/` is
 test, and validation is held out of train by hash. Otherwise all images below it, nested or not, are split by hash of
-their path: the last tenth in hash order are test, the tenth before it validation. Where each image of a given split
+their path: the last tenth in hash order is test, and the tenth before it is validation. If each image of a given split
 lies in a folder of its class (`train/<class>/…`), the classes become labels.
 """
 
@@ -33,9 +33,9 @@ class FolderConfig(DatasetConfig):
     """Settings of a folder."""
 
     val_share: float = Field(
-        0.1, gt=0, lt=0.5, description="of the images, or of train/ where val/ is lacking or is test"
+        0.1, gt=0, lt=0.5, description="share of the images, or of train/ where val/ is lacking or is test"
     )
-    test_share: float = Field(0.1, gt=0, lt=0.5, description="of the images, where the folder has no split of its own")
+    test_share: float = Field(0.1, gt=0, lt=0.5, description="share of the images if the folder has no split")
 
 
 class Folder(Dataset):
@@ -92,7 +92,7 @@ def _top(name: str) -> str:
 
 
 def _without_common_folder(found: Sequence[Found]) -> list[Found]:
-    """Leaves out folders that everything lies in, as in `imagenette2/train/…`."""
+    """Removes folders that hold all files from their names, such as `imagenette2/` in `imagenette2/train/…`."""
     found = list(found)
     while found and all("/" in file.name for file in found) and len({_top(file.name) for file in found}) == 1:
         found = [Found(file.name.partition("/")[2], file.source) for file in found]
@@ -100,7 +100,7 @@ def _without_common_folder(found: Sequence[Found]) -> list[Found]:
 
 
 def _classes(files: dict[str, list[Found]]) -> tuple[str, ...] | None:
-    """The class folders, if every image of every split lies in one."""
+    """Returns the names of the class folders, or None unless every image of every split lies in one."""
     parts = [PurePosixPath(file.name).parts for split in SPLITS for file in files[split]]
     return tuple(sorted({part[1] for part in parts})) if all(len(part) > 2 for part in parts) else None
 

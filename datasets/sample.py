@@ -1,12 +1,12 @@
 """Tiles of the color photographs that ship inside scikit-image: a demonstration that needs no download.
 
-The right quarter of each photograph, behind a gap strip that nobody sees, is test. Of the rest the lowest quarter,
-behind a gap of its own, is validation; what remains is cut into overlapping tiles for training. Eight photographs are
-no sample of the world, and the tiles of one photograph are alike: scores on them are evidence of nothing but that the
-machinery works. Color profiles are not applied (rocket.jpg is in Adobe RGB, so its tiles look duller than it is): the
-tiles are those of the committed reference rows.
+The right quarter of each photograph is test. The lowest quarter of the rest is validation, and what remains is cut into
+overlapping tiles for training; an unused strip separates the splits. Eight photographs do not represent the world, and
+the tiles of one photograph are alike, so scores on them only show that the machinery works. Color profiles are not
+applied, because the tiles must stay those of the committed reference rows; rocket.jpg is in Adobe RGB, so its tiles
+look duller than the photograph.
 
-Licences as the docstrings of `skimage.data` give them: public domain (astronaut and hubble: NASA; rocket: SpaceX), CC0
+Licences are those in the docstrings of `skimage.data`: public domain (astronaut and hubble: NASA; rocket: SpaceX), CC0
 (chelsea, coffee, retina), no known restrictions (ihc); motorcycle is of the Middlebury 2014 stereo data sets.
 """
 
@@ -26,7 +26,7 @@ from benchmark.data.preparation.images import square, to_rgb
 
 from ._layouts import limited
 
-# Every color photograph of the wheel but motorcycle_right, the same scene as motorcycle_left from 20 cm aside.
+# The wheel's color photographs, without motorcycle_right, which shows the scene of motorcycle_left from 20 cm aside.
 PHOTOGRAPHS = (
     "astronaut.png",
     "chelsea.png",
@@ -37,18 +37,18 @@ PHOTOGRAPHS = (
     "retina.jpg",
     "rocket.jpg",
 )
-GAP = 1 / 32  # of the side, left unused between two splits: 9 to 44 pixels
+GAP = 1 / 32  # share of the side that is left unused between two splits: 9 to 44 pixels
 TEST_SHARE, VAL_SHARE = 1 / 4, 1 / 4
 
 
 class SampleConfig(DatasetConfig):
     """Settings of the sample."""
 
-    image_size: int = Field(64, ge=8, le=256, description="S: tiles are S×S")
+    image_size: int = Field(64, ge=8, le=256, description="S; tiles are S×S")
     tile: float = Field(
-        0.25, gt=0.05, le=0.45, description="side of the square that becomes a tile, per photograph height"
+        0.25, gt=0.05, le=0.45, description="side of the square that becomes a tile, share of the photograph's height"
     )
-    overlap: float = Field(0.75, ge=0, le=0.9, description="of neighboring training tiles; the others share half of it")
+    overlap: float = Field(0.75, ge=0, le=0.9, description="overlap of neighboring training tiles; half in the others")
 
 
 class Tile(NamedTuple):
@@ -61,16 +61,16 @@ class Tile(NamedTuple):
 
     @property
     def where(self) -> str:
-        """For messages."""
+        """The tile's place, for messages."""
         return f"{self.path} at ({self.left}, {self.top})"
 
     @property
     def signature(self) -> str:
-        """The photographs change with scikit-image's version at most."""
+        """A text that changes with the tile; a photograph's size is enough, as only a new scikit-image changes it."""
         return f"{Path(self.path).stat().st_size}.{self.left}.{self.top}.{self.side}"
 
     def load(self, size: int) -> NDArray[np.uint8]:
-        """The square (size, size, 3), resized."""
+        """Returns the square, resized to (size, size, 3)."""
         box = (self.left, self.top, self.left + self.side, self.top + self.side)
         return np.asarray(square(_photograph(self.path).crop(box), size))
 
@@ -116,7 +116,7 @@ class Sample(Dataset):
 
 
 def region(split: str, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a split's part of a photograph. Parts keep a distance of `GAP`."""
+    """Returns left, top, right and bottom of a split's part of a photograph; `GAP` separates the parts."""
     test_left, val_top = round(width * (1 - TEST_SHARE)), round(height * (1 - VAL_SHARE))
     if split == "test":
         return test_left, 0, width, height
@@ -125,14 +125,14 @@ def region(split: str, width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def _starts(low: int, high: int, side: int, overlap: float) -> list[int]:
-    """Where tiles begin so that they cover [low, high] evenly, neighbors sharing at least `overlap` of their side."""
+    """Returns where tiles start that cover [low, high] evenly and share at least `overlap` of their side."""
     steps = int(np.ceil((high - low - side) / (side * (1 - overlap))))
     return sorted({round(start) for start in np.linspace(low, high - side, steps + 1)})
 
 
 @lru_cache(maxsize=1)
 def _photograph(path: str) -> Image.Image:
-    """A decoded photograph; the tiles of one follow each other."""
+    """Returns a decoded photograph, and keeps it, because the tiles of one photograph follow each other."""
     with Image.open(path) as image:
         image.load()
         image.info.pop("icc_profile", None)

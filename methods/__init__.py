@@ -1,3 +1,3 @@
-"""One file = one method: file `gan_perceptual.py`, class attribute `name = "gan-perceptual"`, CLI value the same."""
+"""One file is one method: the file `gan_perceptual.py` holds the class whose `name`, "gan-perceptual", people type."""
 
-TEMPLATE = "l2"  # `bench new-method` begins with a copy of this one
+TEMPLATE = "l2"  # `bench new-method` copies this method

@@ -8,25 +8,25 @@ from torch.nn import functional as F
 
 
 class DiscriminatorLoss(NamedTuple):
-    """How well a discriminator tells true colors from a generator's."""
+    """A discriminator's loss, and how often it tells true colors from a generator's."""
 
     loss: Tensor  # scalar
-    accuracy: Tensor  # scalar, [0, 1], detached: share of patches told right, each side counting half
+    accuracy: Tensor  # scalar, [0, 1], detached: share of patches judged correctly, true and colored weighing the same
 
 
 def binary_loss(logits: Tensor, real: bool) -> Tensor:
-    """Cross-entropy of the logits against all real or all colored."""
+    """Returns the cross-entropy of the logits when every patch is real, or when every patch is colored."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
 
 def discriminator_loss(discriminator: nn.Module, L: Tensor, real: Tensor, fake: Tensor) -> DiscriminatorLoss:
-    """The discriminator's loss, halved so that it learns slowly beside the generator (Isola et al., §3.3).
+    """Returns the discriminator's loss, halved so that it learns more slowly than the generator (Isola et al., §3.3).
 
     Args:
-        discriminator: (L, ab) → logits.
-        L: (B, 1, H, W), scaled.
-        real: (B, 2, H, W), scaled.
-        fake: the same from the generator; no gradient reaches it.
+        discriminator: a network that maps (L, ab) to logits.
+        L: the lightness, (B, 1, H, W), scaled.
+        real: the true colors, (B, 2, H, W), scaled.
+        fake: the generator's colors, (B, 2, H, W), scaled; no gradient reaches them.
     """
     real_logits, fake_logits = discriminator(L, real), discriminator(L, fake.detach())
     loss = 0.5 * (binary_loss(real_logits, True) + binary_loss(fake_logits, False))

@@ -1,4 +1,4 @@
-"""What the two classifiers of color share: their settings, and the soft-encoded, rebalanced cross-entropy."""
+"""Settings and the soft-encoded, rebalanced cross-entropy that the two classifiers of color share."""
 
 from typing import Annotated, Literal
 
@@ -10,14 +10,14 @@ from benchmark.data import ab_bins
 
 
 class BinsConfig(MethodConfig):
-    """Settings of a classification over the 313 bins; § of Zhang et al. 2016."""
+    """Settings of a classification over the 313 bins; each § is a section of Zhang et al. 2016."""
 
     neighbors: int = Field(
         ab_bins.NEIGHBORS, ge=1, le=32, description="bins that share a pixel: 5 (§2.1), 10 (their code), 32 (seed 002)"
     )
-    sigma: float = Field(ab_bins.SIGMA, gt=0, description="of the soft-encoding's Gaussian, Lab units (§2.1)")
+    sigma: float = Field(ab_bins.SIGMA, gt=0, description="σ of the soft-encoding, Lab units (§2.1)")
     temperature: Annotated[float, Field(gt=0)] | Literal["mode", "mean"] = Field(
-        ab_bins.TEMPERATURE, description="T of the annealed mean (§2.3); mean is T = 1, mode the likeliest bin"
+        ab_bins.TEMPERATURE, description="T of the annealed mean (§2.3); mean is T = 1, mode is the likeliest bin"
     )
     rebalance: bool = Field(False, description="weigh pixels by the rarity of their color (§2.2)")
     rebalance_uniform: float = Field(ab_bins.UNIFORM, ge=0, le=1, description="λ of the rebalancing (§2.2)")
@@ -25,7 +25,7 @@ class BinsConfig(MethodConfig):
 
 
 class BinLoss(nn.Module):
-    """The cross-entropy of §2.1, eq. 2, with the training split's rebalancing weights or without."""
+    """The cross-entropy of §2.1, eq. 2, with or without rebalancing weights from the training split."""
 
     bin_weights: Tensor  # (313,)
 
@@ -33,20 +33,20 @@ class BinLoss(nn.Module):
         super().__init__()
         self.config = config
         prior = ab_bins.smooth_prior(data.ab_prior, config.rebalance_sigma)
-        uniform = config.rebalance_uniform if config.rebalance else 1.0  # 1 weighs all alike
+        uniform = config.rebalance_uniform if config.rebalance else 1.0  # 1 gives every bin the same weight
         self.register_buffer("bin_weights", ab_bins.class_weights(prior, uniform).float())
 
     def forward(self, logits: Tensor, ab: Tensor) -> Tensor:
-        """The mean over pixels, in nats.
+        """Returns the mean over pixels, in nats.
 
         Args:
-            logits: (B, 313, h, w).
-            ab: (B, 2, h, w), the true colors at the logits' resolution, Lab units.
+            logits: scores of the bins, (B, 313, h, w).
+            ab: the true colors at the logits' resolution, (B, 2, h, w), Lab units.
         """
         targets = ab_bins.soft_encode(ab, self.config.neighbors, self.config.sigma)
         if not self.config.rebalance:
             return ab_bins.soft_cross_entropy(logits, targets)
-        heaviest = targets.weights.argmax(1, keepdim=True)  # a pixel's class is its nearest bin, as in their code
+        heaviest = targets.weights.argmax(1, keepdim=True)  # a pixel's class is its nearest bin, as in theirs
         return ab_bins.soft_cross_entropy(
             logits, targets, self.bin_weights[targets.indices.gather(1, heaviest).squeeze(1)]
         )

@@ -1,8 +1,8 @@
 """The network of Zhang et al. 2016, with the layers, names and shapes of the authors' released weights.
 
-Source: the layer table of the paper's supplement as their PyTorch release has it (`colorizers/eccv16.py`): each
-convolution is followed by ReLU, the last of blocks 1 to 7 also by BatchNorm; blocks 1, 2 and 3 end with stride 2,
-blocks 5 and 6 are dilated by 2, block 8 doubles the resolution again. `model_out` holds the bins' centers.
+Source: the layer table of the paper's supplement as the authors' PyTorch release has it (`colorizers/eccv16.py`). Each
+convolution is followed by ReLU, and the last one of blocks 1 to 7 also by BatchNorm. Blocks 1, 2 and 3 end with stride
+2, blocks 5 and 6 are dilated by 2, and block 8 doubles the resolution again. `model_out` holds the bins' centers.
 """
 
 import torch
@@ -14,7 +14,7 @@ from benchmark.support.precision import no_autocast
 
 from ._unet import pad_to_multiple
 
-# Block: width, convolutions, stride of the last one, dilation.
+# Each block has a width, a number of convolutions, the stride of the last one, and a dilation.
 BLOCKS = {
     "model1": (64, 2, 2, 1),
     "model2": (128, 2, 2, 1),
@@ -24,15 +24,15 @@ BLOCKS = {
     "model6": (512, 3, 1, 2),
     "model7": (512, 3, 1, 1),
 }
-LAST_WIDTH = 256  # of block 8
-AB_UNIT = 110.0  # what the release's `model_out` counts in, Lab units
+LAST_WIDTH = 256  # width of block 8
+AB_UNIT = 110.0  # Lab units in one unit of the release's `model_out`
 
 
 class Eccv16(nn.Module):
-    """(B, 1, H, W) → logits over the 313 bins (B, 313, H/4, W/4); H and W multiples of 8.
+    """A network from lightness (B, 1, H, W) to logits of the bins (B, 313, H/4, W/4); 8 must divide H and W.
 
     Args:
-        width: multiplies all channels but the first and the last; 1 is the published network.
+        width: factor of all channels but the first and the last; 1 is the published network.
     """
 
     def __init__(self, width: float = 1.0) -> None:
@@ -53,7 +53,7 @@ class Eccv16(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """He et al. 2015 for the convolutions; the bins' centers, in the release's unit, for `model_out`."""
+        """Initialises convolutions as He et al. 2015 do, and `model_out` with the bins' centers in `AB_UNIT`."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -62,17 +62,17 @@ class Eccv16(nn.Module):
             self.model_out.weight.copy_(ab_bins.centers().T[:, :, None, None] / AB_UNIT)
 
     def forward(self, L: Tensor) -> Tensor:
-        """`L` is (B, 1, H, W) in [0, 100]; the scale is the release's."""
+        """Returns logits (B, 313, H/4, W/4) for lightness (B, 1, H, W) in [0, 100], scaled as in the release."""
         x = (L - 50.0) / 100.0
         for name in BLOCKS:
-            x = self.get_submodule(name)(x)  # model3 on: (B, C, H/8, W/8)
+            x = self.get_submodule(name)(x)  # (B, C, H/8, W/8) from model3 on
         return self.model8(x)  # (B, 313, H/4, W/4)
 
     def colors(self, L: Tensor, temperature: float | str) -> Tensor:
-        """Colors at the lightness's own size, any size: (B, 1, H, W) → (B, 2, H, W) float32, Lab units.
+        """Returns colors (B, 2, H, W) float32, in Lab units, at the lightness's own size, which may be any.
 
         Args:
-            L: [0, 100].
+            L: the lightness, (B, 1, H, W) in [0, 100].
             temperature: T of the annealed mean (differentiable), "mean" for T = 1, or "mode".
         """
         height, width = L.shape[-2:]
@@ -81,14 +81,14 @@ class Eccv16(nn.Module):
         return F.interpolate(ab, scale_factor=4, mode="bilinear", align_corners=False)[..., :height, :width]
 
     def mean(self, logits: Tensor, temperature: float | str) -> Tensor:
-        """The distributions' mean color at a temperature: (B, 2, h, w) float32, Lab units."""
+        """Returns the mean color of each distribution at a temperature: (B, 2, h, w) float32, Lab units."""
         sharpness = 1.0 if temperature == "mean" else 1.0 / float(temperature)
         with no_autocast(logits.device):
             return AB_UNIT * self.model_out((logits.float() * sharpness).softmax(1))
 
 
 def block(channels: int, wide: int, convolutions: int, stride: int, dilation: int) -> nn.Sequential:
-    """Convolutions 3×3 with ReLU, then BatchNorm; the last convolution has the stride."""
+    """Makes 3×3 convolutions with ReLU, and a BatchNorm after them; the last convolution has the stride."""
     layers: list[nn.Module] = []
     for number in range(convolutions):
         step = stride if number == convolutions - 1 else 1

@@ -1,4 +1,4 @@
-"""The discriminator of Isola et al. 2017 (§3.2.2, appendix 6.1.2): judges overlapping patches, conditioned on L."""
+"""The discriminator of Isola et al. 2017 (§3.2.2, appendix 6.1.2), which judges overlapping patches of L and ab."""
 
 import torch
 from torch import Tensor, nn
@@ -7,18 +7,18 @@ from ._unet import initialise
 
 
 def strides_for(image_size: int) -> int:
-    """How many layers of stride 2 give a patch of about a quarter of the picture.
+    """Returns how many layers of stride 2 give a patch of about a quarter of the picture.
 
-    3 at 256² (the paper's 70×70 patch), 2 at 128² (34×34), 1 at 64² and below (16×16).
+    These are 3 at 256² (the paper's 70×70 patch), 2 at 128² (34×34), and 1 at 64² and below (16×16).
     """
     return min(3, max(1, image_size.bit_length() - 6))
 
 
 class PatchGAN(nn.Module):
-    """(L, ab) of one picture → a map of logits, one per patch: real or colored.
+    """A network from the L and ab of a picture to logits, one per patch, that say whether its colors are real.
 
     Args:
-        image_size: of training; decides the patch.
+        image_size: side of the training images, which decides the size of a patch.
         base_channels: width of the first layer (64 in the paper).
     """
 
@@ -38,5 +38,5 @@ class PatchGAN(nn.Module):
         initialise(self)
 
     def forward(self, L: Tensor, ab: Tensor) -> Tensor:
-        """`L` (B, 1, H, W) and `ab` (B, 2, H, W), both scaled to about [-1, 1] → logits (B, 1, h, w)."""
+        """Returns logits (B, 1, h, w) for `L` (B, 1, H, W) and `ab` (B, 2, H, W), both scaled to about [-1, 1]."""
         return self.layers(torch.cat([L, ab], dim=1))

@@ -1,9 +1,9 @@
 """A U-Net whose encoder is ResNet-18 (seed report 001, which builds it with fastai's DynamicUnet).
 
-Encoder: ResNet-18 without its head (He et al. 2016), under torchvision's parameter names, so that its ImageNet weights
-load unchanged; lightness enters as three equal, ImageNet-normalized channels. Decoder: from 1/32 of the resolution up,
-each level a 1×1 convolution and pixel shuffle, joined with the encoder's normalized features of that resolution, then
-two 3×3 convolutions.
+The encoder is ResNet-18 without its head (He et al. 2016). It has torchvision's parameter names, so that torchvision's
+ImageNet weights load unchanged; lightness enters as three equal, ImageNet-normalized channels. The decoder starts at
+1/32 of the resolution. Each of its levels is a 1×1 convolution and a pixel shuffle, whose output is joined with the
+encoder's normalized features of that resolution and goes through two 3×3 convolutions.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ._unet import pad_to_multiple
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's for all its classifiers
-STEM_CHANNELS = 64  # of the network whose ImageNet weights there are (He et al. 2016, table 1)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # as in torchvision's classifiers
+STEM_CHANNELS = 64  # width of the stem for which ImageNet weights exist (He et al. 2016, table 1)
 MULTIPLE = 32  # the encoder's stride
 
 
@@ -33,17 +33,17 @@ class BasicBlock(nn.Module):
         self.downsample = nn.Sequential(*shortcut) if projected else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, C', H / stride, W / stride)."""
+        """Maps (B, C, H, W) to (B, C', H / stride, W / stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = F.relu(self.bn1(self.conv1(x)))
         return F.relu(self.bn2(self.conv2(x)) + shortcut)
 
 
 class ResNet18Encoder(nn.Module):
-    """(B, 3, H, W) → features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the resolution.
+    """A network from (B, 3, H, W) to features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the resolution.
 
     Args:
-        base_channels: width of the stem; 64 in the paper, and whenever ImageNet weights are to be loaded.
+        base_channels: width of the stem; 64 in the paper and in the ImageNet weights.
     """
 
     def __init__(self, base_channels: int = 64) -> None:
@@ -59,7 +59,7 @@ class ResNet18Encoder(nn.Module):
             )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """From the finest to the coarsest; channels as in `widths`."""
+        """Returns the features from the finest to the coarsest; `widths` holds their channels."""
         x = F.relu(self.bn1(self.conv1(x)))
         features = [x]
         x = F.max_pool2d(x, 3, 2, 1)
@@ -69,19 +69,19 @@ class ResNet18Encoder(nn.Module):
         return features
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over torchvision's `resnet18` weights; its classifier is left out."""
+        """Loads torchvision's `resnet18` weights without those of its classifier."""
         self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
 
 
 class Shuffle(nn.Sequential):
-    """1×1 convolution and pixel shuffle: (B, C, H, W) → (B, C', 2H, 2W)."""
+    """A 1×1 convolution and a pixel shuffle, which map (B, C, H, W) to (B, C', 2H, 2W)."""
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__(nn.Conv2d(channels, 4 * out_channels, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True))
 
 
 def two_convolutions(channels: int, out_channels: int) -> nn.Sequential:
-    """3×3 convolution, BatchNorm and ReLU, twice."""
+    """Makes a 3×3 convolution, BatchNorm and ReLU, and the same once more."""
     layers: list[nn.Module] = []
     for before in (channels, out_channels):
         layers += [
@@ -93,11 +93,11 @@ def two_convolutions(channels: int, out_channels: int) -> nn.Sequential:
 
 
 class ResNetUNet(nn.Module):
-    """(B, 1, H, W) → (B, out_channels, H, W), unbounded; any H and W.
+    """A network from (B, 1, H, W) to (B, out_channels, H, W), whose output is unbounded; H and W may be any.
 
     Args:
-        out_channels: of the last layer.
-        base_channels: of the encoder's stem.
+        out_channels: channels of the last layer.
+        base_channels: width of the encoder's stem.
     """
 
     mean: Tensor
@@ -120,10 +120,10 @@ class ResNetUNet(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` is lightness in about [-1, 1]."""
+        """Returns (B, out_channels, H, W) for `x`, a lightness (B, 1, H, W) in about [-1, 1]."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, MULTIPLE)
-        features = self.encoder(((x + 1) / 2 - self.mean) / self.std)  # three channels by broadcasting
+        features = self.encoder(((x + 1) / 2 - self.mean) / self.std)  # broadcasting makes three channels
         y = features.pop()
         for shuffle, norm, block in zip(self.shuffles, self.norms, self.blocks, strict=True):
             y = block(torch.cat([shuffle(y), F.relu(norm(features.pop()))], dim=1))

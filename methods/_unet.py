@@ -1,8 +1,8 @@
 """The U-Net that L2 regression, classification and the conditional GAN share (Isola et al. 2017, appendix 6.1.1).
 
-4×4 convolutions of stride 2 with BatchNorm and LeakyReLU 0.2 down to 1×1, 4×4 transposed convolutions with BatchNorm
-and ReLU up again, each level joined with its mirror image. The depth follows the image size: 8 levels at 256², 5 at
-32². Any other size is padded at the right and lower edge to a whole number of 1×1 cells, and cropped again.
+The encoder goes down to 1×1 by 4×4 convolutions of stride 2 with BatchNorm and LeakyReLU 0.2. The decoder goes up by
+4×4 transposed convolutions with BatchNorm and ReLU, and each level is joined with its mirror image. The depth follows
+the image size: 8 levels at 256², 5 at 32². Pictures of other sizes are padded right and below, and cropped again.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 
 def depth_for(image_size: int) -> int:
-    """Levels that bring `image_size` down to 1×1 (or the next smaller power of two there), at least 2."""
+    """Returns how many levels, at least 2, bring the largest power of two within `image_size` down to 1×1."""
     return max(2, image_size.bit_length() - 1)
 
 
 def widths_for(depth: int, base_channels: int) -> list[int]:
-    """Channels by level: doubling from `base_channels` up to eight times as many (64, 128, 256, 512, 512, …)."""
+    """Returns the channels of each level, which double from `base_channels` up to eight times as many."""
     return [base_channels * 2 ** min(level, 3) for level in range(depth)]
 
 
@@ -30,7 +30,7 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
 
 def down(channels: int, out_channels: int, *, norm: bool) -> nn.Sequential:
-    """Halves the resolution: (B, C, H, W) → (B, C', H/2, W/2)."""
+    """Makes a level that halves the resolution: (B, C, H, W) → (B, C', H/2, W/2)."""
     convolution = nn.Conv2d(channels, out_channels, 4, stride=2, padding=1, bias=not norm)
     return nn.Sequential(
         convolution, nn.BatchNorm2d(out_channels) if norm else nn.Identity(), nn.LeakyReLU(0.2, inplace=True)
@@ -38,22 +38,22 @@ def down(channels: int, out_channels: int, *, norm: bool) -> nn.Sequential:
 
 
 def up(channels: int, out_channels: int, *, dropout: float = 0.0) -> nn.Sequential:
-    """Doubles the resolution: (B, C, H, W) → (B, C', 2H, 2W)."""
+    """Makes a level that doubles the resolution: (B, C, H, W) → (B, C', 2H, 2W)."""
     convolution = nn.ConvTranspose2d(channels, out_channels, 4, stride=2, padding=1, bias=False)
     layers: list[nn.Module] = [convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []))
 
 
 class UNet(nn.Module):
-    """(B, 1, H, W) → (B, out_channels, H, W), unbounded; any H and W.
+    """A network from (B, 1, H, W) to (B, out_channels, H, W), whose output is unbounded; H and W may be any.
 
     Args:
-        out_channels: of the last layer.
-        image_size: of training; decides the depth.
+        out_channels: channels of the last layer.
+        image_size: side of the training images, which decides the depth.
         base_channels: width of the first level (64 in the paper).
-        head: "transposed" ends in one transposed convolution, as the paper; "pointwise" ends in a normalised
+        head: "transposed" ends in one transposed convolution, as in the paper; "pointwise" ends in a normalised
             transposed convolution and a 1×1 convolution (seed 003).
-        dropout: in the three innermost levels of the decoder, in training only.
+        dropout: share of values dropped in the three innermost levels of the decoder, in training only.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class UNet(nn.Module):
         super().__init__()
         widths = widths_for(depth_for(image_size), base_channels)
         self.multiple = 2 ** len(widths)
-        # The first and the innermost level have no BatchNorm: the one sees raw lightness, the other single pixels.
+        # BatchNorm is left out of the first level, which sees raw lightness, and of the innermost, whose maps are 1×1.
         self.encoder = nn.ModuleList(
             down(before, after, norm=0 < level < len(widths) - 1)
             for level, (before, after) in enumerate(zip([1, *widths], widths, strict=False))
@@ -82,7 +82,7 @@ class UNet(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` is (B, 1, H, W), about [-1, 1]."""
+        """Returns (B, out_channels, H, W) for `x`, a lightness (B, 1, H, W) in about [-1, 1]."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.multiple)
         levels = []
@@ -97,7 +97,7 @@ class UNet(nn.Module):
 
 
 def decoder(widths: Sequence[int], dropout: float) -> nn.ModuleList:
-    """The levels from the innermost up to the first; each output is joined with its mirror image."""
+    """Makes the levels from the innermost to the first; the output of each is joined with its mirror image."""
     blocks = nn.ModuleList()
     channels = widths[-1]
     for level in range(len(widths) - 2, -1, -1):
@@ -108,7 +108,7 @@ def decoder(widths: Sequence[int], dropout: float) -> nn.ModuleList:
 
 
 def initialise(network: nn.Module) -> None:
-    """Weights from N(0, 0.02), BatchNorm scales from N(1, 0.02), no offsets (Isola et al. 2017, appendix 6.2)."""
+    """Draws weights from N(0, 0.02) and BatchNorm scales from N(1, 0.02), and sets offsets to 0 (Isola et al., 6.2)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, 0.02)

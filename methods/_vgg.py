@@ -1,8 +1,8 @@
 """VGG networks whose features a perceptual loss compares: VGG-19 of ImageNet, and a small one of our own per data set.
 
-Sources: Simonyan & Zisserman 2015, table 1, configuration E; weights and their names as torchvision publishes them.
-`OWN` is the same design, a quarter as wide and three levels deep, trained on a data set's own labels by
-`_vgg_training.py`; its BatchNorm is folded into the convolutions, so that both are run by the same few lines.
+Sources: Simonyan & Zisserman 2015, table 1, configuration E; weights and their names are those of torchvision. `OWN` is
+the same design, a quarter as wide and three levels deep; `_vgg_training.py` trains it on a data set's own labels. Its
+BatchNorm is folded into the convolutions, so that the same few lines run both networks.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ from torch.nn import functional as F
 
 from benchmark.support.errors import BenchError
 
-# Widths of the 3×3 convolutions; 0 where the resolution is halved.
+# A plan lists the widths of the 3×3 convolutions; 0 halves the resolution.
 VGG19 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
 OWN = (32, 32, 0, 64, 64, 0, 128, 128, 0, 160, 160)
 
-# Networks of our own by data set: the file in the package `benchmark.methods`, and its SHA-256.
+# Each data set with a network of its own names the file in the package `benchmark.methods` and its SHA-256.
 OWN_FILES: dict[str, tuple[str, str]] = {
     "cifar10": ("vgg-cifar10-v1", "9822bf565a26738d63fdb46478143bf2b6313635181526e5c32802361950d92c"),
 }
 
 
 class Normalise(nn.Module):
-    """Brings sRGB (B, 3, H, W) in [0, 1] to mean 0 and deviation 1 over ImageNet, as VGG-19 was trained."""
+    """Brings sRGB (B, 3, H, W) in [0, 1] to mean 0 and deviation 1 over ImageNet, as in VGG-19's training."""
 
     mean: Tensor
     deviation: Tensor
@@ -38,16 +38,16 @@ class Normalise(nn.Module):
         self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """(B, 3, H, W) → the same shape."""
+        """Maps (B, 3, H, W) to the same shape."""
         return (rgb - self.mean) / self.deviation
 
 
 class VGG(nn.Module):
-    """The convolutions of a VGG network, up to the last of its plan. Frozen, always in evaluation mode.
+    """The convolutions of a VGG network, up to the last of its plan; they are frozen and always in evaluation mode.
 
     Args:
-        plan: see `VGG19`.
-        layers: which activations to give, by their usual names: "relu5_4" is the fourth of the fifth level.
+        plan: widths of the convolutions, written as in `VGG19`.
+        layers: usual names of the activations to return; "relu5_4" is the fourth of the fifth level.
 
     Raises:
         ValueError: the plan has no such layer.
@@ -63,7 +63,7 @@ class VGG(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, rgb: Tensor) -> list[Tensor]:
-        """The activations wanted of sRGB (B, 3, H, W) in [0, 1], shallow first: (B, C, H / 2^level, W / 2^level)."""
+        """Returns activations (B, C, H / 2^level, W / 2^level) of sRGB (B, 3, H, W) in [0, 1], shallow ones first."""
         x = self.normalise(rgb)
         found = []
         for index, layer in enumerate(self.features[: max(self.wanted) + 1]):
@@ -73,12 +73,12 @@ class VGG(nn.Module):
         return found
 
     def load_features(self, state: Mapping[str, Tensor]) -> None:
-        """Takes the `features.` entries of a state dict; a classifier in it is left."""
+        """Loads the `features.` entries of a state dict, and ignores a classifier in it."""
         self.load_state_dict({key: value for key, value in state.items() if key.startswith("features.")})
 
 
 def _stack(plan: Sequence[int]) -> tuple[nn.Sequential, dict[str, int]]:
-    """The layers, numbered as torchvision's, and the places of the activations by name."""
+    """Returns the layers, numbered as in torchvision, and the places of the activations by name."""
     layers: list[nn.Module] = []
     names: dict[str, int] = {}
     channels, level, number = 3, 1, 0
@@ -94,12 +94,12 @@ def _stack(plan: Sequence[int]) -> tuple[nn.Sequential, dict[str, int]]:
 
 
 def feature_loss(network: VGG, predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of the activations, averaged over layers (Ledig et al. 2017, eq. 5).
+    """Returns the mean squared difference of the activations, averaged over layers (Ledig et al. 2017, eq. 5).
 
     Args:
-        network: where to compare.
-        predicted: sRGB (B, 3, H, W) in [0, 1]; gradients flow to it.
-        target: the same of the truth.
+        network: the network whose activations are compared.
+        predicted: the predicted sRGB, (B, 3, H, W) in [0, 1]; gradients flow to it.
+        target: the true sRGB, (B, 3, H, W) in [0, 1].
     """
     with torch.no_grad():
         wanted = network(target)
@@ -108,10 +108,10 @@ def feature_loss(network: VGG, predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def load_own(data_name: str) -> Mapping[str, Tensor]:
-    """The state dict of a data set's own network, widened from the half precision it is kept in.
+    """Returns the state dict of a data set's own network in single precision; its file has half precision.
 
     Raises:
-        BenchError: the data set has none, or the file is another.
+        BenchError: the data set has no such network, or its file has another SHA-256.
     """
     if data_name not in OWN_FILES:
         raise BenchError(f"no feature network was trained for {data_name!r}; there is one for {', '.join(OWN_FILES)}")

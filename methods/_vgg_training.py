@@ -2,8 +2,8 @@
 
     python -m benchmark.methods._vgg_training data/cifar10-quick
 
-writes `methods/vgg-cifar10-v1.safetensors` (half precision) and how it came about beside it. It shares neither
-architecture nor seed nor recipe with the judge: a method trained towards the judge's features would be scored by them.
+writes `methods/vgg-cifar10-v1.safetensors` (half precision) and a record of the training beside it. The network shares
+no architecture, seed or recipe with the judge, because the judge's features score the methods trained with it.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from benchmark.training.classifier import Recipe, accuracies, classes_of, fit, w
 from ._vgg import OWN, VGG, Normalise
 
 RECIPE = Recipe(epochs=6, batch_size=128, smoothing=0.1, shift=4, seed=101)  # the judge's seed is 0
-RATE, DECAY = 2e-3, 0.05  # of AdamW, the rate at its peak
-LAYER = "relu4_2"  # the last
+RATE, DECAY = 2e-3, 0.05  # AdamW's highest rate and its weight decay
+LAYER = "relu4_2"  # the last layer
 
 
 class Classifier(nn.Module):
@@ -41,19 +41,19 @@ class Classifier(nn.Module):
         self.head = nn.Linear(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, classes) of sRGB (B, 3, H, W), 0–255."""
+        """Returns logits (B, classes) of sRGB (B, 3, H, W), 0–255."""
         return self.head(self.layers(x / 255).mean(dim=(2, 3)))
 
 
 @torch.no_grad()
 def folded(network: Classifier, images: Tensor) -> VGG:
-    """The classifier's convolutions with BatchNorm folded in, and activations of mean square 1 in the last layer.
+    """Folds BatchNorm into the classifier's convolutions, and scales the last layer to a mean square of 1.
 
-    The scale makes a feature loss of 1 mean "as different as two activations are large"; ReLU lets it through.
+    At that scale a feature loss of 1 means "as different as two activations are large"; ReLU keeps the scale.
 
     Args:
-        network: in evaluation mode.
-        images: (N, H, W, 3) uint8, to measure the scale on.
+        network: the classifier, in evaluation mode.
+        images: the images on which the scale is measured, (N, H, W, 3) uint8.
     """
     result = VGG(OWN, [LAYER])
     convolutions = [layer for layer in network.layers if isinstance(layer, nn.Conv2d)]
@@ -68,10 +68,10 @@ def folded(network: Classifier, images: Tensor) -> VGG:
 
 
 def run(folder: Path) -> Path:
-    """Trains on a prepared data set and writes the network, with how it came about beside it.
+    """Trains on a prepared data set, and writes the network and a record of the training.
 
     Returns:
-        The network's file, beside this one. Its SHA-256 belongs into `_vgg.OWN_FILES`.
+        The network's file, which lies beside this one and whose SHA-256 belongs into `_vgg.OWN_FILES`.
 
     Raises:
         BenchError: the data set has no labels.

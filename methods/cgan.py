@@ -1,11 +1,11 @@
-"""Conditional GAN: U-Net generator and PatchGAN discriminator, adversarial loss + λ·L1.
+"""Conditional GAN: a U-Net generator and a PatchGAN discriminator, trained with an adversarial loss + λ·L1.
 
-Sources: Isola et al. 2017 ("pix2pix": networks §3.2, λ = 100 §3.3, Adam 2e-4 with betas (0.5, 0.999) §3.3 and order of
-the updates: D, then G); seed reports 000 and 003 (the same on photographs; 003: no noise input), 001 (generator
+Sources: Isola et al. 2017 ("pix2pix": networks in §3.2; λ = 100, Adam 2e-4 with betas (0.5, 0.999) and D's update
+before G's in §3.3); seed reports 000 and 003 (the same on photographs; 003 has no noise input), 001 (generator
 pre-trained with L1 alone, sigmoid output, ResNet-18 encoder), 002 (layers for 32×32).
-Departures: works in CIE Lab scaled to [-1, 1] and predicts ab alone (all reports; the paper's Lab variant); prediction
-uses BatchNorm's running statistics and no dropout, so that a picture's colors do not depend on its batch; depth and
-patch follow the image size.
+Departures: the networks work in CIE Lab scaled to [-1, 1] and predict ab alone, as in all reports and in the paper's
+Lab variant. Prediction uses BatchNorm's running statistics and no dropout, so that a picture's colors do not depend on
+its batch. Depth and patch follow the image size.
 """
 
 from collections.abc import Iterator
@@ -40,8 +40,8 @@ class CGANConfig(MethodConfig):
     discriminator_channels: int = Field(
         64, ge=1, le=1024, description="width of the discriminator's first layer (6.1.2)"
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="the paper's noise (0.5 there); none in seed 003")
-    output: Literal["tanh", "sigmoid"] = Field("tanh", description="end of the generator; seed 001: sigmoid")
+    dropout: float = Field(0.0, ge=0, lt=1, description="the paper's noise (0.5 there; none in seed 003)")
+    output: Literal["tanh", "sigmoid"] = Field("tanh", description="last layer of the generator; seed 001: sigmoid")
     l1_weight: float = Field(100.0, ge=0, description="λ (Isola et al., §3.3)")
     generator_loss: Literal["non-saturating", "minimax"] = Field(
         "non-saturating", description="-log D(G) (Isola et al. §3.3, seed 003) or log(1 - D(G))"
@@ -64,15 +64,15 @@ class CGANConfig(MethodConfig):
 
 
 class StretchedSigmoid(nn.Module):
-    """A sigmoid stretched to [-1, 1]: seed 001's output range in our scale."""
+    """A sigmoid stretched to [-1, 1], which is seed 001's output range in our scale."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
+        """Maps values of any shape to values in [-1, 1] of the same shape."""
         return 2.0 * torch.sigmoid(x) - 1.0
 
 
 class CGAN(Method):
-    """pix2pix for colors."""
+    """The conditional GAN of pix2pix, applied to colors."""
 
     name = "cgan"
     Config = CGANConfig
@@ -87,19 +87,19 @@ class CGAN(Method):
 
     @classmethod
     def skip(cls, config: CGANConfig, data: DataInfo) -> str | None:
-        """ResNet-18's ImageNet weights are wanted and not here."""
+        """Returns a reason to skip if the settings ask for ResNet-18's ImageNet weights and their file is not here."""
         if config.encoder == "resnet18" and config.pretrained and weights.path("resnet18") is None:
             return weights.absent("resnet18")
         return None
 
     def load_pretrained(self) -> None:
-        """ImageNet's weights for a ResNet-18 encoder."""
+        """Loads ImageNet's weights into a ResNet-18 encoder."""
         generator = self.colorizer[0]
         if isinstance(generator, ResNetUNet) and self.config.pretrained:
             generator.encoder.load_imagenet(weights.load("resnet18"))
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
-        """`generator` in both phases, `discriminator` in the adversarial one."""
+        """Returns `generator` in both phases, and `discriminator` in the adversarial one."""
         betas = (self.config.beta1, 0.999)
         generator = Adam(self.colorizer.parameters(), lr=self.config.generator_rate, betas=betas)
         if phase == "pretrain":
@@ -108,7 +108,7 @@ class CGAN(Method):
         return {"discriminator": discriminator, "generator": generator}
 
     def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
-        """D's update, then G's (Isola et al. §3.3); G's alone while it is pre-trained."""
+        """Updates D, then G (Isola et al. §3.3); updates G alone while it is pre-trained."""
         L, ab = scale_L(batch.L), scale_ab(batch.ab)
         fake = self.colorizer(L)  # (B, 2, H, W)
         l1 = F.l1_loss(fake, ab)
@@ -125,12 +125,12 @@ class CGAN(Method):
         yield Update("generator", adversarial + self.config.l1_weight * l1, logs)
 
     def predict_ab(self, L: Tensor) -> Tensor:
-        """(B, 1, H, W) in [0, 100] → (B, 2, H, W) in Lab units."""
+        """Returns ab (B, 2, H, W) in Lab units for lightness (B, 1, H, W) in [0, 100]."""
         return unscale_ab(self.colorizer(scale_L(L)))
 
 
 def make_generator(config: CGANConfig, data: DataInfo) -> nn.Module:
-    """The network that (B, 1, H, W) lightness goes through; two channels, unbounded, come out."""
+    """Makes the network from lightness (B, 1, H, W) to two unbounded channels (B, 2, H, W)."""
     if config.encoder == "unet":
         return UNet(2, data.image_size, config.base_channels, dropout=config.dropout)
     return ResNetUNet(2, config.base_channels)

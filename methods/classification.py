@@ -1,9 +1,9 @@
-"""Classification over the 313 bins with a U-Net: a distribution per pixel, decoded by the annealed mean.
+"""Classification over the 313 bins with a U-Net: the annealed mean decodes the distribution of each pixel.
 
-Sources: seed report 002 (U-Net with 313 outputs at full resolution, soft-encoded targets, no rebalancing: it found that
-rebalancing spoils the training); Zhang et al. 2016 (soft-encoding §2.1, rebalancing §2.2, annealed mean §2.3).
-Departures: 5 neighbors as in the paper where the report has 32; the U-Net is the one that all our methods share, ended
-by a 1×1 convolution as in Zhang et al.; Adam's rate is ours, the report gives none.
+Sources: seed report 002 (U-Net with 313 outputs at full resolution, soft-encoded targets, no rebalancing, because the
+report found that it spoils the training); Zhang et al. 2016 (soft-encoding §2.1, rebalancing §2.2, annealed mean §2.3).
+Departures: there are 5 neighbors as in the paper, where the report has 32; the U-Net is the one that all our methods
+share, with a 1×1 convolution at its end as in Zhang et al.; Adam's rate is ours, because the report gives none.
 """
 
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ class ClassificationConfig(BinsConfig):
     """Settings of the U-Net classifier."""
 
     base_channels: int = Field(64, ge=1, le=1024, description="width of the U-Net's first level")
-    learning_rate: float = Field(1e-3, gt=0, description="of Adam")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's rate")
 
 
 class Classification(Method):
-    """Soft-encoded cross-entropy over 313 colors, at every pixel."""
+    """A U-Net trained with the soft-encoded cross-entropy over 313 colors at every pixel."""
 
     name = "classification"
     Config = ClassificationConfig
@@ -39,13 +39,13 @@ class Classification(Method):
         self.loss = BinLoss(config, data)
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
-        """Adam on the U-Net."""
+        """Returns Adam on the U-Net."""
         return {"colorizer": Adam(self.colorizer.parameters(), lr=self.config.learning_rate)}
 
     def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
-        """One update with the cross-entropy."""
+        """Makes one update with the cross-entropy."""
         yield Update("colorizer", self.loss(self.colorizer(scale_L(batch.L)), batch.ab))
 
     def predict_ab(self, L: Tensor) -> Tensor:
-        """(B, 1, H, W) in [0, 100] → (B, 2, H, W) in Lab units."""
+        """Returns ab (B, 2, H, W) in Lab units for lightness (B, 1, H, W) in [0, 100]."""
         return decode(self.colorizer(scale_L(L)), self.config.temperature)

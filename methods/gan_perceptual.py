@@ -1,12 +1,12 @@
-"""Eccv16 turned into a GAN's generator: finetuned with squared error, then adversarial + 10·L1 + perceptual loss.
+"""A GAN whose generator is eccv16, finetuned with squared error, then trained by adversarial + 10·L1 + feature loss.
 
-Source: seed report 004 ("enhanced GAN"): generator = eccv16 finetuned for 3 epochs with MSE, then 50 epochs of BCE +
-10·L1 + a VGG-19 feature loss; Adam 2e-4 for G and 1e-4 for D, betas (0.5, 0.999), batch 16, 256². Networks: Zhang et
-al. 2016 (G; its annealed mean is differentiable), Isola et al. 2017 (PatchGAN on L and ab, D updated before G).
-Open in the report, chosen here: the features are relu5_4 of VGG-19, compared by squared error (Ledig et al. 2017), at
-weight 1; losses see ab at full size in the unit 110, features see sRGB that is not clipped to 8 bits.
-Departure: with `features: own` they come from a small VGG trained on the data set's own labels, so that the family runs
-without a download; that is another entry, never a fallback.
+Source: seed report 004 ("enhanced GAN"): the generator is eccv16 finetuned for 3 epochs with MSE, then trained for 50
+epochs with BCE + 10·L1 + a VGG-19 feature loss; Adam 2e-4 for G and 1e-4 for D, betas (0.5, 0.999), batch 16, 256².
+Networks: Zhang et al. 2016 (G; its annealed mean is differentiable), Isola et al. 2017 (PatchGAN on L and ab, D updated
+before G). The report leaves open what we chose: the features are relu5_4 of VGG-19, compared by squared error (Ledig et
+al. 2017) at weight 1; losses see ab at full size in units of 110, and features see sRGB that is not rounded to 8 bits.
+Departure: with `features: own` the features come from a small VGG trained on the data set's own labels, so that the
+family runs without a download. Such a row is another entry; nothing falls back to it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,19 +28,19 @@ from ._patchgan import PatchGAN
 from ._scale import scale_ab, scale_L
 from ._vgg import OWN, OWN_FILES, VGG, VGG19, feature_loss, load_own
 
-LAYERS = {"vgg19": (VGG19, "relu5_4"), "own": (OWN, "relu4_2")}  # the deepest of each
-FIRST = "model1.0.weight"  # of the generator's first convolution
+LAYERS = {"vgg19": (VGG19, "relu5_4"), "own": (OWN, "relu4_2")}  # the deepest layer of each network
+FIRST = "model1.0.weight"  # weights of the generator's first convolution
 
 
 class GanPerceptualConfig(MethodConfig):
     """Settings of the perceptual GAN; the source is seed 004 unless another is named."""
 
     parent: str = Field("eccv16", description="entry to start from: eccv16 or eccv16-pretrained")
-    width: float = Field(1.0, gt=0, le=1, description="of the parent's network")
+    width: float = Field(1.0, gt=0, le=1, description="width of the parent's network")
     temperature: float = Field(0.38, gt=0, description="T of the annealed mean (Zhang et al. §2.3)")
     discriminator_channels: int = Field(64, ge=1, le=1024, description="width of D's first layer (Isola et al., 6.1.2)")
-    l1_weight: float = Field(10.0, ge=0, description="λ")
-    perceptual_weight: float = Field(1.0, ge=0, description="of the feature loss; 0 needs no features")
+    l1_weight: float = Field(10.0, ge=0, description="weight of the L1 loss")
+    perceptual_weight: float = Field(1.0, ge=0, description="weight of the feature loss; 0 needs no features")
     features: Literal["vgg19", "own"] = Field("vgg19", description="ImageNet's VGG-19, or the data set's own network")
     finetune_share: float = Field(3 / 53, ge=0, le=1, description="share of the steps with squared error alone")
     generator_rate: float = Field(2e-4, gt=0, description="Adam's rate")
@@ -49,7 +49,7 @@ class GanPerceptualConfig(MethodConfig):
 
 
 class GanPerceptual(Method):
-    """A colorizer that has to please D and resemble the truth in color and in features."""
+    """A colorizer that learns to deceive D and to match the truth in color and in features."""
 
     name = "gan-perceptual"
     Config = GanPerceptualConfig
@@ -65,18 +65,18 @@ class GanPerceptual(Method):
             self.features = VGG(plan, [layer])
 
     def load_pretrained(self) -> None:
-        """The network that the feature loss looks through."""
+        """Loads the network whose features the feature loss compares."""
         if self.config.perceptual_weight:
             own = self.config.features == "own"
             self.features.load_features(load_own(self.data.name) if own else weights.load("vgg19"))
 
     @classmethod
     def parents(cls, config: GanPerceptualConfig) -> tuple[str, ...]:
-        """The eccv16 run whose weights the generator starts from."""
+        """Returns the eccv16 entry from whose weights the generator starts."""
         return (config.parent,)
 
     def load_parents(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Takes the eccv16's weights over."""
+        """Loads the weights of eccv16 into the generator."""
         state = states[self.config.parent]
         ours, theirs = self.colorizer.state_dict()[FIRST].shape, state[FIRST].shape
         if ours != theirs:
@@ -87,9 +87,9 @@ class GanPerceptual(Method):
         self.colorizer.load_state_dict(state)
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
-        """`generator` in both phases, `discriminator` in the adversarial one."""
+        """Returns `generator` in both phases, and `discriminator` in the adversarial one."""
         betas = (self.config.beta1, 0.999)
-        learned = [p for p in self.colorizer.parameters() if p.requires_grad]  # not the bins' centers
+        learned = [p for p in self.colorizer.parameters() if p.requires_grad]  # all but the bins' centers
         generator = Adam(learned, lr=self.config.generator_rate, betas=betas)
         if phase == "finetune":
             return {"generator": generator}
@@ -97,7 +97,7 @@ class GanPerceptual(Method):
         return {"discriminator": discriminator, "generator": generator}
 
     def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
-        """D's update, then G's; G's alone, with squared error, while it is finetuned."""
+        """Updates D, then G; updates G alone, with squared error, while it is finetuned."""
         L, ab = scale_L(batch.L), scale_ab(batch.ab)
         colors = self.colorizer.colors(batch.L, self.config.temperature)  # (B, 2, H, W), Lab units
         fake = scale_ab(colors)
@@ -118,12 +118,12 @@ class GanPerceptual(Method):
         yield Update("generator", loss, logs)
 
     def predict_ab(self, L: Tensor) -> Tensor:
-        """(B, 1, H, W) in [0, 100] → (B, 2, H, W) in Lab units."""
+        """Returns ab (B, 2, H, W) in Lab units for lightness (B, 1, H, W) in [0, 100]."""
         return self.colorizer.colors(L, self.config.temperature)
 
     @classmethod
     def skip(cls, config: GanPerceptualConfig, data: DataInfo) -> str | None:
-        """The features are not here."""
+        """Returns a reason to skip if the weights of the feature network are not here."""
         if not config.perceptual_weight:
             return None
         if config.features == "vgg19":

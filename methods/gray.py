@@ -1,4 +1,4 @@
-"""Baseline: no color at all. What every learned method has to beat (protocol, §3)."""
+"""Floor: no color at all, which every learned method has to beat (protocol, §3)."""
 
 from torch import Tensor, nn
 
@@ -17,5 +17,5 @@ class Gray(Method):
         self.colorizer = nn.Identity()
 
     def predict_ab(self, L: Tensor) -> Tensor:
-        """Zeros (B, 2, H, W) for lightness (B, 1, H, W)."""
+        """Returns zeros (B, 2, H, W) for lightness (B, 1, H, W)."""
         return L.new_zeros(L.shape[0], 2, *L.shape[-2:])

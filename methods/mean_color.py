@@ -1,4 +1,4 @@
-"""Baseline: every pixel gets the training split's mean ab. The best constant guess under squared error."""
+"""Baseline: every pixel gets the training split's mean ab, the best constant guess under squared error."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from benchmark.contracts.method import DataInfo, Method, MethodConfig
 
 
 class Constant(nn.Module):
-    """One color for all pixels, kept with the model."""
+    """A network that gives every pixel one color, which the model file holds."""
 
     color: Tensor  # (2,), Lab units
 
@@ -16,7 +16,7 @@ class Constant(nn.Module):
         self.register_buffer("color", torch.tensor(color, dtype=torch.float32))
 
     def forward(self, L: Tensor) -> Tensor:
-        """(B, 1, H, W) → (B, 2, H, W)."""
+        """Maps (B, 1, H, W) to (B, 2, H, W)."""
         return self.color.view(1, 2, 1, 1).expand(len(L), -1, *L.shape[-2:])
 
 
@@ -32,5 +32,5 @@ class MeanColor(Method):
         self.colorizer = Constant(data.mean_ab)
 
     def predict_ab(self, L: Tensor) -> Tensor:
-        """The same ab (B, 2, H, W) for any lightness (B, 1, H, W)."""
+        """Returns the same ab (B, 2, H, W) for any lightness (B, 1, H, W)."""
         return self.colorizer(L)

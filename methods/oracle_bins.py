@@ -1,4 +1,4 @@
-"""Ceiling: the true colors, rounded to the nearest of the 313 bins. What a perfect 313-class classifier would score."""
+"""Ceiling: the true colors rounded to the nearest of the 313 bins, as a perfect classifier of bins would give them."""
 
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ from benchmark.data.ab_bins import centers, nearest_bin
 
 
 class OracleBins(OracleMethod):
-    """The center of the true color's bin."""
+    """Gives each pixel the center of its true color's bin."""
 
     name = "oracle-bins"
     Config = MethodConfig
@@ -17,5 +17,5 @@ class OracleBins(OracleMethod):
         self.colorizer = nn.Identity()
 
     def predict_ab_knowing(self, L: Tensor, ab: Tensor) -> Tensor:
-        """The bins' centers (B, 2, H, W) for the truth's ab (B, 2, H, W), Lab units."""
+        """Returns the bins' centers (B, 2, H, W) for the truth's ab (B, 2, H, W), Lab units."""
         return centers(str(ab.device))[nearest_bin(ab)].movedim(-1, 1)
