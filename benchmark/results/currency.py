@@ -6,7 +6,8 @@ cannot be known is not compared. So tables, lists and DVC compare settings, code
 torch, models or data; the stages compare data and machine too, as they have both.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from benchmark.contracts.workspace import Workspace
 from benchmark.data.prepared import Prepared
 from benchmark.results import manifest
 from benchmark.results.facts import Facts, cell_of, facts_of, parent_cell
-from benchmark.results.whole import measured_at
+from benchmark.results.whole import read_whole
 from benchmark.scoring.metrics import METRICS
 from benchmark.support import weights
 from benchmark.support.errors import BenchError, InputError
@@ -28,21 +29,15 @@ from benchmark.support.files import digest, file_sha256
 from benchmark.training.record import MODEL_FILE, read_record
 
 EXTERNAL = "external"  # adapter of rows that another program colored
-
-Machine = Callable[[Training], dict[str, Any]]
+ENTIRE, OF_WEIGHTS = ("training", "evaluation", "method", "data"), ("training", "method")  # what is compared
+MISSING = object()
 
 
 class Currency:
-    """What the cells of a project would be now, and whether what is there is that.
-
-    Args:
-        params: the project's settings.
-        workspace: its folders.
-    """
+    """What the cells of a project would be now, and whether what is there is that."""
 
     def __init__(self, params: Params, workspace: Workspace) -> None:
-        self.params = params
-        self.workspace = workspace
+        self.params, self.workspace = params, workspace
 
     def parents(self, cell: Cell) -> list[Cell]:
         """The cells whose models this one starts from, with the overrides that they share with it."""
@@ -52,7 +47,7 @@ class Currency:
         self,
         cell: Cell,
         prepared: Prepared | None = None,
-        machine: Machine = Training.asked_of_machine,
+        machine: Callable[[Training], dict[str, Any]] = Training.asked_of_machine,
         children: tuple[str, ...] = (),
     ) -> Identity:
         """What the cell would be, made now.
@@ -97,7 +92,9 @@ class Currency:
             prepared = None
         now = self.identity(cell, prepared)
         has_model = (self.workspace.model(cell) / MODEL_FILE).is_file()
-        found = [path for path in self._result_files(cell)[recorded:] if path.is_file()]
+        run = Run(method=cell.method, adapter=cell.adapter, data=cell.data, preset=cell.preset, seed=cell.seed)
+        roots = [self.workspace.results_of(cell), *([] if cell.overrides else [self.workspace.references])]
+        found = [path for root in roots[recorded:] if (path := result_path(root, run)).is_file()]
         reasons = [why_result_stale(path, now, has_model=has_model) for path in found]
         return None if None in reasons else next(iter(reasons), "no result")
 
@@ -117,37 +114,26 @@ class Currency:
         model = folder / MODEL_FILE
         if not model.is_file() or file_sha256(model) != record.get("model_sha256"):
             return f"{MODEL_FILE} is missing, or not the file that training.json speaks of"
-        then = _identity_in(record)
-        if then is None:
+        try:
+            then = Identity.model_validate(record.get("identity"))
+        except ValueError:
             return "its record does not say how it was made"
         return difference(identity or self.identity(cell), then, of_weights=True)
 
     def why_left_out(self, result: Result) -> str | None:
         """Why a row's result may not stand in a table of this project now, or None."""
-        if why := _never_in_tables(result):
-            return why
         try:
-            return _compared(self.identity_of(result.run), result.provenance.identity)
+            return _never_in_tables(result) or _compared(self.identity_of(result.run), result.provenance.identity)
         except InputError as error:  # its entry or preset is no longer in params.yaml
             return str(error)
 
     def identity_of(self, run: Run) -> Identity:
-        """What the run of a result would be, made now.
-
-        Raises:
-            InputError: as `cell_of`.
-        """
+        """What the run of a result would be, made now. InputError: as `cell_of`."""
         cell = cell_of(self.params, run)
         return external_identity(cell) if run.external else self.identity(cell)
 
     def _facts(self, cell: Cell) -> Facts:
         return facts_of(cell, self.workspace.root / ".cache" / "configs")
-
-    def _result_files(self, cell: Cell) -> list[Path]:
-        """Where the cell's results lie or would lie: its own one, and the committed reference."""
-        run = Run(method=cell.method, adapter=cell.adapter, data=cell.data, preset=cell.preset, seed=cell.seed)
-        roots = [self.workspace.results_of(cell), *([] if cell.overrides else [self.workspace.references])]
-        return [result_path(root, run) for root in roots]
 
 
 def made_on(identity: Identity, trained: Identity) -> Identity:
@@ -189,7 +175,7 @@ def why_result_stale(
     try:
         result = read_result(path)
         if result.status == "ok":
-            measured_at(path, result)
+            read_whole(path, result)
     except ResultError as error:
         return str(error)
     measured_on = result.provenance.config.get("model_sha256")
@@ -208,33 +194,48 @@ def difference(now: Identity, then: Identity, *, of_weights: bool = False) -> st
     """
     if now.protocol != then.protocol and not of_weights:
         return f"of protocol {then.protocol}, not of {now.protocol}"
-    stages = ["training"] if of_weights else ["training", "evaluation"]
-    if any(now.code.get(stage) != then.code.get(stage) for stage in stages):
-        return "of other code"
-    if changed := _changed_settings(
-        now, then, ("training", "method") if of_weights else ("training", "method", "data")
-    ):
-        return f"of other settings: {', '.join(changed)}"
+    sections = OF_WEIGHTS if of_weights else ENTIRE
+    ours, theirs = _told(now, sections), _told(then, sections)
+    if changed := [name for name in ours | theirs if ours.get(name, MISSING) != theirs.get(name, MISSING)]:
+        return "of other code" if "code" in changed else f"of other settings: {', '.join(changed)}"
     names = [name for name in now.data if name in ("train", "statistics") or not of_weights]
     if any(now.data[name] != then.data.get(name) for name in names):
         return "of other data than is prepared here"
     for name, value in now.machine.items():
         if then.machine.get(name) != value:
             return f"of another machine: {name} {then.machine.get(name)}, not {value}"
-    return _changed_parents(now, then)
+    if now.parents.keys() != then.parents.keys():
+        return f"of other parents: {', '.join(then.parents) or 'none'}, not {', '.join(now.parents) or 'none'}"
+    for name, parent in now.parents.items():
+        if reason := difference(parent, then.parents[name], of_weights=True):
+            return f"its parent {name}: {reason}"
+    return None
 
 
-def one_kind(results: Iterable[Result]) -> dict[int, str]:
+def _told(identity: Identity, sections: Iterable[str]) -> dict[str, Any]:
+    """Code, and settings by their whole names, `training.steps`."""
+    found: dict[str, Any] = {"code": [identity.code.get(stage) for stage in sections]}
+    found["method, data set or seed"] = (identity.adapter, identity.data_set, identity.seed)
+    for section in sections:
+        found |= {f"{section}.{name}": value for name, value in identity.settings.get(section, {}).items()}
+    return found
+
+
+def one_kind(results: Sequence[Result]) -> dict[int, str]:
     """Which of the results of one table cannot stand beside the rest, by their place in the order, and why.
 
     All are of the same images and, where something was trained, of one precision. What most are decides; of equals the
     newest.
     """
-    every = list(enumerate(results))
-    odd = _minority(every, _test_images, "of other test images than most rows of this table")
-    kept = [(k, one) for k, one in every if k not in odd]
-    trained = [(k, one) for k, one in kept if precision_of(one)]
-    return odd | _minority(trained, precision_of, "of another precision than most rows of this table")
+    odd: dict[int, str] = {}
+    kinds: dict[str, Callable[[Result], str | None]]
+    kinds = {"other test images": lambda one: one.provenance.data_sha256["test"], "another precision": precision_of}
+    for fault, kind_of in kinds.items():
+        found = {k: kind for k, one in enumerate(results) if k not in odd and (kind := kind_of(one))}
+        count = Counter(found.values())
+        order = sorted(found, key=lambda k: (count[found[k]], results[k].provenance.date), reverse=True)
+        odd |= {k: f"of {fault} than most rows of this table" for k in found if found[k] != found[order[0]]}
+    return odd
 
 
 def _never_in_tables(result: Result) -> str | None:
@@ -249,65 +250,14 @@ def _compared(now: Identity, then: Identity | None) -> str | None:
     return difference(now, then) if then else "it does not say how it was made; an older version wrote it"
 
 
-def _identity_in(record: Mapping[str, Any]) -> Identity | None:
-    try:
-        return Identity.model_validate(record.get("identity"))
-    except ValueError:
-        return None
-
-
-def _changed_settings(now: Identity, then: Identity, sections: Iterable[str]) -> list[str]:
-    """The names of the settings that differ, `training.steps`."""
-    missing, changed = object(), []
-    if (now.adapter, now.data_set, now.seed) != (then.adapter, then.data_set, then.seed):
-        changed.append("method, data set or seed")
-    for section in sections:
-        ours, theirs = now.settings.get(section, {}), then.settings.get(section, {})
-        names = dict.fromkeys([*ours, *theirs])
-        changed += [f"{section}.{name}" for name in names if ours.get(name, missing) != theirs.get(name, missing)]
-    return changed
-
-
-def _changed_parents(now: Identity, then: Identity) -> str | None:
-    if now.parents.keys() != then.parents.keys():
-        return f"of other parents: {', '.join(then.parents) or 'none'}, not {', '.join(now.parents) or 'none'}"
-    for name, parent in now.parents.items():
-        if reason := difference(parent, then.parents[name], of_weights=True):
-            return f"its parent {name}: {reason}"
-    return None
-
-
 def _lacks_what_is_here(result: Result, *, has_model: bool) -> str | None:
-    """What pretrained weights can now give."""
+    """What pretrained weights can now give. BenchError: what lies in the place of such a file is another one."""
     if result.status == "skipped":
         arrived = [name for name in weights.WEIGHTS if result.reason == weights.absent(name) and weights.path(name)]
         return f"skipped for want of {arrived[0]}, which is here now" if arrived else None
-    lacking = [name for name, value in result.metrics.items() if value is None and _can_be_had(name)]
+    needs = {name: METRICS[name].needs for name, value in result.metrics.items() if value is None and name in METRICS}
+    lacking = [name for name, files in needs.items() if files and all(map(weights.path, files))]
     return f"lacks {', '.join(lacking)}, whose weights are here now" if lacking and has_model else None
-
-
-def _can_be_had(metric: str) -> bool:
-    """Whether a metric that was n/a for want of pretrained weights is so no longer.
-
-    Raises:
-        BenchError: what lies in a file's place is another file.
-    """
-    needs = METRICS[metric].needs if metric in METRICS else ()
-    return bool(needs) and all(weights.path(name) is not None for name in needs)
-
-
-def _minority(numbered: Iterable[tuple[int, Result]], kind: Callable[[Result], Any], fault: str) -> dict[int, str]:
-    kinds: dict[str, list[tuple[int, Result]]] = {}
-    for number, result in numbered:
-        kinds.setdefault(digest(kind(result)), []).append((number, result))
-    if not kinds:
-        return {}
-    most = max(kinds.values(), key=lambda group: (len(group), max(one.provenance.date for _, one in group)))
-    return {number: fault for group in kinds.values() if group is not most for number, _ in group}
-
-
-def _test_images(result: Result) -> str:
-    return result.provenance.data_sha256["test"]
 
 
 def precision_of(result: Result) -> str | None:

@@ -5,10 +5,11 @@ adapter's code and the cell's settings alone, so they are kept on disk under the
 """
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.contracts import registry
 from benchmark.contracts.config import Cell, Params, resolve
@@ -19,40 +20,33 @@ from benchmark.support.errors import BenchError
 from benchmark.support.files import digest, write_atomically
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What an adapter makes of a cell's settings."""
 
     config: dict[str, Any]  # its whole Config, as plain JSON values
-    parents: tuple[str, ...]  # entries whose models it starts from
+    parents: Sequence[str]  # entries whose models it starts from
 
 
 def facts_of(cell: Cell, folder: Path) -> Facts:
     """What the cell's adapter says; it is imported only if it was never asked before.
 
-    Args:
-        cell: of any method.
-        folder: where answers are remembered. One that cannot be written costs time, nothing else.
-
-    Raises:
-        InputError: the settings are not legal.
+    Answers are remembered in the folder; if that cannot be written, they cost time again, and nothing else.
+    InputError: the settings are not legal.
     """
     if registry.source_file("method", cell.adapter) is None:  # another package's code cannot be hashed: ask every time
         return _ask(cell)
     path = folder / f"{digest([training_code(cell.adapter), dict(cell.method_settings)])[:32]}.json"
     try:
-        remembered = json.loads(path.read_text(encoding="utf-8"))
-        return Facts(remembered["config"], tuple(remembered["parents"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Facts(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         answer = _ask(cell)
     with suppress(BenchError):
-        write_atomically(path, json.dumps({"config": answer.config, "parents": answer.parents}).encode())
+        write_atomically(path, json.dumps(answer._asdict()).encode())
     return answer
 
 
 def _ask(cell: Cell) -> Facts:
-    parents = cell.method_class.parents(cell.method_config)
-    return Facts(cell.method_config.model_dump(mode="json"), tuple(parents))
+    return Facts(cell.method_config.model_dump(mode="json"), list(cell.method_class.parents(cell.method_config)))
 
 
 SHARED_WITH_PARENTS = ("training.precision", "training.compile", "training.deterministic")
@@ -72,10 +66,9 @@ def parent_cell(params: Params, cell: Cell, name: str) -> Cell:
 
 
 def cell_of(params: Params, run: Run) -> Cell:
-    """The cell that a result speaks of. Where a folder of photographs lies does not matter once it is prepared.
+    """The cell that a result speaks of; InputError if its entry, data set or preset is no longer there.
 
-    Raises:
-        InputError: its entry, data set or preset is no longer there.
+    Where a folder of photographs lies does not matter once it is prepared.
     """
     data = run.data if run.data in registry.names("dataset") else run.data.replace("-", ":", 1)
     method = None if run.external else run.method

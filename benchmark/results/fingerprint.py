@@ -7,7 +7,7 @@ from benchmark.contracts.config import Params, resolve
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
 from benchmark.results.manifest import data_code
-from benchmark.support.files import write_atomically
+from benchmark.support.files import update_files
 
 
 def write_fingerprints(params: Params, workspace: Workspace) -> list[Path]:
@@ -16,20 +16,13 @@ def write_fingerprints(params: Params, workspace: Workspace) -> list[Path]:
     A method's file holds its identity under seed 0, its parents' identities included; the files of unchanged ones stay
     untouched.
     """
-    written = []
+    contents: dict[Path, object] = {}
     suite, currency, folder = params.suite, Currency(params, workspace), workspace.fingerprints
     for data in suite.data:
         cells = [resolve(params, method=method, data=data, preset=suite.preset) for method in suite.methods]
-        content = {"code": data_code(cells[0].data_adapter), "settings": dict(cells[0].data_settings)}
-        written.append(_write(folder / "data" / f"{cells[0].data}.json", content))
+        prepared = {"code": data_code(cells[0].data_adapter), "settings": dict(cells[0].data_settings)}
+        contents[folder / "data" / f"{cells[0].data}.json"] = prepared
         for cell in cells:
-            identity = currency.identity(cell).model_dump(mode="json")
-            written.append(_write(folder / cell.data / f"{cell.method}.json", identity))
-    return written
-
-
-def _write(path: Path, content: object) -> Path:
-    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_atomically(path, text.encode())
-    return path
+            contents[folder / cell.data / f"{cell.method}.json"] = currency.identity(cell).model_dump(mode="json")
+    update_files({path: json.dumps(one, indent=1, sort_keys=True) + "\n" for path, one in contents.items()})
+    return list(contents)

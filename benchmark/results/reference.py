@@ -1,6 +1,5 @@
 """A repeated cell against the committed row that it repeats: the same bits or not, how far apart, and why."""
 
-from collections.abc import Iterator
 from math import sqrt
 from pathlib import Path
 from typing import NamedTuple
@@ -9,8 +8,8 @@ import numpy as np
 
 from benchmark.contracts.identity import Identity
 from benchmark.contracts.result import Provenance, holds_measurement, read_result, result_path
-from benchmark.results.columns import Measured
 from benchmark.results.currency import difference
+from benchmark.results.statistics import Estimate
 from benchmark.results.tables.collect import collect_row
 from benchmark.results.tables.table import estimates_of
 from benchmark.results.whole import read_whole
@@ -68,40 +67,31 @@ def verdict_on(path: Path, references: Path) -> Verdict | None:
     ours, theirs = own.result.provenance, reference.result.provenance
     if ours.data_sha256["test"] != theirs.data_sha256["test"] or own.result.protocol != reference.result.protocol:
         return Verdict(OUTSIDE, "not comparable", "other test images, or another protocol")
-    if _same_bits(own, reference):
-        return Verdict(SAME)
-    ratio, difference = max(_deviations(own, reference))
-    return Verdict(OUTSIDE if ratio > 1 else INSIDE, difference, likely_reason(ours, theirs))
-
-
-def _shared(own: Measured, reference: Measured) -> Iterator[tuple[str, float, float]]:
-    """Each metric that both have, with its two values."""
-    for name in METRICS:
-        here, there = own.result.metrics.get(name), reference.result.metrics.get(name)
-        if here is not None and there is not None:
-            yield name, here, there
-
-
-def _same_bits(own: Measured, reference: Measured) -> bool:
+    shared = {
+        name: (here, there)
+        for name in METRICS
+        if (here := own.result.metrics.get(name)) is not None
+        and (there := reference.result.metrics.get(name)) is not None
+    }
     columns = own.columns.keys() & reference.columns.keys()
-    return all(here == there for _, here, there in _shared(own, reference)) and all(
+    if all(here == there for here, there in shared.values()) and all(
         np.array_equal(own.columns[name], reference.columns[name]) for name in columns
-    )
-
-
-def _deviations(own: Measured, reference: Measured) -> Iterator[tuple[float, str]]:
-    """Each metric's difference, in units of half the interval, and in words."""
+    ):
+        return Verdict(SAME)
     row = estimates_of(collect_row(reference))
-    for name, here, there in _shared(own, reference):
-        estimate, metric = row.get(name), METRICS[name]
-        interval = (estimate and estimate.interval()) or (there, there)
-        count = len(estimate.seeds) if estimate else 1
-        half = (interval[1] - interval[0]) / 2 * (sqrt(count + 1) if count > 1 else 1.0)
-        half = max(half, SLACK * abs(there) + 1e-12)
-        shown = (f"{value:.{metric.digits + 1}f}" for value in (here, there, there - half, there + half))
-        gap = f"{here - there:+.2g} {metric.unit}".rstrip()
-        text = "{} {} against {} [{}, {}], {}".format(name, *shown, gap)
-        yield abs(here - there) / half, text
+    ratio, largest = max(_deviation(name, *values, row.get(name)) for name, values in shared.items())
+    return Verdict(OUTSIDE if ratio > 1 else INSIDE, largest, likely_reason(ours, theirs))
+
+
+def _deviation(name: str, here: float, there: float, estimate: Estimate | None) -> tuple[float, str]:
+    """A metric's difference, in units of half the interval, and in words."""
+    interval = (estimate and estimate.interval()) or (there, there)
+    count = len(estimate.seeds) if estimate else 1
+    half = (interval[1] - interval[0]) / 2 * (sqrt(count + 1) if count > 1 else 1.0)
+    half = max(half, SLACK * abs(there) + 1e-12)
+    shown = (f"{value:.{METRICS[name].digits + 1}f}" for value in (here, there, there - half, there + half))
+    gap = f"{here - there:+.2g} {METRICS[name].unit}".rstrip()
+    return abs(here - there) / half, "{} {} against {} [{}, {}], {}".format(name, *shown, gap)
 
 
 def likely_reason(own: Provenance, reference: Provenance) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
@@ -44,6 +45,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         with suppress(OSError):  # a parent that is a file, say: then there is nothing to remove
             part.unlink()
         raise BenchError(f"cannot write {path}: {error.strerror}; what was there before is kept") from None
+
+
+def update_files(contents: Mapping[Path, str], check: bool = False) -> list[Path]:
+    """Writes the files that differ from their contents, unless only checked; returns these."""
+    stale = [path for path, text in contents.items() if not path.is_file() or path.read_bytes() != text.encode()]
+    for path in [] if check else stale:
+        write_atomically(path, contents[path].encode())
+    return stale
 
 
 def no_file(mode: int) -> str | None:

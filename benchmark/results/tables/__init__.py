@@ -29,7 +29,7 @@ from benchmark.results.tables.style import (
 from benchmark.results.tables.table import FLOOR_TEST, SEEDS_WANTED, Row, Table, build_table
 from benchmark.results.tables.terminal import print_table
 from benchmark.support.errors import InputError, unknown
-from benchmark.support.files import write_atomically
+from benchmark.support.files import update_files
 from benchmark.support.progress import tracked
 
 __all__ = [
@@ -87,8 +87,8 @@ def build(
         forms = {"md": markdown(table), "csv": csv_text(table), "tex": latex(table)}
         contents |= {folder / f"leaderboard.{form}": text for form, text in forms.items()}
     contents |= {} if references else _pages(results_root, contents)
-    if (page := _read(readme := results_root.parent / README)) is not None:
-        contents[readme] = embed(page.decode(), tables, every=not (data or preset))
+    if (readme := results_root.parent / README).is_file():
+        contents[readme] = embed(readme.read_bytes().decode(), tables, every=not (data or preset))
     return Built(tables, left_out, [*left_out, *messages], update_files(contents, check))
 
 
@@ -105,14 +105,6 @@ def merged(own: Path, references: Path, data: str | None = None, preset: str | N
     return [build_table(own / name, references / name) for name in tracked(names, "tables")]
 
 
-def update_files(contents: Mapping[Path, str], check: bool) -> list[Path]:
-    """Writes the files that differ from their contents, unless only checked; returns these."""
-    stale = [path for path, text in contents.items() if _read(path) != text.encode()]
-    for path in [] if check else stale:
-        write_atomically(path, contents[path].encode())
-    return stale
-
-
 def _missing(table: Table) -> Iterable[str]:
     for method, seeds in table.missing_seeds.items():
         lacks = ", ".join(map(str, seeds))
@@ -125,13 +117,6 @@ def _pages(root: Path, fresh: Mapping[Path, str]) -> dict[Path, str]:
     texts = {path: path.read_text(encoding="utf-8") for path in others} | dict(fresh)
     tables = {path.parent: texts[path] for path in sorted(texts) if path.suffix == ".csv"}
     return {root / OVERVIEW: overview({place: list(csv.DictReader(io.StringIO(t))) for place, t in tables.items()})}
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
 
 
 def _nothing(root: Path, data: str | None, preset: str | None) -> InputError:

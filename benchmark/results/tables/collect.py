@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.contracts.result import Result, ResultError, read_result
 from benchmark.results import currency
 from benchmark.results.columns import LeftOut, Measured
-from benchmark.results.whole import measured_at
+from benchmark.results.whole import read_whole
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,6 @@ def _read(path: Path, why_left_out: Callable[[Result], str | None]) -> Measured 
         result = read_result(path)
         if reason := why_left_out(result):
             return LeftOut(path, reason, f"run: {result.run.command}")
-        return result if result.status == "skipped" else measured_at(path, result)
+        return result if result.status == "skipped" else read_whole(path, result)
     except ResultError as error:
         return LeftOut(path, str(error).removeprefix(f"{path}: ").replace(f"{path.parent}/", ""))
