@@ -1,8 +1,8 @@
 """Results of one data set and preset → one table: means, intervals, ranks, and what a reader must know beside them."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import inf
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +14,7 @@ from benchmark.contracts import registry
 from benchmark.contracts.result import Cost, Run
 from benchmark.results.columns import Filled, LeftOut, TableCell, columns, providers
 from benchmark.results.statistics import LEVEL, Estimate, compare, holm, image_weights, ranks, resample
-from benchmark.results.tables.collect import Collection, Measured, collect
+from benchmark.results.tables.collect import Measured, collect
 from benchmark.results.tables.origin import Origin, origin_of
 from benchmark.scoring.metrics import METRICS, Metric
 
@@ -95,134 +95,29 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
         references: the same folder of the committed results, for the cells that `folder` has no result of.
     """
     collection = collect(folder, references)
-    groups = _by_method(collection.measured)
-    estimates = {name: estimates_of(group) for name, group in groups.items()}
-    images = max((measured.result.images for measured in collection.measured), default=0)
-    ranked = [name for name, group in groups.items() if _is_ranked(group, images)]
-    floor = next((name for name, group in groups.items() if group[0].result.run.role == "floor"), "")
-    below = _not_above_floor(estimates, ranked, floor)
-    placed = _ranks(estimates, ranked)
+    measured = sorted(collection.measured, key=lambda one: (one.result.run.method, one.result.run.seed))
+    groups = {name: list(group) for name, group in groupby(measured, key=lambda one: one.result.run.method)}
+    images = max((one.result.images for one in measured), default=0)
     folders = [folder, references] if references else [folder]
     filled = [_filled([provider.fill(place, collection.measured) for place in folders]) for provider in providers()]
-    rows = [_row(name, group, estimates[name], placed, below, filled) for name, group in groups.items()]
-    return _assemble(folder, collection, rows, origin_of(groups), images, filled)
-
-
-def _filled(found: Sequence[Filled]) -> Filled:
-    """What a provider knows from the own folder, else from the references'."""
-    nothing = Filled(left_out=[file for one in found for file in one.left_out])
-    return next((one for one in found if one.cells), nothing)
-
-
-def _by_method(measured: Iterable[Measured]) -> dict[str, list[Measured]]:
-    groups = defaultdict(list)
-    for one in sorted(measured, key=lambda one: one.result.run.seed):
-        groups[one.result.run.method].append(one)
-    return dict(sorted(groups.items()))
-
-
-def _is_ranked(group: Sequence[Measured], images: int) -> bool:
-    """Neither a baseline nor a ceiling, and scored on all test images, as tests that are paired by image need it."""
-    return group[0].result.run.role == "method" and all(one.result.images == images for one in group)
-
-
-def estimates_of(group: Sequence[Measured]) -> dict[str, Estimate]:
-    """Metric → estimate, of one row, for the metrics that every seed has."""
-    images = min(one.result.images for one in group)
-    whole = all(one.result.images == images for one in group)
-    shared = set.intersection(*(set(one.columns) for one in group)) if whole else set()
-    stacked = {name: np.stack([one.columns[name] for one in group]) for name in sorted(shared)}
-    drawn = resample(stacked) if stacked else {}
-    found = {}
-    for name in METRICS:
-        values = [one.metrics.get(name) for one in group]
-        if all(value is not None for value in values):
-            found[name] = Estimate(np.array(values, dtype=np.float64), drawn.get(name), images)
-    return found
-
-
-def _ranks(estimates: Mapping[str, Mapping[str, Estimate]], ranked: Sequence[str]) -> dict[tuple[str, str], int]:
-    """(method, metric) → rank, where the metric has a better side and the method a spread to test by."""
-    placed: dict[tuple[str, str], int] = {}
-    for metric in METRICS.values():
-        rivals = {
-            name: estimates[name][metric.name]
-            for name in ranked
-            if metric.name in estimates[name] and estimates[name][metric.name].testable
-        }
-        if metric.direction and rivals:
-            found = ranks(rivals, higher_is_better=metric.direction == "higher")
-            placed |= {(name, metric.name): rank for name, rank in found.items()}
-    return placed
-
-
-def _not_above_floor(
-    estimates: Mapping[str, Mapping[str, Estimate]], ranked: Sequence[str], floor: str
-) -> set[tuple[str, str]]:
-    """(method, metric) of the ranked methods that are not shown to beat the floor; one family of tests per metric."""
-    below: set[tuple[str, str]] = set()
-    for metric in FLOOR_TEST:
-        least = estimates.get(floor, {}).get(metric)
-        names = [name for name in ranked if metric in estimates[name]]
-        if least is None or not names:
-            continue
-        differences = [compare(estimates[name][metric], least) for name in names]
-        adjusted = holm([difference.p for difference in differences])
-        shown = [d.effect > 0 and p < 1 - LEVEL for d, p in zip(differences, adjusted, strict=True)]
-        below |= {(name, metric) for name, beats in zip(names, shown, strict=True) if not beats}
-    return below
-
-
-def _row(
-    name: str,
-    group: Sequence[Measured],
-    estimates: Mapping[str, Estimate],
-    placed: Mapping[tuple[str, str], int],
-    below: set[tuple[str, str]],
-    filled: Sequence[Filled],
-) -> Row:
-    contested = Counter(metric for _, metric in placed)
-    cells = {}
-    for metric in METRICS:
-        notes = dict.fromkeys(one.result.notes[metric] for one in group if metric in one.result.notes)
-        cells[metric] = TableCell(
-            estimates.get(metric),
-            note="; ".join(notes) or ("" if metric in estimates else "not measured"),
-            rank=placed.get((name, metric)),
-            best=placed.get((name, metric)) == 1 and contested[metric] > 1,
-            below_floor=(name, metric) in below,
+    cells = _cells(groups, images)
+    rows = [
+        Row(
+            name=name,
+            run=group[0].result.run,
+            seeds=tuple(one.result.run.seed for one in group),
+            images=min(one.result.images for one in group),
+            cells=cells[name] | {column: found[name] for one in filled for column, found in one.cells.items()},
+            cost=_mean_cost([one.result.cost for one in group]),
         )
-    return Row(
-        name=name,
-        run=group[0].result.run,
-        seeds=tuple(one.result.run.seed for one in group),
-        images=min(one.result.images for one in group),
-        cells=cells | {column: found[name] for one in filled for column, found in one.cells.items()},
-        cost=_mean_cost([one.result.cost for one in group]),
-    )
-
-
-def _mean_cost(costs: Sequence[Cost]) -> Cost:
-    def known(name: str) -> list[float]:
-        return [value for cost in costs if (value := getattr(cost, name)) is not None]
-
-    means = ("train_seconds", "train_images_per_second", "inference_images_per_second")
-    return costs[0].model_copy(
-        update={
-            **{name: fmean(known(name)) if known(name) else None for name in means},
-            "peak_memory_bytes": max(known("peak_memory_bytes"), default=None),
-            "device": " / ".join(dict.fromkeys(cost.device for cost in costs if cost.device)) or None,
-        }
-    )
-
-
-def _assemble(
-    folder: Path, collection: Collection, rows: Sequence[Row], origin: Origin, images: int, filled: Sequence[Filled]
-) -> Table:
+        for name, group in groups.items()
+    ]
     parts = {part: [row for row in rows if row.part == part] for part in ("method", "baseline", "ceiling")}
     valued = {name for row in rows for name, cell in row.cells.items() if cell.estimate}
+    absent = [name for name in METRICS if rows and name not in valued]
     seeds = {row.name: set(row.seeds) for row in parts["method"] if not row.run.external}
     wanted: set[int] = set().union(*seeds.values())
+    origin = origin_of(groups)
     return Table(
         data=folder.parent.name,
         preset=folder.name,
@@ -236,16 +131,81 @@ def _assemble(
         ceilings=parts["ceiling"],
         truth=_truth(collection.measured) | {name: found for one in filled for name, found in one.truth.items()},
         skipped={result.run.method: result.reason or "" for result in collection.skipped},
-        absent={
-            name: "; ".join(dict.fromkeys(row.cells[name].note for row in rows))
-            for name in METRICS
-            if name not in valued and rows
-        },
+        absent={name: "; ".join(dict.fromkeys(row.cells[name].note for row in rows)) for name in absent},
         missing_seeds={name: sorted(wanted - own) for name, own in seeds.items() if wanted - own},
         origin=origin,
         left_out=[*collection.left_out, *(message for one in filled for message in one.left_out)],
         own=collection.own,
     )
+
+
+def _filled(found: Sequence[Filled]) -> Filled:
+    """What a provider knows from the own folder, else from the references'."""
+    nothing = Filled(left_out=[file for one in found for file in one.left_out])
+    return next((one for one in found if one.cells), nothing)
+
+
+def estimates_of(group: Sequence[Measured]) -> dict[str, Estimate]:
+    """Metric → estimate, of one row, for the metrics that every seed has."""
+    images = min(one.result.images for one in group)
+    whole = all(one.result.images == images for one in group)
+    shared = set.intersection(*(set(one.columns) for one in group)) if whole else set()
+    drawn = resample({name: np.stack([one.columns[name] for one in group]) for name in sorted(shared)})
+    values = {name: [one.metrics.get(name) for one in group] for name in METRICS}
+    return {
+        name: Estimate(np.array(found, dtype=np.float64), drawn.get(name), images)
+        for name, found in values.items()
+        if None not in found
+    }
+
+
+def _cells(groups: Mapping[str, Sequence[Measured]], images: int) -> dict[str, dict[str, TableCell]]:
+    """Row → metric → cell.
+
+    Neither baselines nor ceilings are ranked, nor what was scored on fewer images: tests are paired by image.
+    """
+    estimates = {name: estimates_of(group) for name, group in groups.items()}
+    floor = next((name for name, group in groups.items() if group[0].result.run.role == "floor"), "")
+    ranked = [
+        name
+        for name, group in groups.items()
+        if group[0].result.run.role == "method" and all(one.result.images == images for one in group)
+    ]
+    cells: dict[str, dict[str, TableCell]] = {name: {} for name in groups}
+    for metric in METRICS.values():
+        rivals = {name: estimates[name][metric.name] for name in ranked if metric.name in estimates[name]}
+        below = _not_above(estimates.get(floor, {}).get(metric.name), rivals) if metric.name in FLOOR_TEST else set()
+        testable = {name: rival for name, rival in rivals.items() if rival.testable and metric.direction}
+        placed = ranks(testable, higher_is_better=metric.direction == "higher")
+        for name, group in groups.items():
+            notes = dict.fromkeys(one.result.notes[metric.name] for one in group if metric.name in one.result.notes)
+            cells[name][metric.name] = TableCell(
+                estimate := estimates[name].get(metric.name),
+                note="; ".join(notes) or ("" if estimate else "not measured"),
+                rank=placed.get(name),
+                best=placed.get(name) == 1 and len(placed) > 1,
+                below_floor=name in below,
+            )
+    return cells
+
+
+def _not_above(least: Estimate | None, rivals: Mapping[str, Estimate]) -> set[str]:
+    """The methods that are not shown to beat the floor in one metric, tested as one family."""
+    differences = {name: compare(rival, least) for name, rival in rivals.items()} if least else {}
+    adjusted = holm([difference.p for difference in differences.values()])
+    tested = zip(differences.items(), adjusted, strict=True)
+    return {name for (name, difference), p in tested if not (difference.effect > 0 and p < 1 - LEVEL)}
+
+
+def _mean_cost(costs: Sequence[Cost]) -> Cost:
+    def known(name: str) -> list[float]:
+        return [value for cost in costs if (value := getattr(cost, name)) is not None]
+
+    means = ("train_seconds", "train_images_per_second", "inference_images_per_second")
+    update: dict[str, object] = {name: fmean(known(name)) if known(name) else None for name in means}
+    update["peak_memory_bytes"] = max(known("peak_memory_bytes"), default=None)
+    update["device"] = " / ".join(dict.fromkeys(cost.device for cost in costs if cost.device)) or None
+    return costs[0].model_copy(update=update)
 
 
 def _note(data: str) -> str:
