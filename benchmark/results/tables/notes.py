@@ -1,27 +1,34 @@
 """What a table says beside its numbers: lines with `code` in backticks, which each format turns into its own."""
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 
 from benchmark.contracts.result import Run
 from benchmark.results.columns import TableCell, columns
 from benchmark.results.tables.style import cell_text, device_text, duration
-from benchmark.results.tables.table import FLOOR_TEST, SEEDS_WANTED, Row, Table
+from benchmark.results.tables.table import FLOOR_TEST, SEEDS_WANTED, Table
 from benchmark.scoring.metrics import METRICS
 
 NAMES_SHOWN = 6  # files, of those left out for one reason
+FEW_SEEDS = {
+    True: "with one, interval and test are over images alone and speak of that training, not of the method.",
+    False: "the interval is wide, as two values say little of their spread.",
+}
 HISTORY = "docs/history/protocol-1.md"  # tables of results that are current no more
 
 
 def caption(table: Table) -> list[str]:
     """What a table must say of itself; `code` in backticks, which each format turns into its own."""
+    precisions = " / ".join(table.origin.precisions)
+    trained = f" Trained in {precisions}; no table mixes precisions." if precisions else ""
     return [
         f"Protocol {table.protocol}; test split of `{table.data}`, preset `{table.preset}`: {table.images:,} images, "
         f"SHA-256 `{table.data_sha256[:12]}`.",
         "Mean over seeds with a 95 % interval by hierarchical bootstrap (seeds, then images); ↑ higher is better, "
         "↓ lower is. Bold: no method is shown to be better, by paired tests after Holm's correction; "
         "methods that the tests cannot tell from the best share rank 1. Rows stand in the order of their mean rank.",
-        f"Measured on: {_machines(table)}.{_precision(table)}",
+        f"Measured on: {_machines(table)}.{trained}",
     ]
 
 
@@ -34,12 +41,7 @@ def _machines(table: Table) -> str:
     return f"{parts}. Times of different machines or numbers of threads do not compare"
 
 
-def _precision(table: Table) -> str:
-    precisions = table.origin.precisions
-    return f" Trained in {' / '.join(precisions)}; no table mixes precisions." if precisions else ""
-
-
-def _names(rows: Sequence[str]) -> str:
+def _names(rows: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in rows)
 
 
@@ -70,11 +72,10 @@ def _time_spent(table: Table) -> str:
 def seeds_of(table: Table) -> str:
     """The seeds of all methods, or which methods have which."""
     methods = {row.name for row in table.rows if not row.run.external}
-    seeds = {seeds: [name for name in rows if name in methods] for seeds, rows in table.origin.seeds.items()}
-    parts = [(", ".join(map(str, found)), rows) for found, rows in seeds.items() if rows]
-    if len(parts) == 1:
-        return parts[0][0]
-    return "; ".join(f"{found}: {_names(rows)}" for found, rows in parts) or "none, as nothing here was trained"
+    found = {seeds: [name for name in rows if name in methods] for seeds, rows in table.origin.seeds.items()}
+    parts = {", ".join(map(str, seeds)): _names(rows) for seeds, rows in found.items() if rows}
+    told = parts if len(parts) == 1 else (f"{seeds}: {rows}" for seeds, rows in parts.items())
+    return "; ".join(told) or "none, as nothing here was trained"
 
 
 def _code(table: Table) -> str:
@@ -92,27 +93,25 @@ def footnotes(table: Table) -> list[str]:
         notes.append(f"† not shown to beat `{table.floor.name}`, no color at all, in {', '.join(FLOOR_TEST)}.")
     if table.rows and table.floor is None:
         notes.append("Whether a method beats a picture without any color is not known: the floor has no row.")
-    few = [row for row in table.rows if len(row.seeds) < SEEDS_WANTED]
-    if few:
-        names = _names([row.name for row in few])
-        notes.append(f"‡ fewer than {SEEDS_WANTED} seeds ({names}): {_few_seeds(few)}")
-    notes += [
-        f"`{name}` lacks seeds that other methods have: {', '.join(map(str, seeds))}. {_run(table, name, seeds[0])}"
-        for name, seeds in table.missing_seeds.items()
-    ]
+    if few := [row for row in table.rows if len(row.seeds) < SEEDS_WANTED]:
+        single = any(len(row.seeds) == 1 for row in few)
+        notes.append(f"‡ fewer than {SEEDS_WANTED} seeds ({_names(row.name for row in few)}): {FEW_SEEDS[single]}")
+    for name, seeds in table.missing_seeds.items():
+        run = Run(method=name, adapter=name, data=table.data, preset=table.preset, seed=seeds[0])
+        lacking = ", ".join(map(str, seeds))
+        notes.append(f"`{name}` lacks seeds that other methods have: {lacking}. Run: `{run.command}`.")
     partial = [row for row in table.all_rows if row.images != table.images]
     notes += [f"`{row.name}` was scored on {row.images:,} of {table.images:,} images: not ranked." for row in partial]
     notes += [f"`{name}` is not in the table: {reason}." for name, reason in table.skipped.items()]
-    notes += [
-        f"n/a: {', '.join(f'`{name}`' for name in names)} ({reason})." for reason, names in _absent(table).items()
-    ]
+    absent = {name: re.sub(r"n/a \(([^()]*)\)", r"\1", reason) for name, reason in table.absent.items()}
+    notes += [f"n/a: {_names(names)} ({reason})." for reason, names in _alike(absent.items()).items()]
     for name, truth in table.truth.items():
         notes.append(f"`{name}` of the true images: {cell_text(TableCell(truth), columns()[name].digits)}.")
-    unresampled = [metric for metric in table.metrics if not metric.columns and metric.name in METRICS]
-    if unresampled:
-        names = ", ".join(f"`{metric.name}`" for metric in unresampled)
-        notes.append(f"{names}: scores of the whole set; interval and test over seeds alone.")
-    notes += [f"`{name}`: {note}." for name, note in _shared_notes(table).items()]
+    if whole := [metric.name for metric in table.metrics if not metric.columns and metric.name in METRICS]:
+        notes.append(f"{_names(whole)}: scores of the whole set; interval and test over seeds alone.")
+    for metric in table.metrics:  # what is said alike in every row that has a value
+        said = {row.cells[metric.name].note for row in table.all_rows if row.cells[metric.name].estimate}
+        notes += [f"`{metric.name}`: {note}." for note in said if note and len(said) == 1]
     if table.own:
         rows = ", ".join(f"`{name}` (seed {', '.join(map(str, seeds))})" for name, seeds in table.own.items())
         notes.append(f"Measured on this machine, marked * in the terminal: {rows}; all else: committed references.")
@@ -121,46 +120,24 @@ def footnotes(table: Table) -> list[str]:
 
 def left_out(table: Table) -> list[str]:
     """Which results of the table's folder do not stand in it, a line per reason."""
-    reasons: dict[str, list[str]] = {}
-    for one in table.left_out:
-        reasons.setdefault(one.reason, []).append(one.name)
-    shown = {reason: _names(files[:NAMES_SHOWN]) for reason, files in reasons.items()}
-    more = {reason: f" and {len(files) - NAMES_SHOWN} more" for reason, files in reasons.items() if files[NAMES_SHOWN:]}
-    return [f"Left out, {reason}: {names}{more.get(reason, '')}." for reason, names in shown.items()]
+    notes = []
+    for reason, files in _alike((one.name, one.reason) for one in table.left_out).items():
+        more = f" and {len(files) - NAMES_SHOWN} more" if files[NAMES_SHOWN:] else ""
+        notes.append(f"Left out, {reason}: {_names(files[:NAMES_SHOWN])}{more}.")
+    return notes
+
+
+def _alike(reasons: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Reason → the names that have it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, reason in reasons:
+        found[reason].append(name)
+    return found
 
 
 def nothing_current(root: str) -> str:
     """What stands in a table's place when no result may stand in it; `root`: the project's, seen from the page."""
     return f"No current rows; protocol 1's tables: [{HISTORY}]({root}{HISTORY})."
-
-
-def _few_seeds(rows: Sequence[Row]) -> str:
-    if any(len(row.seeds) == 1 for row in rows):
-        return "with one, interval and test are over images alone and speak of that training, not of the method."
-    return "the interval is wide, as two values say little of their spread."
-
-
-def _run(table: Table, method: str, seed: int) -> str:
-    run = Run(method=method, adapter=method, data=table.data, preset=table.preset, seed=seed)
-    return f"Run: `{run.command}`."
-
-
-def _absent(table: Table) -> dict[str, list[str]]:
-    """Reason → metrics without any value for it."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in table.absent.items():
-        reasons.setdefault(re.sub(r"n/a \(([^()]*)\)", r"\1", reason), []).append(name)
-    return reasons
-
-
-def _shared_notes(table: Table) -> dict[str, str]:
-    """Metric → what is said of it alike in every row that has it."""
-    shared = {}
-    for metric in table.metrics:
-        said = {row.cells[metric.name].note for row in table.all_rows if row.cells[metric.name].estimate}
-        if len(said) == 1 and (note := said.pop()):
-            shared[metric.name] = note
-    return shared
 
 
 def commands(table: Table) -> list[str]:
