@@ -154,10 +154,8 @@ def _read(path: Path) -> tuple[str, tuple[Path, ...]]:
     meaning = hashlib.sha256("\0".join(canonical(tree)).encode())
     for beside in _data_files(tree, path.parent):
         meaning.update(beside.read_bytes())
-    package = _module_name(path).split(".")
-    package = package if path.name == "__init__.py" else package[:-1]
-    modules = (module for node in _runtime_nodes(tree) for module in _imported_modules(node, package))
-    return meaning.hexdigest(), tuple(sorted({found for module in modules if (found := _module_file(module))}))
+    found = {_module_file(module) for module in _imported(tree, _package(path.parent))}
+    return meaning.hexdigest(), tuple(sorted(filter(None, found)))
 
 
 def _data_files(tree: ast.AST, folder: Path) -> list[Path]:
@@ -200,22 +198,18 @@ def _called(node: ast.AST | None) -> str | None:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None
 
 
-def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        yield node
-        yield from _runtime_nodes(node)
-
-
-def _imported_modules(node: ast.AST, package: list[str]) -> Iterator[str]:
+def _imported(node: ast.AST, package: list[str]) -> Iterator[str]:
+    """The modules that are imported when the code runs, and the names from them, which may be modules too."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         base = package[: len(package) - node.level + 1] if node.level else []
         module = ".".join([*base, *([node.module] if node.module else [])])
-        yield module
-        yield from (f"{module}.{alias.name}" for alias in node.names)
+        yield from (module, *(f"{module}.{alias.name}" for alias in node.names))
+    for child in ast.iter_child_nodes(node):
+        yield from _imported(child, package)
 
 
 def _module_file(module: str) -> Path | None:
@@ -231,9 +225,7 @@ def _module_file(module: str) -> Path | None:
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
-def _module_name(path: Path) -> str:
-    for kind, room in registry.ROOMS.items():
-        if path.parent == registry.room_folder(kind):
-            return f"{room}.{path.stem}"
-    parts = [part for part in path.relative_to(ENGINE).with_suffix("").parts if part != "__init__"]
-    return ".".join(["benchmark", *parts])
+def _package(folder: Path) -> list[str]:
+    """The names of the package whose modules lie in a folder."""
+    rooms = {registry.room_folder(kind): room.split(".") for kind, room in registry.ROOMS.items()}
+    return rooms.get(folder) or ["benchmark", *folder.relative_to(ENGINE).parts]

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +39,6 @@ __all__ = [
     "nothing_current", "number", "part", "print_table", "sections", "seeds_text", "tables_in", "update_files",
 ]  # fmt: skip
 
-OVERVIEW = "README.md"
-README = "README.md"  # of the project: the tables in it are kept equal to the results too
-
 
 @dataclass(frozen=True)
 class Built:
@@ -75,21 +72,23 @@ def build(
     folders = tables_in(results_root, data, preset)
     if not folders and (data or preset or references):
         raise _nothing(results_root, data, preset)
-    tables: list[Table] = []
-    left_out: list[str] = []
-    messages = [] if folders else [str(_nothing(results_root, None, None))]
+    places = [(folder, references and references / folder.relative_to(results_root)) for folder in folders]
+    tables = [build_table(*place) for place in tracked(places, "tables")]
     contents: dict[Path, str] = {}
-    for folder in tracked(folders, "tables"):
-        table = build_table(folder, references and references / folder.relative_to(results_root))
-        tables.append(table)
-        left_out += map(str, table.left_out)
-        messages += _missing(table)
+    for folder, table in zip(folders, tables, strict=True):
         forms = {"md": markdown(table), "csv": csv_text(table), "tex": latex(table)}
         contents |= {folder / f"leaderboard.{form}": text for form, text in forms.items()}
-    contents |= {} if references else _pages(results_root, contents)
-    if (readme := results_root.parent / README).is_file():
+    contents |= {} if references else _page(results_root, contents)
+    if (readme := results_root.parent / "README.md").is_file():  # its tables are kept equal to the results too
         contents[readme] = embed(readme.read_bytes().decode(), tables, every=not (data or preset))
-    return Built(tables, left_out, [*left_out, *messages], update_files(contents, check))
+    left_out = [str(one) for table in tables for one in table.left_out]
+    missing = [
+        f"{table.data}/{table.preset}: {method} lacks seeds that other methods have: {', '.join(map(str, seeds))}"
+        for table in tables
+        for method, seeds in table.missing_seeds.items()
+    ]
+    messages = [*left_out, *missing] if folders else [str(_nothing(results_root, None, None))]
+    return Built(tables, left_out, messages, update_files(contents, check))
 
 
 def merged(own: Path, references: Path, data: str | None = None, preset: str | None = None) -> list[Table]:
@@ -105,18 +104,14 @@ def merged(own: Path, references: Path, data: str | None = None, preset: str | N
     return [build_table(own / name, references / name) for name in tracked(names, "tables")]
 
 
-def _missing(table: Table) -> Iterable[str]:
-    for method, seeds in table.missing_seeds.items():
-        lacks = ", ".join(map(str, seeds))
-        yield f"{table.data}/{table.preset}: {method} lacks seeds that other methods have: {lacks}"
-
-
-def _pages(root: Path, fresh: Mapping[Path, str]) -> dict[Path, str]:
+def _page(root: Path, fresh: Mapping[Path, str]) -> dict[Path, str]:
     """The page that speaks of every table, from the CSV files: those just made, and those that were not asked for."""
     others = [path for folder in tables_in(root) if (path := folder / "leaderboard.csv").is_file()]
     texts = {path: path.read_text(encoding="utf-8") for path in others} | dict(fresh)
-    tables = {path.parent: texts[path] for path in sorted(texts) if path.suffix == ".csv"}
-    return {root / OVERVIEW: overview({place: list(csv.DictReader(io.StringIO(t))) for place, t in tables.items()})}
+    lines = {
+        path.parent: list(csv.DictReader(io.StringIO(texts[path]))) for path in sorted(texts) if path.suffix == ".csv"
+    }
+    return {root / "README.md": overview(lines)}
 
 
 def _nothing(root: Path, data: str | None, preset: str | None) -> InputError:
