@@ -1,8 +1,10 @@
 """A finished model (or a baseline) → outputs on the test split → metrics: the same path for every method."""
 
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +33,7 @@ class Output(NamedTuple):
     target_lab: tuple[Tensor, Tensor]  # the truth's L (B, 1, H, W) and ab (B, 2, H, W), float32
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """What an evaluation measured."""
 
     scores: Scores
@@ -55,10 +56,7 @@ def colorize(
         method: on the images' device, in evaluation mode.
         rgb: (B, H, W, 3) uint8.
         ids: what the images are called in errors.
-        known: index → (1, 2, h, w), colors that some of the images got before.
-
-    Raises:
-        BadPrediction: what the method gives are no colors, or not those known.
+        known: index → (1, 2, h, w), colors that some of the images got before; BadPrediction if they are others now.
     """
     L, ab = rgb_to_lab(rgb)
     found = predicted_ab(method, L, ab, ids)
@@ -151,14 +149,11 @@ def device_name(device: torch.device) -> str:
 
 def cpu_name() -> str:
     """The processor as the system names it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a pseudo-file
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    import platform
-
-    return names[0] if names else platform.processor() or platform.machine()
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _now(device: torch.device) -> float:

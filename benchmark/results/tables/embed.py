@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from benchmark.results.columns import columns as every_column
-from benchmark.results.tables.grids import main_grid, metric_grid
+from benchmark.results.tables.grids import Grid, main_grid, metric_grid
 from benchmark.results.tables.markdown import MARKDOWN, markdown_grid
 from benchmark.results.tables.notes import caption, footnotes, left_out, nothing_current, seeds_of
 from benchmark.results.tables.table import Table
@@ -48,16 +48,11 @@ def embed(page: str, tables: Sequence[Table], every: bool = True) -> str:
         table = by_name.get((data, preset))
         if table is None:
             return f"{opening}\n{nothing_current('')}\n\n{end}" if every else block[0]
-        text = part(table, (columns or "").split(), (rows or "").split()) if columns or rows else _whole(table)
-        return f"{opening}\n{text}\n{end}"
+        if columns or rows or not table.all_rows:
+            return f"{opening}\n{part(table, (columns or '').split(), (rows or '').split())}\n{end}"
+        return f"{opening}\n{_text(table, main_grid(table, MARKDOWN), footnotes(table))}\n{end}"
 
     return BLOCK.sub(fill, page)
-
-
-def _whole(table: Table) -> str:
-    if not table.all_rows:
-        return _nothing(table)
-    return _text(table, *main_grid(table, MARKDOWN), footnotes(table))
 
 
 def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder: str = "results") -> str:
@@ -68,9 +63,12 @@ def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder:
         columns: their names, in the order wanted; none: all.
         rows: methods, shown in the table's order; none: all. Trivial rows are always there.
         folder: where the results lie, seen from the page.
+
+    Raises:
+        InputError: a column does not exist.
     """
     if not table.all_rows:
-        return _nothing(table, folder)
+        return _list([nothing_current(folder.removesuffix("results")), *left_out(table)])
     shown = _restricted(table, columns, rows)
     notes = [
         f"Mean over seeds ({seeds_of(shown)}), 95 % interval over seeds and images; bold: none is shown to be better.",
@@ -81,7 +79,7 @@ def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder:
     if more := len(table.rows) - len(shown.rows):
         page = f"{folder}/{table.data}/{table.preset}/leaderboard.md"
         notes.append(f"{more} more method{'s' if more > 1 else ''}: [the whole table]({page}).")
-    return _text(shown, *metric_grid(shown, shown.metrics, MARKDOWN), notes)
+    return _text(shown, metric_grid(shown, shown.metrics, MARKDOWN), notes)
 
 
 def _restricted(table: Table, columns: Sequence[str], rows: Sequence[str]) -> Table:
@@ -105,11 +103,9 @@ def _restricted(table: Table, columns: Sequence[str], rows: Sequence[str]) -> Ta
     )
 
 
-def _nothing(table: Table, folder: str = "results") -> str:
-    notes = [nothing_current(folder.removesuffix("results")), *left_out(table)]
+def _text(table: Table, grid: Grid, notes: Sequence[str]) -> str:
+    return f"{markdown_grid(*grid)}\n\n{_list([*filter(None, [table.note]), *caption(table)[:1], *notes])}"
+
+
+def _list(notes: Sequence[str]) -> str:
     return "".join(f"- {md(note)}\n" for note in notes)
-
-
-def _text(table: Table, heads: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    told = [*([table.note] if table.note else []), *caption(table)[:1], *notes]
-    return f"{markdown_grid(heads, lines)}\n\n" + "".join(f"- {md(note)}\n" for note in told)

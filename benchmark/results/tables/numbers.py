@@ -45,22 +45,14 @@ def _csv_line(row: Row) -> dict[str, str]:
 
 def as_json(tables: Sequence[Table]) -> str:
     """Tables for programs: means, intervals, ranks as numbers."""
-    return json.dumps([_json_table(table) for table in tables], indent=2, allow_nan=False)
-
-
-def _json_table(table: Table) -> dict[str, Any]:
-    return {
-        "data": table.data,
-        "preset": table.preset,
-        "note": table.note,
-        "protocol": table.protocol,
-        "data_sha256": table.data_sha256,
-        "images": table.images,
-        "rows": [_json_row(row) for row in table.all_rows],
-        "skipped": dict(table.skipped),
-        "absent": dict(table.absent),
-        "left_out": list(map(str, table.left_out)),
-    }
+    facts = ("data", "preset", "note", "protocol", "data_sha256", "images")
+    every = [
+        {name: getattr(table, name) for name in facts}
+        | {"rows": [_json_row(row) for row in table.all_rows], "skipped": dict(table.skipped)}
+        | {"absent": dict(table.absent), "left_out": list(map(str, table.left_out))}
+        for table in tables
+    ]
+    return json.dumps(every, indent=2, allow_nan=False)
 
 
 def _json_row(row: Row) -> dict[str, Any]:

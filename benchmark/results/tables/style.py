@@ -10,6 +10,7 @@ from benchmark.scoring.metrics import Metric
 
 ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 NOTHING = "–"
+TIMES, THOUSANDS = {"h": 3600, "min": 60, "s": 0}, {"G": 1e9, "M": 1e6, "k": 1e3, "": 0}
 COST_HEADS = ("parameters", "multiply-adds", "training", "training images/s", "inference images/s", "peak memory")
 
 
@@ -57,11 +58,11 @@ def head(metric: Metric) -> str:
 def cost_texts(cost: Cost) -> list[str]:
     """The figures of a cost in the order of `COST_HEADS`, to three digits, in readable units."""
     return [
-        _scaled(cost.parameters),
-        _scaled(cost.macs),
-        NOTHING if cost.train_seconds is None else duration(cost.train_seconds),
-        _scaled(cost.train_images_per_second),
-        _scaled(cost.inference_images_per_second),
+        _in_units(cost.parameters),
+        _in_units(cost.macs),
+        _in_units(cost.train_seconds, TIMES),
+        _in_units(cost.train_images_per_second),
+        _in_units(cost.inference_images_per_second),
         NOTHING if cost.peak_memory_bytes is None else f"{_three_digits(cost.peak_memory_bytes / 2**30)} GiB",
     ]
 
@@ -73,16 +74,13 @@ def device_text(name: str) -> str:
 
 def duration(seconds: float) -> str:
     """75 → `1.25 min`."""
-    return _in_units(seconds, {"h": 3600, "min": 60, "s": 0})
+    return _in_units(seconds, TIMES)
 
 
-def _scaled(value: float | None) -> str:
-    """1234567 → `1.23 M`."""
-    return NOTHING if value is None else _in_units(value, {"G": 1e9, "M": 1e6, "k": 1e3, "": 0})
-
-
-def _in_units(value: float, units: Mapping[str, float]) -> str:
-    """Three digits in the first unit that is not larger than the value."""
+def _in_units(value: float | None, units: Mapping[str, float] = THOUSANDS) -> str:
+    """Three digits in the first unit that is not larger than the value: 1234567 → `1.23 M`."""
+    if value is None:
+        return NOTHING
     unit, size = next((unit, size) for unit, size in units.items() if value >= size)
     return f"{_three_digits(value / (size or 1))} {unit}".rstrip()
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -100,28 +100,20 @@ class Scorer:
         pair = Pair(predicted, target, clipped, target_lab, self._bin_weights)
         for group in self._sets:
             group.update(pair)
-        for found in _measure_pieces(pair, self.metrics):
-            self._keep(found.columns)
-            self._absent |= found.absent
-
-    def _keep(self, columns: dict[str, Tensor]) -> None:
-        """Keeps per-image values as Python's floats.
-
-        As tensors, small blocks that stay among large ones that come and go, they would cut the allocator's free space
-        into pieces that are never of use again: 2 MB per image of 256².
-        """
-        if columns:
-            rows = torch.stack(list(columns.values())).tolist()
+        # Values are kept as Python's floats. As tensors, small blocks that stay among large ones that come and go, they
+        # would cut the allocator's free space into pieces that are never of use again: 2 MB per image of 256².
+        for columns, absent in _measure_pieces(pair, self.metrics):
+            rows = torch.stack(list(columns.values())).tolist() if columns else []
             for column, values in zip(columns, rows, strict=True):
                 self._kept.setdefault(column, []).extend(values)
+            self._absent |= absent
 
     def compute(self) -> Scores:
         """The scores of everything seen so far; ValueError for other images than the data set has labels of."""
-        groups = [group.compute() for group in self._sets] if self._images > 1 else []
         per_image = {column: np.array(values, np.float32) for column, values in self._kept.items()}
         values: dict[str, float] = {}
         notes: dict[str, str] = {}
-        for group in groups:
+        for group in [group.compute() for group in self._sets] if self._images > 1 else []:
             values |= group.values
             notes |= group.notes
             per_image |= group.per_image
@@ -131,31 +123,26 @@ class Scorer:
             if metric.name not in values:
                 notes[metric.name] = f"n/a ({self._absent.get(metric.name, 'too few images')})"
         names = [metric.name for metric in self.metrics]
-        return Scores(
-            {name: values.get(name) for name in names},
-            per_image,
-            {name: notes[name] for name in names if name in notes},
-        )
+        told = {name: notes[name] for name in names if name in notes}
+        return Scores({name: values.get(name) for name in names}, per_image, told)
 
 
-class Columns(NamedTuple):
-    """What metrics of single images made of a batch."""
+def measure(pair: Pair, metrics: Sequence[Metric]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The per-image columns of these metrics, (B,) each; and metric → why it could not be had.
 
-    columns: dict[str, Tensor]  # (B,) each
-    absent: dict[str, str]  # metric → why it could not be had
-
-
-def measure(pair: Pair, metrics: Sequence[Metric]) -> Columns:
-    """The per-image columns of these metrics; ValueError if a function gave other than one value per image."""
-    wanted = [column for metric in metrics for column in metric.columns]
-    found = Columns({}, {})
+    Raises:
+        ValueError: a function gave other than one value per image.
+    """
+    wanted = {column for metric in metrics for column in metric.columns}
+    found: dict[str, Tensor] = {}
+    absent: dict[str, str] = {}
     for metric in metrics:
-        if not metric.per_image or metric.name in found.absent or found.columns.keys() >= set(metric.columns):
+        if not metric.per_image or metric.name in absent or found.keys() >= set(metric.columns):
             continue  # another metric's call of the same function filled its columns, or could not
         try:
             given = loaded(metric.per_image)(*getattr(pair, metric.space))
         except NotAvailable as reason:
-            found.absent.update({m.name: str(reason) for m in metrics if m.per_image == metric.per_image})
+            absent |= {other.name: str(reason) for other in metrics if other.per_image == metric.per_image}
             continue
         given = given if isinstance(given, Mapping) else {metric.columns[0]: given}
         for column, values in given.items():
@@ -163,35 +150,27 @@ def measure(pair: Pair, metrics: Sequence[Metric]) -> Columns:
                 raise ValueError(
                     f"metric {metric.name}: {column} has shape {tuple(values.shape)}, not {len(pair.predicted)} values"
                 )
-            if column in wanted:
-                found.columns[column] = values
-    return found
+        found |= {column: values for column, values in given.items() if column in wanted}
+    return found, absent
 
 
-def _measure_pieces(pair: Pair, metrics: Sequence[Metric]) -> list[Columns]:
-    """`measure`, piece by piece; on a CPU in as many threads as torch would give to each of the operations.
+def _measure_pieces(pair: Pair, metrics: Sequence[Metric]) -> list[tuple[dict[str, Tensor], dict[str, str]]]:
+    """`measure`, some whole images at a time; on a CPU in as many threads as torch would give to each operation.
 
     Some 200 small operations per piece: threads that wait for each other once per batch, not once per operation, do
     better by a third, and many times better where other programs want the cores too.
     """
-    device = pair.predicted.device
+    on_cpu, count, threads = pair.predicted.device.type == "cpu", len(pair.predicted), torch.get_num_threads()
+    size = max(1, (_CPU_PIXELS if on_cpu else _GPU_PIXELS) // max(1, pair.predicted.shape[1] * pair.predicted.shape[2]))
 
-    def work(part: slice) -> Columns:
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            return measure(pair.part(part), metrics)
+    def work(start: int) -> tuple[dict[str, Tensor], dict[str, str]]:
+        with torch.inference_mode(), torch.autocast(pair.predicted.device.type, enabled=False):
+            return measure(pair.part(slice(start, start + size)), metrics)
 
-    parts, threads = list(_pieces(pair.predicted)), torch.get_num_threads()
-    if device.type != "cpu" or threads == 1 or len(parts) == 1:
-        return [work(part) for part in parts]
+    if not on_cpu or threads == 1 or count <= size:
+        return [work(start) for start in range(0, count, size)]
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, parts))
+            return list(pool.map(work, range(0, count, size)))
     finally:
         torch.set_num_threads(threads)  # the workers set it for themselves, and for threads to come
-
-
-def _pieces(images: Tensor) -> Iterator[slice]:
-    """Cuts a batch into runs of whole images that are measured at a time."""
-    limit = _CPU_PIXELS if images.device.type == "cpu" else _GPU_PIXELS
-    size = max(1, limit // max(1, images.shape[1] * images.shape[2]))
-    return (slice(start, start + size) for start in range(0, len(images), size))

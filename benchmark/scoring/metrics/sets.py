@@ -6,9 +6,8 @@ gives what all batches came to, as `Measured`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from benchmark.data.prepared import Prepared
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where the truths come from."""
 
     device: torch.device
@@ -53,13 +51,12 @@ class Source:
         return path
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """What metrics of sets came to."""
 
-    values: dict[str, float] = field(default_factory=dict)  # metrics that do not follow from per-image columns
-    notes: dict[str, str] = field(default_factory=dict)  # metric → what its value rests on
-    per_image: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # column → (N,)
+    values: dict[str, float]  # metrics that do not follow from per-image columns
+    notes: dict[str, str]  # metric → what its value rests on
+    per_image: dict[str, NDArray[np.float32]]  # column → (N,)
 
 
 class InceptionMetrics:
@@ -82,6 +79,7 @@ class InceptionMetrics:
         return Measured(
             {"fid": frechet_distance(Gaussian.of(truths), Gaussian.of(outputs)), "kid": kid.mean},
             {"fid": f"N = {len(outputs):,}", "kid": f"{spread}N = {len(outputs):,}"},
+            {},
         )
 
 
@@ -139,7 +137,7 @@ class LpipsMetric:
     def __init__(self, source: Source) -> None:
         """Loads AlexNet."""
         self._network = Lpips(source.weights("alexnet", "AlexNet"), source.device)
-        self._distances: list[float] = []  # not tensors: see `Scorer._keep`
+        self._distances: list[float] = []  # not tensors: see `Scorer.update`
 
     def update(self, pair: Pair) -> None:
         """Takes in a batch."""
@@ -147,4 +145,4 @@ class LpipsMetric:
 
     def compute(self) -> Measured:
         """The distance of each image."""
-        return Measured(per_image={"lpips_alex": np.array(self._distances, np.float32)})
+        return Measured({}, {}, {"lpips_alex": np.array(self._distances, np.float32)})

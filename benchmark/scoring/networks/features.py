@@ -4,7 +4,7 @@ import io
 import warnings
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -119,13 +119,11 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
 
 def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:
     """The features in a file, or None where it is missing, cut off, or of another shape."""
-    try:
+    with suppress(OSError, ValueError):
         features = load_array(path)
-    except (OSError, ValueError):
-        return None
-    if features.shape != shape or features.dtype != np.float32:
-        return None
-    return torch.from_numpy(features)
+        if features.shape == shape and features.dtype == np.float32:
+            return torch.from_numpy(features)
+    return None
 
 
 def _write(path: Path, features: Tensor) -> None:
