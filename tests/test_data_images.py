@@ -1,4 +1,4 @@
-"""Image files of every kind become the ground truth of PROTOCOL.md §1, or are refused for a stated reason."""
+"""Image files of every kind become the ground truth of docs/protocol.md §1, or are refused for a stated reason."""
 
 import io
 import struct

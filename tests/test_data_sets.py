@@ -1,4 +1,4 @@
-"""The adapters: each finds its data set in every layout that users have, and splits it as PROTOCOL.md §4 says."""
+"""The adapters: each finds its data set in every layout that users have, and splits it as docs/protocol.md §4 says."""
 
 import hashlib
 import pickle

@@ -1,1 +1,1 @@
-"""What the five reports claim and publish, held against the measured cells."""
+"""Compares what the five reports claim and publish with the measured cells."""

@@ -1,9 +1,9 @@
-"""The claims of the five project reports (`claims.yaml`), decided by the measured cells.
+"""Decides the claims of the five project reports (`claims.yaml`) from the measured cells.
 
-A claim is a conjunction of comparisons. It is supported when each of them holds by its own test at 5 % (a false claim
-must then pass a test that it should fail), refuted when one is shown to be false at 5 % after Holm's correction for
-their number, and undecided at this number of images and seeds otherwise. Comparisons of methods with fewer than three
-seeds decide nothing, as their interval knows only the images: such a claim can still be refuted by another comparison.
+A claim is a conjunction of comparisons. It is supported when each of them holds by its own test at 5 %, because a false
+claim must then pass a test that it should fail. It is refuted when one comparison is shown to be false at 5 % after
+Holm's correction for their number, and undecided otherwise. Comparisons of methods with fewer than three seeds decide
+nothing, because their interval knows only the images; another comparison can still refute such a claim.
 """
 
 import json
@@ -35,7 +35,7 @@ from benchmark.support.templates import environment
 
 PAGE = "claims.md"
 TRUTH, EVERY_LEARNED = "truth", "every-learned"
-WITHOUT_LUCK = ("gray", "mean-color")  # baselines: one seed is all of them
+WITHOUT_LUCK = ("gray", "mean-color")  # baselines without training: every seed gives the same scores
 Outcome = Literal["holds", "is false", "open"]
 Verdict = Literal["supported", "refuted", "undecided"]
 
@@ -63,14 +63,14 @@ class Check(Record):
         return self
 
     def methods(self, table: Table | None) -> list[str]:
-        """The methods that `method` stands for; of a table that is not there, the placeholder itself."""
+        """Returns the methods that `method` stands for, or the placeholder itself where there is no table."""
         if self.method == EVERY_LEARNED and table is not None:
             return [row.name for row in table.rows if not row.run.external and row.images == table.images]
         return [self.method]
 
 
 class Claim(Record):
-    """A statement and what it comes down to."""
+    """A statement and the comparisons that decide it."""
 
     id: str
     source: str
@@ -80,49 +80,49 @@ class Claim(Record):
     checks: tuple[Check, ...]
 
     def cells(self, table: Table | None) -> list[str]:
-        """Every method that must be measured, baselines included."""
+        """Returns every method that must be measured, baselines included."""
         named = [name for check in self.checks for name in (*check.methods(table), check.than) if name]
         return [name for name in dict.fromkeys(named) if name not in (TRUTH, EVERY_LEARNED)]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison as measured."""
+    """One measured comparison."""
 
     text: str  # "cgan better than l2 in psnr"
     metric: str
     difference: Difference
     images: int
-    seeds: tuple[int, ...]  # of each side that has any
+    seeds: tuple[int, ...]  # number of seeds of each side that has seeds
     outcome: Outcome
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A claim in one table."""
+    """The verdict on a claim in one table."""
 
     data: str
     preset: str
-    note: str  # what the data says of itself: that it is a part, say
+    note: str  # the data set's note on itself, for instance that only a part is here
     verdict: Verdict
     findings: Sequence[Finding]
-    thin: Sequence[str]  # methods with too few seeds: what is compared with them decides nothing
-    to_run: Sequence[str]  # commands that would give them more
+    thin: Sequence[str]  # methods with too few seeds; comparisons with them decide nothing
+    to_run: Sequence[str]  # commands that would give these methods more seeds
 
 
 @dataclass(frozen=True)
 class Decided:
-    """A claim, wherever it is measured."""
+    """A claim with its verdict in every table that measures it."""
 
     claim: Claim
     decisions: Sequence[Decision]
-    to_run: Sequence[str]  # when it is measured nowhere: the commands that measure it
-    unavailable: Sequence[str]  # when it is measured nowhere: methods that were skipped, metrics without value, and why
+    to_run: Sequence[str]  # the commands that measure the claim, if no table does
+    unavailable: Sequence[str]  # skipped methods and metrics without value, with reasons, if no table does
 
 
 @dataclass(frozen=True)
 class BuiltClaims:
-    """What `build_claims` did."""
+    """The outcome of `build_claims`."""
 
     claims: Sequence[Decided]
     page: str  # Markdown
@@ -133,7 +133,7 @@ def load_claims(text: str | None = None) -> list[Claim]:
     """Reads `claims.yaml`, or a text of its form.
 
     Raises:
-        BenchError: a claim that is not of its form; names it.
+        BenchError: a claim does not have the required form; the message names the claim.
     """
     committed = files("benchmark.paper").joinpath("claims.yaml").read_text(encoding="utf-8")
     entries = yaml.load(text or committed, "claims.yaml")
@@ -147,11 +147,11 @@ def load_claims(text: str | None = None) -> list[Claim]:
 
 
 def decide_all(tables: Sequence[Table], preset: str = "quick") -> list[Decided]:
-    """Every claim's verdicts.
+    """Returns the verdicts of every claim.
 
     Args:
-        tables: of all data sets; those that no claim speaks of are passed over.
-        preset: the one to name in commands that measure what no table has yet.
+        tables: the tables of all data sets; tables that no claim mentions are ignored.
+        preset: the preset in the commands that measure what no table has yet.
     """
     return [decide(claim, tables, preset) for claim in load_claims()]
 
@@ -161,8 +161,8 @@ def build_claims(results_root: Path, preset: str = "quick", check: bool = False)
 
     Args:
         results_root: the results folder.
-        preset: the one to name in commands that measure what no table has yet.
-        check: write nothing, only say whether the page is out of date.
+        preset: the preset in the commands that measure what no table has yet.
+        check: whether to write nothing and only say if the page is out of date.
     """
     wanted = {data for claim in load_claims() for data in claim.data}
     folders = [folder for data in sorted(wanted) for folder in tables_in(results_root, data)]
@@ -175,7 +175,7 @@ def build_claims(results_root: Path, preset: str = "quick", check: bool = False)
 
 
 def decide(claim: Claim, tables: Sequence[Table], preset: str) -> Decided:
-    """A claim's verdict in each table that has all its cells, or what is missing where most of it is there."""
+    """Returns a claim's verdict in each table with all its cells, or what is missing where a table has most of them."""
     order = {data: k for k, data in enumerate(claim.data)}
     candidates = sorted((t for t in tables if t.data in order), key=lambda t: (order[t.data], t.preset))
     gaps = {(table.data, table.preset): _gaps(claim, table) for table in candidates}
@@ -194,13 +194,13 @@ def decide(claim: Claim, tables: Sequence[Table], preset: str) -> Decided:
 
 
 def verdict_text(decided: Decided) -> str:
-    """`supported on cifar10/quick`, one for each table, or that it is not measured."""
+    """Returns `supported on cifar10/quick` and the like for each table, or that the claim is not measured."""
     found = [f"**{decision.verdict}** on {decision.data}/{decision.preset}" for decision in decided.decisions]
     return "; ".join(found) or "not yet measured"
 
 
 def summary(built: BuiltClaims) -> str:
-    """One line per claim: its verdicts, and what it states."""
+    """Returns one line per claim with its verdicts and its statement."""
     verdicts = [verdict_text(decided).replace("*", "") for decided in built.claims]
     lines = [
         (decided.claim.id, text, decided.claim.statement) for decided, text in zip(built.claims, verdicts, strict=True)
@@ -209,7 +209,7 @@ def summary(built: BuiltClaims) -> str:
 
 
 def as_json(built: BuiltClaims) -> str:
-    """Claims for programs. Bounds that are not finite are null."""
+    """Returns the claims as JSON for programs; bounds that are not finite are null."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Claim):
@@ -222,7 +222,7 @@ def as_json(built: BuiltClaims) -> str:
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two estimates to compare; None where the table has no value."""
+    """Two estimates to compare, each None where the table has no value."""
 
     check: Check
     method: str
@@ -249,9 +249,8 @@ def _pairs(check: Check, table: Table) -> Iterator[_Pair]:
     for method in check.methods(table):
         for metric in check.metrics:
             left = _estimate(table, method, metric)
-            if (
-                check.than_metric
-            ):  # of one method: paired by seed too, so the differences are one estimate, against zero
+            if check.than_metric:
+                # Metrics of one method are paired by seed too, so their differences are one estimate to compare with 0.
                 other = _estimate(table, method, check.than_metric)
                 left = left.minus(other) if left and other else None
                 right = left and left.minus(left)
@@ -268,7 +267,7 @@ def _estimate(table: Table, method: str, metric: str) -> Estimate | None:
 
 
 def _gaps(claim: Claim, table: Table) -> tuple[list[str], list[str]]:
-    """Methods that the table lacks; and metrics that have no value in it, of a table that lacks no method."""
+    """Returns the methods that the table lacks and, if it lacks none, the metrics without a value in it."""
     rows = {name: table.row(name) for name in claim.cells(table)}
     missing = [name for name, row in rows.items() if row is None or row.images != table.images]
     missing += [EVERY_LEARNED for check in claim.checks[:1] if not check.methods(table)]
@@ -312,12 +311,12 @@ def _outcome(check: Check, metric: str, difference: Difference, adjusted_p: floa
 
 
 def _commands(methods: Mapping[str, Sequence[int]], data: str, preset: str) -> list[str]:
-    """What runs the seeds that methods lack.
+    """Returns the commands that run the seeds which methods lack.
 
     Args:
         methods: method → seeds that it has.
-        data: a data set's name.
-        preset: a preset's name.
+        data: the data set's name.
+        preset: the preset's name.
     """
     named = {"METHOD" if name == EVERY_LEARNED else name: seeds for name, seeds in methods.items()}
     runs = [
@@ -330,7 +329,7 @@ def _commands(methods: Mapping[str, Sequence[int]], data: str, preset: str) -> l
 
 
 def _line(finding: Finding) -> str:
-    """A line of the page's table."""
+    """Returns a line of the page's table."""
     effect, low, high, p = finding.difference
     digits = METRICS[finding.metric].digits + 1
     interval = f"[{number(low, digits)}, {number(high, digits)}]"

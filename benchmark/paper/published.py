@@ -1,4 +1,4 @@
-"""What the sources report (`published.yaml`) beside what this suite measures. Never ranked: the protocols differ."""
+"""Sets what the sources report (`published.yaml`) beside what this suite measures, unranked, as protocols differ."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from benchmark.support import yaml
 from benchmark.support.templates import environment
 
 PAGE = "published.md"
-DEMONSTRATIONS = ("sample",)  # data sets whose scores are no evidence: not set beside anybody's
+DEMONSTRATIONS = ("sample",)  # data sets whose scores are no evidence, so they stand beside no source
 
 
 class Published(Record):
@@ -24,8 +24,8 @@ class Published(Record):
     source: str
     system: str
     reported_on: str  # the data, in the source's words
-    data: str | None = None  # the data set as we name it
-    beside: str | None = None  # the method that does the same here
+    data: str | None = None  # our name of the data set
+    beside: str | None = None  # our entry of the same method
     metrics: dict[str, float] = Field(default_factory=dict)
     note: str = ""
 
@@ -50,10 +50,10 @@ def build_published(results_root: Path, check: bool = False) -> list[Path]:
 
     Args:
         results_root: the results folder.
-        check: write nothing.
+        check: whether to write nothing.
 
     Returns:
-        The page, if it differed from what the tables say.
+        The page's path, if the page differed from the tables.
     """
     lines = {}
     for path in sorted(results_root.glob("*/*/leaderboard.csv")):
@@ -62,7 +62,7 @@ def build_published(results_root: Path, check: bool = False) -> list[Path]:
 
 
 def page(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
-    """`results/published.md`.
+    """Returns the text of `results/published.md`.
 
     Args:
         tables: folder `<data>/<preset>` → the lines of its `leaderboard.csv`.
@@ -79,7 +79,7 @@ def page(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
 
 
 def _lines(row: Published, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> list[list[str]]:
-    """One line per metric and table of ours that has the method; one per metric where there is none."""
+    """Returns one line per metric and table of ours with the method, or one per metric where there is no such table."""
     ours = [
         (folder, line)
         for folder, rows in tables.items()
@@ -100,13 +100,13 @@ def _lines(row: Published, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -
 
 
 def _gray(rows: Sequence[Mapping[str, str]], metric: str) -> str:
-    """What a picture without any color scores on the same images."""
+    """Returns what a picture without any color scores on the same images."""
     found = [line[metric] for line in rows if line.get("role") == "floor" and line.get(metric)]
     return number(float(found[0]), METRICS[metric].digits) if found else NOTHING
 
 
 def _beside(row: Published, metric: str, value: float, folder: Path, line: Mapping[str, str]) -> list[str]:
-    """Our value with its interval and place; the difference only where the data set is the same one."""
+    """Returns our value with its interval and place, and the difference if the data set is the same."""
     digits = METRICS[metric].digits
     low, high = line.get(f"{metric}_low"), line.get(f"{metric}_high")
     interval = f" [{number(float(low), digits)}, {number(float(high), digits)}]" if low and high else ""

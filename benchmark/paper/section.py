@@ -1,4 +1,4 @@
-"""The claims as a section of `bench report`."""
+"""Adds the claims to `bench report` as a section."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ VERDICTS = ("supported", "refuted", "undecided", NOT_MEASURED)
 
 
 def claims_section(claims: Sequence[Decided]) -> Section:
-    """Every claim with its verdicts and their evidence."""
+    """Returns a section with every claim, its verdicts and their evidence."""
     counts = Counter(verdict for one in claims for verdict in _verdicts(one))
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     template = environment("benchmark.paper").get_template("claims.html.j2")
@@ -27,12 +27,12 @@ def claims_section(claims: Sequence[Decided]) -> Section:
 
 
 def _verdicts(decided: Decided) -> list[str]:
-    """A claim's verdict in each table that decides it, or that there is none."""
+    """Returns a claim's verdict in each table that decides it, or that no table does."""
     return [decision.verdict for decision in decided.decisions] or [NOT_MEASURED]
 
 
 def _difference(finding: Finding) -> dict[str, str | Markup]:
-    """A finding as `results/claims.md` prints it, and as a picture where its interval is bounded."""
+    """Returns a finding as `results/claims.md` prints it, with a picture if its interval is bounded."""
     effect, low, high, p = finding.difference
     digits = METRICS[finding.metric].digits + 1
     interval = f"[{number(low, digits)}, {number(high, digits)}]"

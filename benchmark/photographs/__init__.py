@@ -1,1 +1,1 @@
-"""Your own photographs: colored, compared, and in a web app."""
+"""Colors your own photographs, compares methods on them, and shows both in a web app."""

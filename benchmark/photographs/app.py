@@ -1,7 +1,7 @@
-"""A page in the browser: drop a photograph, see what every trained method makes of it. Needs the extra `app` (Gradio).
+"""Serves a page that colors a dropped photograph with every trained method; it needs the extra `app` (Gradio).
 
-It serves this machine alone unless told otherwise, asks for nothing from anywhere (no telemetry, no fonts or scripts of
-other hosts), and forgets the photographs when it ends.
+The page is served to this machine alone unless told otherwise, loads nothing from other hosts (no telemetry, fonts or
+scripts), and deletes the photographs when the server ends.
 """
 
 import base64
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     import gradio
 
 MAX_UPLOAD_BYTES = 32 * 2**20
-MAX_PIXELS = 64_000_000  # a camera's largest; decoded: 192 MB
-SHOWN = 1024  # longest side; `bench colorize` keeps a photograph's own size
+MAX_PIXELS = 64_000_000  # pixels of a large camera; they take 192 MB when decoded
+SHOWN = 1024  # longest side in pixels; `bench colorize` keeps a photograph's own size
 SCORED = ("psnr", "ssim", "auc", "delta_e00", "colorfulness")
-WAITING = 16  # people at most, while one photograph is colored
+WAITING = 16  # people who may wait at most while one photograph is colored
 ABOUT = f"""# Color a photograph
 
 Drop a photograph, in color or gray. Every method sees its lightness alone. If it has color, each version is scored
@@ -58,7 +58,7 @@ STYLE = """
 
 
 def color_upload(path: Path, colorizers: Mapping[str, Colorizer]) -> str:
-    """Colors an uploaded file with every method; HTML with every version, and their scores if it had color."""
+    """Colors an uploaded file with every method; returns HTML of the versions, with scores if the file has color."""
     try:
         photograph = open_rgb(read_image_file(path), MAX_PIXELS)
         photograph.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)
@@ -74,11 +74,11 @@ def color_upload(path: Path, colorizers: Mapping[str, Colorizer]) -> str:
 
 
 def score_rows(versions: Mapping[str, Rgb], original: Rgb) -> list[tuple[str, list[str]]]:
-    """Each version's scores against the photograph, and the photograph's own colorfulness, as texts.
+    """Returns each version's scores against the photograph, and the photograph's own colorfulness, as texts.
 
     Args:
-        versions: name → (H, W, 3) uint8.
-        original: the same.
+        versions: name → colored version, (H, W, 3) uint8.
+        original: the photograph, (H, W, 3) uint8.
     """
     rows = []
     for name, image in {**versions, "the photograph": original}.items():
@@ -101,7 +101,7 @@ def _address(image: Rgb) -> str:
 
 
 def make_app(colorizers: Mapping[str, Colorizer]) -> "gradio.Blocks":
-    """The page.
+    """Makes the page.
 
     Raises:
         BenchError: Gradio is not installed.
@@ -129,13 +129,13 @@ def _gradio() -> Any:
 
 
 class OwnPages:
-    """ASGI middleware: requests that other sites send through a visitor's browser are refused."""
+    """ASGI middleware that refuses requests which other sites send through a visitor's browser."""
 
     def __init__(self, app: Any, bound: str) -> None:
         self.app, self.bound = app, bound
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request."""
+        """Handles one request."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
         reason = refusal(self.bound, headers.get("host", ""), headers.get("origin"))
         if scope["type"] == "http" and reason:
@@ -151,10 +151,10 @@ def start(colorizers: Mapping[str, Colorizer], host: str, port: int, folder: Pat
     """Serves the page in threads, until its `close()`.
 
     Args:
-        colorizers: what colors, by name.
+        colorizers: name → the colorizer to use.
         host: the address to listen on.
-        port: 0: any free one from 7860 on.
-        folder: for photographs while they are needed.
+        port: the port, or 0 for any free one from 7860 on.
+        folder: the folder that holds photographs while they are needed.
 
     Raises:
         BenchError: Gradio is not installed.
@@ -188,7 +188,7 @@ def start(colorizers: Mapping[str, Colorizer], host: str, port: int, folder: Pat
 
 
 def serve(colorizers: Mapping[str, Colorizer], host: str, port: int) -> None:
-    """Serves the page until Ctrl-C, and then forgets every photograph.
+    """Serves the page until Ctrl-C, and then deletes every photograph.
 
     Raises:
         BenchError: Gradio is not installed.

@@ -1,4 +1,4 @@
-"""Any photographs, colored by trained methods, under names that never replace anything unasked: `bench colorize`."""
+"""Colors any photographs with trained methods for `bench colorize`, and replaces no file unless told to."""
 
 import io
 from collections import Counter
@@ -21,20 +21,20 @@ from benchmark.support.files import write_atomically
 from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
 
-PANEL = (1024, 512)  # A panel of the side-by-side picture is at most so wide and high, in pixels.
+PANEL = (1024, 512)  # greatest width and height in pixels of a panel of the side-by-side picture
 
 
 @dataclass(frozen=True)
 class Job:
-    """One photograph, and where its colored versions go."""
+    """One photograph, and the files of its colored versions."""
 
     source: Path
-    outputs: Mapping[str, Path]  # by method
-    picture: Path | None = None  # gray, every method, and the photograph if it has color
+    outputs: Mapping[str, Path]  # method → file
+    picture: Path | None = None  # file that shows gray, every method, and the photograph if it has color
 
     @property
     def files(self) -> list[Path]:
-        """Everything that will be written."""
+        """Returns every file that will be written."""
         return [*self.outputs.values(), *([self.picture] if self.picture else [])]
 
 
@@ -49,16 +49,16 @@ def plan(
 ) -> list[Job]:
     """Decides every output's name before anything is colored.
 
-    A folder's photographs keep their places below it. The name is the photograph's with `.png`, and with the method's
-    name where there are several. Photographs that would share a name (`a.jpg`, `a.tif`) keep their suffix in it.
+    A folder's photographs keep their places below it. An output has the photograph's name with `.png`, and the method's
+    name if there are several. Photographs that would share a name (`a.jpg`, `a.tif`) keep their suffix in it.
 
     Args:
         photographs: files and folders; folders are searched to any depth, but not `out` itself.
         methods: names of the methods.
-        out: a folder; or the PNG itself, for one photograph and one method.
-        named: put the method's name into the file's name; always so where there are several.
-        side_by_side: one more picture for each photograph.
-        overwrite: files may be there already. A photograph itself is never overwritten.
+        out: a folder, or the PNG itself for one photograph and one method.
+        named: whether a file's name holds the method's; it always does if there are several methods.
+        side_by_side: whether to make one more picture for each photograph.
+        overwrite: whether files may be replaced; a photograph itself never is.
 
     Raises:
         InputError: a photograph is not there, a name is taken, or two photographs ask for the same one.
@@ -84,7 +84,7 @@ def plan(
 
 
 def _find(places: Sequence[Path], out: Path) -> Iterator[tuple[Path, PurePosixPath]]:
-    """Every photograph, and its name below the place that was given."""
+    """Yields every photograph with its name below the given place."""
     for place in places:
         if place.is_dir():
             for found in list_folder(place, SUFFIXES):
@@ -111,7 +111,7 @@ def _check_names(jobs: Sequence[Job], overwrite: bool) -> None:
 
 
 def color_files(jobs: Sequence[Job], colorizers: Mapping[str, Colorizer]) -> dict[Path, str]:
-    """Colors photographs one after the other, with a bar; one that cannot be read does not stop the others.
+    """Colors photographs one after the other, with a progress bar; an unreadable one does not stop the others.
 
     Returns:
         Photograph → why it was not colored.
@@ -142,14 +142,14 @@ def _color_file(job: Job, colorizers: Mapping[str, Colorizer]) -> None:
 
 
 def png(image: Image.Image) -> bytes:
-    """An image as a PNG file."""
+    """Returns an image as the bytes of a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def side_by_side(photograph: Image.Image, colored: Mapping[str, Rgb]) -> Image.Image:
-    """One picture: gray, every method's version, and the photograph itself if it has color, each under its name."""
+    """Draws gray, every method's version, and the photograph if it has color, each with its name, as one picture."""
     panels = {"gray": Image.fromarray(gray_of(np.array(_panel(photograph))[None])[0])}
     panels |= {name: _panel(Image.fromarray(image)) for name, image in colored.items()}
     if has_color(photograph):
@@ -158,12 +158,12 @@ def side_by_side(photograph: Image.Image, colored: Mapping[str, Rgb]) -> Image.I
 
 
 def _panel(image: Image.Image) -> Image.Image:
-    """Reduced to fit a panel if it is larger."""
+    """Returns an image, reduced to fit a panel if it is larger."""
     scale = min(1.0, PANEL[0] / image.width, PANEL[1] / image.height)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.LANCZOS) if scale < 1 else image
 
 
 def has_color(photograph: Image.Image) -> bool:
-    """Whether a photograph is no grayscale one by the protocol's rule, judged at a reduced size."""
+    """Returns whether a photograph, at a reduced size, has color by the protocol's rule."""
     return not grayscale(np.asarray(_panel(photograph))[None])[0]

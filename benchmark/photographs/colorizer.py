@@ -1,8 +1,8 @@
-"""A trained method that colors any photograph at its own size, and how its model file is found.
+"""Loads trained methods from their model files and colors any photograph at its own size with them.
 
-A method sees the photograph as in training: its short side brought to the training's image size. The colors that it
-predicts there are brought up bilinearly and joined with the photograph's own lightness, so that no detail is lost. A
-photograph that has the training's size already gets exactly what the evaluation gives it.
+A method sees the photograph as in training, with its short side at the training's image size. The predicted colors are
+enlarged bilinearly and joined with the photograph's own lightness, so that no detail is lost. A photograph of the
+training's size gets exactly the colors that it gets in an evaluation.
 """
 
 import shlex
@@ -30,15 +30,15 @@ from benchmark.support.errors import InputError, first_fault
 from benchmark.training.checkpoint import load_model
 from benchmark.training.record import MODEL_FILE, RECORD_FILE, verified_model
 
-SEEN_PIXELS = 1 << 20  # A network sees at most so many: the short side alone would not bound a panorama's memory.
-STRIP_PIXELS = 1 << 20  # So many are converted at a time at full size, which takes some 60 MB.
+SEEN_PIXELS = 1 << 20  # most pixels that a network sees; the short side alone does not bound a panorama's memory
+STRIP_PIXELS = 1 << 20  # pixels that are converted at a time at full size, which takes some 60 MB
 
 Rgb = NDArray[np.uint8]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ModelSettings(BaseModel):
-    """What a model file says of its making; the rest of it decides nothing here."""
+    """The settings in a model file that matter here."""
 
     method: str
     adapter: str
@@ -49,7 +49,7 @@ class ModelSettings(BaseModel):
 
 
 class ModelData(BaseModel):
-    """What a model file says of the data that it was trained on."""
+    """A model file's description of its training data."""
 
     name: str
     image_size: int = Field(ge=8, le=4096)
@@ -58,7 +58,7 @@ class ModelData(BaseModel):
     ab_prior: Annotated[list[Share], Field(min_length=313, max_length=313)]
 
     def info(self) -> DataInfo:
-        """As a method expects it."""
+        """Returns the description in the form that a method expects."""
         prior = torch.tensor(self.ab_prior, dtype=torch.float64)
         return DataInfo(self.name, self.image_size, self.train_images, self.mean_ab, prior)
 
@@ -72,7 +72,7 @@ class ModelCard(BaseModel):
 
 @dataclass(frozen=True)
 class Colorizer:
-    """A trained method, ready to color, and what its model file says of it."""
+    """A trained method that is ready to color, with its model file's description."""
 
     method: Method  # on its device, in evaluation mode
     card: ModelCard
@@ -80,7 +80,7 @@ class Colorizer:
 
     @property
     def name(self) -> str:
-        """The entry that was trained."""
+        """The name of the trained entry."""
         return self.card.settings.method
 
     @torch.inference_mode()
@@ -91,7 +91,7 @@ class Colorizer:
         return join_strips(np.asarray(photograph), predicted_ab(self.method, L))
 
     def seen_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height at which the network sees it: the short side as in training, the long one bounded."""
+        """Returns the width and height that the network sees: the short side as in training, the long one bounded."""
         short = self.card.data.image_size
         longest = max(short, SEEN_PIXELS // short)
         scale = min(short / min(size), longest / max(size))
@@ -100,11 +100,11 @@ class Colorizer:
 
 
 def join_strips(rgb: Rgb, ab: Tensor) -> Rgb:
-    """The lightness of a photograph with other colors: as `benchmark.data.color.join`, a strip of rows at a time.
+    """Joins the lightness of a photograph with other colors, like `benchmark.data.color.join`, strip by strip.
 
     Args:
-        rgb: (H, W, 3) uint8; its own colors are dropped.
-        ab: (1, 2, h, w) float32, Lab units, any resolution, on any device.
+        rgb: the photograph, (H, W, 3) uint8; its own colors are dropped.
+        ab: the new colors, (1, 2, h, w) float32, Lab units, at any resolution, on any device.
 
     Returns:
         (H, W, 3) uint8.
@@ -126,12 +126,12 @@ def join_strips(rgb: Rgb, ab: Tensor) -> Rgb:
 
 
 def load_colorizer(path: Path, device: torch.device) -> Colorizer:
-    """A method rebuilt from its model file alone: ours, or one that somebody else trained.
+    """Rebuilds a method, trained here or by somebody else, from its model file alone.
 
     Raises:
-        BenchError: not a whole model file, made by a method that is not installed or does not fit, or a ceiling.
+        BenchError: the file is damaged, its method is not installed or does not fit, or the method is a ceiling.
     """
-    if (path.parent / RECORD_FILE).exists():  # a model of a project; what somebody sent vouches for itself
+    if (path.parent / RECORD_FILE).exists():  # only a project's model has a record; any other file holds its own hash
         path = verified_model(path.parent)
     state, about = load_model(path)
     try:
@@ -162,13 +162,13 @@ def choose_models(models: Path, methods: Sequence[str], data: str | None, preset
 
     Args:
         models: the folder of finished models.
-        methods: trained entries; none: every trained method of the data set, without baselines and ceilings.
-        data: the data set that they were trained on, as `--data` says it; None where only one comes into question.
-        preset: its preset.
-        seed: its seed.
+        methods: trained entries; if empty, every trained method of the data set without baselines and ceilings.
+        data: the data set of the training, as in `--data`, or None if only one is possible.
+        preset: the preset of the training.
+        seed: the seed of the training.
 
     Raises:
-        InputError: nothing of that name is trained, or it is not clear which data set is meant; says what to do.
+        InputError: nothing of that name is trained, or several data sets are possible; the message says what to do.
         BenchError: a file is not the one that was trained.
     """
     wanted = parse_spec(data)[2] if data else None
@@ -200,7 +200,7 @@ def _not_trained(fault: str, method: str, data: str, preset: str, seed: int, tra
 
 
 def _is_method(path: Path) -> bool:
-    """Whether a model is a method's, and not a baseline's or a ceiling's; what is not installed here is none."""
+    """Returns whether a model belongs to an installed method that is no baseline and no ceiling."""
     _, about = load_model(path)
     adapter = about.get("settings", {}).get("adapter")
     return adapter in registry.names("method") and registry.load_method(adapter).role == "method"
@@ -219,12 +219,12 @@ def load_chosen(
 
     Args:
         methods: trained entries.
-        every: every trained method of the data set instead.
-        model: a model file instead; then no project is needed.
-        data_set: as `data` of `choose_models`.
-        preset: its preset; None: the suite's.
-        seed: its seed.
-        device: as people type it.
+        every: whether to load every trained method of the data set instead.
+        model: a model file to load instead; no project is needed then.
+        data_set: the data set of the training, see `data` of `choose_models`.
+        preset: the preset of the training, or None for the suite's.
+        seed: the seed of the training.
+        device: the device, as people type it.
 
     Raises:
         InputError: none or several of `methods`, `every` and `model` are given, or they name nothing.

@@ -1,4 +1,4 @@
-"""One picture of several methods: the same test images, one row per method."""
+"""Draws the same test images as several methods color them, one row per method, as one picture."""
 
 import shlex
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images:
     """Draws gray, every method's output and the truth, a row each, with the name at its left.
 
     Args:
-        cells: trained, all of one data set and preset.
-        context: workspace and device.
+        cells: trained cells of one data set and preset.
+        context: the workspace and the device.
         path: the PNG to write.
-        images: so many, spread evenly over the test split.
-        size: side in pixels at which an image is shown; enlarged by whole pixels or reduced smoothly.
+        images: number of test images, spread evenly over the test split.
+        size: side in pixels of a shown image, which is enlarged by whole pixels or reduced smoothly.
 
     Raises:
-        InputError: a cell is not trained; says what to run. Or the file is not to be a PNG.
+        InputError: a cell is not trained, and the message says what to run; or the file's name is no PNG's.
     """
     if path.suffix.lower() != ".png":
         raise InputError(f"--out {str(path)!r}: the name of a PNG is wanted, as in picture.png")
@@ -51,7 +51,7 @@ def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images:
 
 
 def draw(rows: dict[str, np.ndarray], size: int) -> Image.Image:
-    """Rows of images (B, H, W, 3) uint8 with their names at the left, each image shown at `size` pixels."""
+    """Draws rows of images (B, H, W, 3) uint8 at `size` pixels, with the rows' names at the left."""
     return montage([[_sized(image, size) for image in images] for images in rows.values()], GAP, left=list(rows))
 
 

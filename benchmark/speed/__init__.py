@@ -1,4 +1,4 @@
-"""How fast is a training, and how much faster than the loop that people write? `bench speed` tells."""
+"""Measures for `bench speed` how fast a training is, and how much faster than the loop that people usually write."""
 
 from benchmark.speed.measure import Plan, measure
 from benchmark.speed.show import as_json, as_text

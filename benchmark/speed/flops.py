@@ -1,4 +1,4 @@
-"""How much arithmetic a training step is, and how much a GPU could do in the same time."""
+"""Counts the arithmetic of a training step, and looks up how much of it a GPU could do per second."""
 
 import re
 
@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.contracts.method import Batch, Method
 
-# Dense peak in TFLOP/s from NVIDIA's data sheets: bf16, and TF32, in which torch runs float32 convolutions.
+# Dense peaks in TFLOP/s from NVIDIA's data sheets: bf16, and TF32, because torch runs float32 convolutions in TF32.
 _PEAKS = {
     "H200": (989.0, 494.0),
     "H100 NVL": (835.0, 417.0),
@@ -21,15 +21,15 @@ _PEAKS = {
 
 
 def training_flops(method: Method, batch: Batch, phase: str) -> float:
-    """Floating-point operations of one training step, per image.
+    """Returns the floating-point operations of one training step, per image.
 
-    Torch counts them over convolutions and matrix products, forward and backward, a multiply-add as two, and for each
-    update only the gradients that its optimizer needs. Normalization, losses and optimizers are left out, as is usual.
+    Torch counts convolutions and matrix products, forward and backward, with a multiply-add as two operations. In each
+    update only the gradients that its optimizer needs count; normalization, losses and optimizers do not, as is usual.
 
     Args:
-        method: on the batch's device, not compiled; its weights stay as they are.
-        batch: as in training; the count is divided by its images.
-        phase: of the method.
+        method: a method on the batch's device, not compiled; its weights stay as they are.
+        batch: a training batch; the count is divided by its images.
+        phase: a phase of the method.
     """
     optimizers = method.train().optimizers(phase)
     with FlopCounterMode(display=False) as counter:
@@ -41,11 +41,11 @@ def training_flops(method: Method, batch: Batch, phase: str) -> float:
 
 
 def peak_flops(device: torch.device, precision: str) -> float | str:
-    """What the device can do at most, in FLOP/s; or, as a text, why that is not known.
+    """Returns the device's peak in FLOP/s, or a text that says why it is not known.
 
     Args:
-        device: of the training.
-        precision: "bf16", or "fp32", which is TF32 where torch is left as it is.
+        device: the device of the training.
+        precision: "bf16", or "fp32", which is TF32 under torch's defaults.
     """
     if device.type != "cuda":
         return "peak known of GPUs only"
@@ -53,8 +53,8 @@ def peak_flops(device: torch.device, precision: str) -> float | str:
 
 
 def peak_of(name: str, precision: str) -> float | str:
-    """As `peak_flops`, for a GPU by the name that torch gives it."""
-    for model, (bf16, tf32) in _PEAKS.items():  # the more exact names come first
+    """Returns the same as `peak_flops` for a GPU of the name that torch gives it."""
+    for model, (bf16, tf32) in _PEAKS.items():  # longer names stand before the names that they contain
         if "MIG" not in name and re.search(rf"\b{model}\b", name):
             return (bf16 if precision == "bf16" else tf32) * 1e12
     return f"peak of {name} not known"

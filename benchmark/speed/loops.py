@@ -1,4 +1,4 @@
-"""Our training and the plain one behind the same three verbs: make a batch, take a step, do both."""
+"""Gives our training and the plain one the same three methods: make a batch, take a step, do both."""
 
 import os
 import time
@@ -20,30 +20,30 @@ from benchmark.training.progress import Monitor
 from benchmark.training.trainer import Trainer, phase_bounds
 
 Value = TypeVar("Value")
-_ENDLESS = 10**9  # steps: a phase never ends, and no validation or checkpoint falls due
+_ENDLESS = 10**9  # steps; so many that no phase ends, and no validation or checkpoint falls due
 
 
 class Loop(Protocol):
-    """A way to train, cut up for measuring. The verbs are called inside `running` only."""
+    """A way to train, divided into parts for measuring; they are called only inside `running`."""
 
-    clock: "Clock"  # of what `train` spent on batches
+    clock: "Clock"  # sums the time that `train` spends on batches
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Torch's and the process's settings as this way has them; afterwards nothing of it runs any more."""
+        """Applies this way's settings of torch and the process, and ends everything that it started."""
 
     def make_batch(self) -> object:
-        """The next batch on the device."""
+        """Makes the next batch on the device."""
 
     def step(self) -> object:
-        """A training step on one batch that is there already, the same each time."""
+        """Takes a training step on one batch that exists already, the same in each call."""
 
     def train(self) -> object:
-        """The next batch, and a training step on it."""
+        """Makes the next batch and takes a training step on it."""
 
 
 class Clock:
-    """Sums the time of some calls; on a GPU that of its own stream, which counts waiting for the host as well."""
+    """Sums the time of some calls; on a GPU it is the stream's time, which includes waiting for the host."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -51,7 +51,7 @@ class Clock:
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
     def measure(self, call: Callable[[], Value]) -> Value:
-        """Makes a call."""
+        """Makes a call, times it, and returns its value."""
         if self.device.type == "cuda":
             start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             start.record()
@@ -65,7 +65,7 @@ class Clock:
         return value
 
     def take(self) -> float:
-        """Seconds since it was last asked; waits for the GPU."""
+        """Waits for the GPU, and returns the seconds summed since the last call of `take`."""
         if self._events:
             torch.cuda.synchronize(self.device)
         seconds = self._seconds + sum(start.elapsed_time(end) / 1000 for start, end in self._events)
@@ -74,7 +74,7 @@ class Clock:
 
 
 class OurLoop:
-    """The trainer of the suite, with the settings of a cell, in one phase."""
+    """The suite's trainer with the settings of a cell, in one phase."""
 
     def __init__(self, cell: Cell, prepared: Prepared, context: Context, batches: Batches, phase: str) -> None:
         device = context.device
@@ -101,7 +101,7 @@ class OurLoop:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """As in a run of the suite."""
+        """Applies the settings of a run of the suite."""
         before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
         if self.deterministic:
             make_deterministic(self.trainer.device)
@@ -114,16 +114,16 @@ class OurLoop:
             torch.backends.cudnn.benchmark = before[1]
 
     def make_batch(self) -> Batch:
-        """The batch of the step that the trainer is at."""
+        """Makes the batch of the trainer's current step."""
         self.trainer.step += 1
         return self.batches(self.trainer.step)
 
     def step(self) -> None:
-        """A step on the first batch."""
+        """Takes a step on the first batch."""
         self._train_on(lambda _: self.fixed)
 
     def train(self) -> None:
-        """A step as in a run of the suite."""
+        """Takes a step as in a run of the suite."""
         self._train_on(lambda step: self.clock.measure(lambda: self.batches(step)))
 
     def _train_on(self, batches: Callable[[int], Batch]) -> None:
@@ -132,13 +132,13 @@ class OurLoop:
 
     @property
     def precision(self) -> str:
-        """What the networks compute in."""
+        """The precision in which the networks compute."""
         with self.trainer._autocast():
             return "bf16" if torch.is_autocast_enabled(self.trainer.device.type) else "fp32"
 
 
 class PlainLoop:
-    """The plain training of the same networks from the same initial weights; see `benchmark.speed.plain`."""
+    """The plain training (`benchmark.speed.plain`) of the same networks from the same initial weights."""
 
     def __init__(self, cell: Cell, prepared: Prepared, context: Context, paths: list[Path], phase: str) -> None:
         torch.manual_seed(cell.seed)
@@ -162,16 +162,16 @@ class PlainLoop:
         try:
             yield
         finally:
-            del self.iterator  # the loader's last reference: its workers end
+            del self.iterator  # the workers end with the last reference to the loader
 
     def make_batch(self) -> Batch:
-        """The loader's next batch."""
+        """Makes the loader's next batch."""
         return next(self.iterator)
 
     def step(self) -> None:
-        """A step on the loader's first batch."""
+        """Takes a step on the loader's first batch."""
         self.training.step(self.fixed)
 
     def train(self) -> None:
-        """The loader's next batch, and a step."""
+        """Makes the loader's next batch and takes a step on it."""
         self.training.step(self.clock.measure(self.make_batch))

@@ -24,42 +24,42 @@ from benchmark.speed.originals import image_files
 from benchmark.support.errors import InputError
 from benchmark.support.memory import peak_memory
 
-_WARM_UP = 2  # steps before the clock starts: memory is taken, workers fill their queue, networks are compiled
+_WARM_UP = 2  # steps before the clock starts, in which memory is taken, queues are filled and networks are compiled
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long is measured. Each of our blocks is followed by the same one of the plain loop."""
+    """How long to measure; each of our blocks is followed by the same block of the plain loop."""
 
-    rounds: int = 3  # medians over so many blocks
-    seconds: float = 5.0  # a block lasts at least so long,
-    steps: int | None = None  # or exactly so many training steps; batches alone and evaluation go by the seconds
+    rounds: int = 3  # blocks over which medians are taken
+    seconds: float = 5.0  # least length of a block
+    steps: int | None = None  # exact length of a block in training steps; batches alone and evaluation use `seconds`
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What one loop does in one phase (or over all phases): medians."""
+    """Median rates of one loop in one phase, or over all phases."""
 
-    data: float  # images/s: batches alone
-    step: float  # images/s: steps on a batch that is there
-    training: float  # images/s: batches and steps
-    waiting: float  # share of the training's time that goes into getting batches, [0, 1]
+    data: float  # images/s of batches alone
+    step: float  # images/s of steps on a batch that exists already
+    training: float  # images/s of batches and steps
+    waiting: float  # share of the training's time spent on getting batches, [0, 1]
 
 
 @dataclass(frozen=True)
 class PhaseSpeed:
-    """One phase of a method."""
+    """Measurements of one phase of a method."""
 
     name: str
-    share: float  # of the training steps
+    share: float  # share of the training steps
     ours: Speed
     plain: Speed | None
-    flops: float  # of one training step, per image
+    flops: float  # operations of one training step, per image
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that `bench speed` says."""
+    """Everything that `bench speed` prints."""
 
     cell: str
     image_size: int
@@ -68,25 +68,25 @@ class Report:
     compiled: bool
     deterministic: bool
     device: str
-    files: str | None  # what the plain loop read
+    files: str | None  # sentence on the files that the plain loop read
     phases: tuple[PhaseSpeed, ...]
     ours: Speed
     plain: Speed | None
-    evaluation: float  # images/s: coloring and scoring
-    flops: float  # of one training step, per image
-    peak_flops: float | None  # FLOP/s that the device could do
-    peak_note: str | None  # why that is not known
-    memory: int  # bytes at most: of the GPU, or of the whole process on a CPU
-    plain_memory: int | None  # the same; None on a CPU, where the two cannot be told apart
+    evaluation: float  # images/s of coloring and scoring
+    flops: float  # operations of one training step, per image
+    peak_flops: float | None  # the device's peak in FLOP/s
+    peak_note: str | None  # why the peak is not known
+    memory: int  # peak memory in bytes, of the GPU or, on a CPU, of the whole process
+    plain_memory: int | None  # the plain loop's; None on a CPU, where one process holds both
 
     @property
     def flops_per_second(self) -> float:
-        """Arithmetic of our step alone."""
+        """The arithmetic of our step alone, in FLOP/s."""
         return self.flops * self.ours.step
 
     @property
     def utilization(self) -> float | None:
-        """Share [0, 1] of the device's peak that our training makes use of."""
+        """The share [0, 1] of the device's peak that our training uses."""
         return self.flops * self.ours.training / self.peak_flops if self.peak_flops else None
 
 
@@ -94,10 +94,10 @@ def measure(cell: Cell, context: Context, plan: Plan, *, plain: bool = True) -> 
     """Measures the training and evaluation of a cell.
 
     Args:
-        cell: of any method that has a training; its data is prepared if need be.
-        context: with the device.
-        plan: how long.
-        plain: measure the plain loop beside it.
+        cell: a cell of any method with training; its data is prepared if necessary.
+        context: the workspace and the device.
+        plan: how long to measure.
+        plain: whether to measure the plain loop as well.
 
     Raises:
         InputError: the method has no training, or cannot run here.
@@ -136,7 +136,7 @@ def measure(cell: Cell, context: Context, plan: Plan, *, plain: bool = True) -> 
 
 
 class _Bench:
-    """What the phases of one cell share."""
+    """Measures the phases of one cell, and holds what they share."""
 
     def __init__(
         self, cell: Cell, prepared: Prepared, context: Context, plan: Plan, scratch: Path, plain: bool
@@ -162,7 +162,7 @@ class _Bench:
         self.plain_memory: int | None = None
 
     def start(self, phase: str) -> OurLoop:
-        """Our loop in a phase, after a few steps. No plain loop is there yet: its memory would be counted as ours."""
+        """Warms up our loop in a phase, before a plain loop exists whose memory would be counted as ours."""
         ours = OurLoop(self.cell, self.prepared, self.context, self.batches, phase)
         self.precision = ours.precision
         with ours.running():
@@ -170,7 +170,7 @@ class _Bench:
         return ours
 
     def measure_phase(self, phase: Phase, ours: OurLoop) -> PhaseSpeed:
-        """Both loops in one phase."""
+        """Measures both loops in one phase."""
         cell, prepared, context = self.cell, self.prepared, self.context
         flops = training_flops(build_method(cell, prepared, context.device), self.batches(0), phase.name)
         loops: list[Loop] = [ours]
@@ -191,13 +191,13 @@ class _Bench:
 
 
 def measure_loops(loops: Sequence[Loop], batch_size: int, device: torch.device, plan: Plan) -> list[Speed]:
-    """Medians for each loop; in every round each does its blocks in turn.
+    """Returns medians for each loop; the loops do their blocks in turn in every round.
 
     Args:
-        loops: to be compared.
+        loops: the loops to compare.
         batch_size: images per step.
-        device: where they work.
-        plan: how long.
+        device: the device of the loops.
+        plan: how long to measure.
     """
     rounds = [[_one_round(loop, batch_size, device, plan) for loop in loops] for _ in range(plan.rounds)]
     return [_median(column) for column in zip(*rounds, strict=True)]
@@ -214,7 +214,7 @@ def _one_round(loop: Loop, batch_size: int, device: torch.device, plan: Plan) ->
 
 
 def _seconds_and_waiting(loop: Loop, device: torch.device, plan: Plan) -> tuple[float, float]:
-    """Seconds per step of training, and the share of it that went into getting batches."""
+    """Returns the seconds per training step, and the share of them spent on getting batches."""
     _repeat(loop.train, _WARM_UP)
     loop.clock.take()
     count, seconds = _block(loop.train, device, plan)
@@ -222,14 +222,14 @@ def _seconds_and_waiting(loop: Loop, device: torch.device, plan: Plan) -> tuple[
 
 
 def seconds_per_call(call: Callable[[], object], device: torch.device, plan: Plan) -> float:
-    """Mean over one block, after some calls that are not counted."""
+    """Returns the mean seconds per call over one block, after some calls that are not counted."""
     _repeat(call, _WARM_UP)
     count, seconds = _block(call, device, plan)
     return seconds / count
 
 
 def _block(call: Callable[[], object], device: torch.device, plan: Plan) -> tuple[int, float]:
-    """Makes calls for as long as the plan says; how many, and the seconds they took."""
+    """Makes calls for as long as the plan says, and returns their number and the seconds they took."""
     began, count = _now(device), 0
     while count < plan.steps if plan.steps else time.perf_counter() - began < plan.seconds:
         call()
@@ -243,7 +243,7 @@ def _repeat(call: Callable[[], object], times: int) -> None:
 
 
 def evaluation_speed(method: Method, prepared: Prepared, device: torch.device, seconds: float) -> float:
-    """Images/s of coloring and scoring the test split with every metric that can be had, for at least so long."""
+    """Colors and scores the test split with every available metric for at least so many seconds; returns images/s."""
     method.eval()
     images = prepared.images("test")
     scorer = Scorer(prepared=prepared, device=device, chosen=range(len(images)))
@@ -264,7 +264,7 @@ def _median(speeds: Sequence[Speed]) -> Speed:
 
 
 def over_phases(phases: Sequence[tuple[float, Speed]]) -> Speed:
-    """One phase after the other, each for its share of the steps; rates are harmonic means."""
+    """Returns the speed over all phases, each with its share of the steps; rates are harmonic means."""
     total = sum(share for share, _ in phases)
     data, step, training = (
         total / sum(share / getattr(speed, name) for share, speed in phases) for name in ("data", "step", "training")
@@ -282,7 +282,7 @@ def _held(device: torch.device) -> int:
 
 
 def _peak_of(work: Callable[[], object], device: torch.device) -> int:
-    """Bytes at most while it works."""
+    """Returns the peak memory in bytes while `work` runs."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     work()

@@ -1,4 +1,4 @@
-"""The image files that the plain loop reads: a data set's own, or files written for it."""
+"""Finds or writes the image files that the plain loop reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from benchmark.contracts.dataset import Dataset
 from benchmark.data.preparation.archives import FileSource
 from benchmark.data.prepared import Prepared
 
-QUALITY = 95  # of JPEG files written here
-_PIXELS = 1 << 27  # of all files written: 2,048 images of 256², all of CIFAR-10
+QUALITY = 95  # quality of the JPEG files written here
+_PIXELS = 1 << 27  # most pixels to write: 2,048 images of 256², or all of CIFAR-10
 
 
 def image_files(dataset: Dataset, prepared: Prepared, folder: Path) -> tuple[list[Path], str]:
-    """The training split as image files.
+    """Returns the training split as image files.
 
     Args:
-        dataset: whose originals are taken where they are files.
-        prepared: of the same data set; otherwise its images are written as JPEG files, so many as matter.
-        folder: where to.
+        dataset: the data set; its originals are used if they are files.
+        prepared: the same data set, prepared; its images are written as JPEG files if the originals are no files.
+        folder: the folder for files that are written.
 
     Returns:
         The files, and a sentence that says what they are.

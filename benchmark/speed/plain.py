@@ -1,8 +1,8 @@
-"""The loop that people write, to measure ours against. It is meant to be good of its kind, and knows nothing of ours.
+"""The loop that people usually write, with which ours is compared; it is a good one of its kind and uses none of ours.
 
-A `Dataset` that opens, resizes, crops, mirrors and converts one image with Pillow and scikit-image; a `DataLoader` with
-two workers; the same networks, losses and optimizers, with every setting of torch left as it is (float32, contiguous
-tensors, optimizers not fused, gradients wherever `backward()` leaves them); losses read every 20 steps.
+A `Dataset` opens, resizes, crops, mirrors and converts one image with Pillow and scikit-image, and a `DataLoader` has
+two workers. Networks, losses and optimizers are the same, and every setting of torch has its default: float32,
+contiguous tensors, optimizers that are not fused, and full gradients of `backward()`. Losses are read every 20 steps.
 """
 
 import ctypes
@@ -23,12 +23,12 @@ LOG_EVERY = 20  # steps, as in our trainer
 
 
 class ImageFiles(Dataset[tuple[Tensor, Tensor]]):
-    """Image files → L (1, S, S) and ab (2, S, S), float32, Lab units.
+    """A data set of L (1, S, S) and ab (2, S, S), float32, Lab units, read from image files.
 
     Args:
-        paths: of images in any format that Pillow reads.
-        size: S; the short side is brought to it by bicubic interpolation, then the center is cut out (PROTOCOL.md §1).
-        flip: mirror half of the images.
+        paths: paths of images in any format that Pillow reads.
+        size: S; bicubic interpolation brings the short side to it, then the center is cut out (docs/protocol.md §1).
+        flip: whether to mirror half of the images.
     """
 
     def __init__(self, paths: Sequence[Path], size: int, flip: bool) -> None:
@@ -48,7 +48,7 @@ class ImageFiles(Dataset[tuple[Tensor, Tensor]]):
 
 
 def open_square(path: Path, size: int) -> Image.Image:
-    """An image file as an RGB square of this side."""
+    """Returns an image file as an RGB square of this side."""
     image = Image.open(path).convert("RGB")
     short = min(image.size)
     if short != size:
@@ -59,7 +59,7 @@ def open_square(path: Path, size: int) -> Image.Image:
 
 
 def make_loader(paths: Sequence[Path], size: int, batch_size: int, flip: bool) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches of L (B, 1, S, S) and ab (B, 2, S, S), in a random order, from two worker processes that stay."""
+    """Makes a loader of L (B, 1, S, S) and ab (B, 2, S, S) in random order, with two persistent worker processes."""
     return DataLoader(
         ImageFiles(paths, size, flip),
         batch_size,
@@ -72,18 +72,18 @@ def make_loader(paths: Sequence[Path], size: int, batch_size: int, flip: bool) -
 
 
 def endless(loader: DataLoader[tuple[Tensor, Tensor]], device: torch.device) -> Iterator[Batch]:
-    """Epoch after epoch, on the device."""
+    """Yields batches on the device, epoch after epoch without end."""
     while True:
         for L, ab in loader:
             yield Batch(L.to(device), ab.to(device))
 
 
 class PlainTraining:
-    """The networks and losses of a method, trained the obvious way in one of its phases.
+    """Trains the networks of a method with its losses in the usual way, in one of its phases.
 
     Args:
-        method: fresh, on the device.
-        phase: of the method.
+        method: an untrained method, on the device.
+        phase: a phase of the method.
     """
 
     def __init__(self, method: Method, phase: str) -> None:
@@ -93,7 +93,7 @@ class PlainTraining:
         self.steps = 0
 
     def step(self, batch: Batch) -> Mapping[str, float]:
-        """One training step; the losses by optimizer, at every 20th step from the first on, else nothing."""
+        """Takes a training step; returns the losses by optimizer at every 20th step from the first on, else nothing."""
         self.method.train()
         losses = {}
         for update in self.method.training_step(batch, self.phase):
@@ -108,12 +108,12 @@ class PlainTraining:
 
 
 def use_usual_malloc() -> None:
-    """Undoes `benchmark.training.trainer.keep_freed_memory`: nobody's own loop has that.
+    """Undoes `benchmark.training.trainer.keep_freed_memory`, because people's own loops do not have it.
 
-    glibc raises its thresholds while a program runs, up to these; once they have been set, it does so no longer. To the
-    plain loop's advantage: in a process that was never touched, twice as many pages were zeroed per step at 256².
+    glibc raises its thresholds up to these values while a program runs, but no longer does so once they have been set.
+    Setting them favors the plain loop: without it, twice as many pages were zeroed per step at 256².
     """
-    mmap_max, mmap_threshold, trim_threshold = (-4, 65536), (-3, 32 << 20), (-1, 64 << 20)  # of glibc's malloc.c
+    mmap_max, mmap_threshold, trim_threshold = (-4, 65536), (-3, 32 << 20), (-1, 64 << 20)  # names in glibc's malloc.c
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc is not None and hasattr(libc, "mallopt"):
         for parameter, value in (mmap_max, mmap_threshold, trim_threshold):

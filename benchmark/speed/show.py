@@ -1,4 +1,4 @@
-"""A speed report as text and as JSON."""
+"""Turns a speed report into text and JSON."""
 
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +10,7 @@ Row = tuple[str, str, str, str]
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report as plain JSON values, with what follows from it: ratios, FLOP/s, utilization."""
+    """Returns the report as plain JSON values, with the ratios, FLOP/s and utilization that follow from it."""
     ratios = None
     if report.plain:
         ratios = {name: getattr(report.ours, name) / getattr(report.plain, name) for name in _RATES}
@@ -26,7 +26,7 @@ _RATES = {"data": "data alone", "step": "step alone", "training": "training"}
 
 
 def as_text(report: Report) -> str:
-    """The report as an aligned table."""
+    """Returns the report as an aligned table."""
     rows: list[Row] = [("", "ours", "plain", "ratio")]
     rows += [_rate_row(report, name, label) for name, label in _RATES.items()]
     plain = report.plain
@@ -69,7 +69,7 @@ def _utilization_line(report: Report) -> str:
 
 
 def _phase_lines(report: Report) -> list[str]:
-    """Where a method has several phases: each one's training."""
+    """Returns a line on the training of each phase, if a method has several phases."""
     if len(report.phases) == 1:
         return []
     lines = ["training by phase (images/s):"]

@@ -1,6 +1,6 @@
-"""`bench findings`: docs/findings.md and its figures, from the committed result files alone.
+"""Makes docs/findings.md and its figures from the committed result files alone, for `bench findings`.
 
-The prose is the template's (`benchmark/paper/templates/findings.md.j2`); every number and figure in it follows from
+The template `benchmark/paper/templates/findings.md.j2` holds the prose; every number and figure in it follows from
 results.
 """
 
@@ -25,18 +25,18 @@ TRADE, BESIDE_COST = ("psnr", "auc_rebal"), ("psnr", "auc_rebal")
 
 @dataclass(frozen=True)
 class BuiltFindings:
-    """What `build_findings` did."""
+    """The outcome of `build_findings`."""
 
     page: Path
-    stale: Sequence[Path]  # files that differed from what the results say (rewritten, unless only checked)
+    stale: Sequence[Path]  # files that differed from the results; they are rewritten unless only checked
 
 
 def build_findings(root: Path, check: bool = False) -> BuiltFindings:
     """Writes `docs/findings.md` and its figures.
 
     Args:
-        root: of the project, with `results/` and `docs/`.
-        check: write nothing, only say which files are out of date.
+        root: the project's folder, which holds `results/` and `docs/`.
+        check: whether to write nothing and only say which files are out of date.
     """
     tables = [build_table(folder) for data in pieces.DATA for folder in tables_in(root / "results", data)]
     facts = Facts(tables, decide_all(tables), load_published())
@@ -48,7 +48,7 @@ def build_findings(root: Path, check: bool = False) -> BuiltFindings:
 
 
 def _figures(facts: Facts) -> dict[str, str]:
-    """Name → SVG; those for which there are results."""
+    """Returns name → SVG of the figures for which there are results."""
     main = facts.main
     if main is None:
         return {}
@@ -79,7 +79,7 @@ def _page(facts: Facts, drawn: dict[str, str]) -> str:
 
 
 def _removed(paths: Sequence[Path], check: bool) -> Sequence[Path]:
-    """Figures of results that are no longer there."""
+    """Removes figures whose results are no longer there, unless only checked, and returns them."""
     for path in [] if check else paths:
         path.unlink()
     return paths

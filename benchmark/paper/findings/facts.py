@@ -1,4 +1,4 @@
-"""What docs/findings.md says in numbers: tables, claims and published figures → pieces for its template."""
+"""Makes the numbers of docs/findings.md from tables, claims and published figures, for its template."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,36 +15,36 @@ from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text,
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.templates import md
 
-DATA = ("cifar10", "celeba", "coco")  # of the protocol, the one to look at first in front; `sample` only demonstrates
-COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # of the page's table, as far as measured
-WON = (*COLUMNS, "acc_2", "delta_e00", "delta_colorfulness")  # whose winners are named
+DATA = ("cifar10", "celeba", "coco")  # the protocol's data sets, the main one first; `sample` is a demonstration
+COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # columns of the page's table, if measured
+WON = (*COLUMNS, "acc_2", "delta_e00", "delta_colorfulness")  # metrics whose winners the page names
 GRAY = "gray"
 NOT_MEASURED = "not measured"
-DECIDING = 3  # comparisons shown for a verdict
+DECIDING = 3  # number of comparisons shown for a verdict
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that the page is made from."""
+    """Everything from which the page is made."""
 
-    tables: Sequence[Table]  # of `DATA`, in its order
+    tables: Sequence[Table]  # the tables of `DATA`, in its order
     claims: Sequence[Decided]
     published: Sequence[Published]
 
     @property
     def main(self) -> Table | None:
-        """The table of the first data set, of the preset with most methods."""
+        """Returns the table of the first data set under the preset with most methods."""
         found = [table for table in self.tables if table.data == DATA[0] and table.rows]
         return max(found, key=lambda table: (len(table.rows), table.preset), default=None)
 
     @property
     def with_methods(self) -> list[Table]:
-        """Tables in which something is ranked."""
+        """Returns the tables in which something is ranked."""
         return [table for table in self.tables if table.rows]
 
 
 def reported_beside_gray(facts: Facts) -> str:
-    """A table: what sources print, and what a picture without any color scores in each of our tables."""
+    """Returns a table of what sources print, and what a picture without any color scores in each of our tables."""
     lines = [
         [
             f"{row.source}, {row.system}",
@@ -61,7 +61,7 @@ def reported_beside_gray(facts: Facts) -> str:
 
 
 def not_above_gray(facts: Facts) -> str:
-    """`6 of 8 for psnr, …`: reported figures that `gray` reaches on one of our data sets at least."""
+    """Returns `6 of 8 for psnr, …`: how many reported figures `gray` reaches on at least one of our data sets."""
     counts = []
     for name, means in _gray_means(facts).items():
         reported = [row.metrics[name] for row in facts.published if name in row.metrics]
@@ -71,7 +71,7 @@ def not_above_gray(facts: Facts) -> str:
 
 
 def below_every_gray(facts: Facts) -> list[str]:
-    """Published systems that stay below `gray` in every table of ours, in all of `FLOOR_TEST` that they report."""
+    """Returns the published systems that stay below `gray` in all our tables and in all of `FLOOR_TEST` they report."""
     least = {name: min(means) for name, means in _gray_means(facts).items()}
     return [
         f"{row.system} ({row.source})"
@@ -81,13 +81,13 @@ def below_every_gray(facts: Facts) -> list[str]:
 
 
 def gray_span(facts: Facts, metric: str = "psnr") -> tuple[float, float] | None:
-    """The least and the greatest that `gray` scores in our tables; None where it has fewer than two."""
+    """Returns the least and the greatest score of `gray` in our tables, or None if fewer than two tables have one."""
     means = _gray_means(facts).get(metric, [])
     return (min(means), max(means)) if len(means) > 1 else None
 
 
 def beaten(table: Table) -> dict[str, dict[str, str]]:
-    """Adapter → its methods that are not shown to beat `gray` → their figures in the columns where they are not."""
+    """Returns adapter → method not shown to beat `gray` → the method's figures in the columns where it does not."""
     found: dict[str, dict[str, str]] = {}
     for row in table.rows:
         if row.not_above_floor:
@@ -97,7 +97,7 @@ def beaten(table: Table) -> dict[str, dict[str, str]]:
 
 
 def lead(table: Table, metric: str = "psnr") -> tuple[str, str] | None:
-    """The method with the highest mean, and how far it is above `gray`: `0.76 [0.70, 0.82]`."""
+    """Returns the method with the highest mean, and how far it is above `gray`, like `0.76 [0.70, 0.82]`."""
     gray = table.floor
     floor = gray.cells[metric].estimate if gray else None
     measured = [(estimate.mean, row.name, estimate) for row in table.rows if (estimate := row.cells[metric].estimate)]
@@ -109,12 +109,12 @@ def lead(table: Table, metric: str = "psnr") -> tuple[str, str] | None:
 
 
 def gray_figures(table: Table) -> str:
-    """`psnr 23.97, ssim 0.9313, auc 90.06`: what `gray` scores."""
+    """Returns the scores of `gray`, like `psnr 23.97, ssim 0.9313, auc 90.06`."""
     return ", ".join(_value(table, GRAY, name) for name in FLOOR_TEST)
 
 
 def winners(table: Table) -> str:
-    """A table: each column, who is not shown to be beaten in it, and the span of all methods."""
+    """Returns a table of each column, the methods not shown to be beaten in it, and the span of all methods."""
     lines = []
     for metric in (metric for metric in table.metrics if metric.name in WON):
         means = [row.cells[metric.name].mean for row in table.rows]
@@ -129,7 +129,7 @@ def winners(table: Table) -> str:
 
 
 def ranks_across(facts: Facts) -> str:
-    """A table: the ranks in `FLOOR_TEST` and auc_rebal of each method, a column per table; nothing with one table."""
+    """Returns a table of each method's ranks in `FLOOR_TEST` and auc_rebal, or nothing if there is only one table."""
     tables, names = facts.with_methods, (*FLOOR_TEST, "auc_rebal")
     methods = dict.fromkeys(row.name for table in tables for row in table.rows)
     lines = [
@@ -140,7 +140,7 @@ def ranks_across(facts: Facts) -> str:
 
 
 def seed_spread(table: Table, metric: str = "psnr") -> tuple[float, str] | None:
-    """The largest standard deviation between seeds of one method, and whose it is; None where no method has two."""
+    """Returns the largest standard deviation between seeds and its method, or None if no method has two seeds."""
     spreads = [
         (float(estimate.seeds.std(ddof=1)), row.name)
         for row in table.rows
@@ -150,7 +150,7 @@ def seed_spread(table: Table, metric: str = "psnr") -> tuple[float, str] | None:
 
 
 def rank_correlation(table: Table, a: str, b: str) -> float | None:
-    """Spearman's coefficient of two metrics' means over the methods; None for fewer than five."""
+    """Returns Spearman's coefficient of two metrics' means over the methods, or None for fewer than five."""
     from scipy.stats import spearmanr
 
     pairs = [(row.cells[a].mean, row.cells[b].mean) for row in table.rows]
@@ -159,7 +159,7 @@ def rank_correlation(table: Table, a: str, b: str) -> float | None:
 
 
 def claim_lines(facts: Facts) -> str:
-    """A table: every claim, its verdicts, and the comparisons that decide each."""
+    """Returns a table of every claim, its verdicts, and the comparisons that decide each."""
     lines = [
         [decided.claim.id, decided.claim.source, decided.claim.statement, verdict_text(decided), _decided_by(decided)]
         for decided in facts.claims
@@ -168,7 +168,7 @@ def claim_lines(facts: Facts) -> str:
 
 
 def counted(facts: Facts, table: Table) -> Mapping[str, int]:
-    """How many claims have which verdict in one table, "not measured" among them."""
+    """Returns how many claims have each verdict in one table, "not measured" included."""
     counts = dict.fromkeys((*get_args(Verdict), NOT_MEASURED), 0)
     for decided in facts.claims:
         found = [d.verdict for d in decided.decisions if (d.data, d.preset) == (table.data, table.preset)]
@@ -177,14 +177,14 @@ def counted(facts: Facts, table: Table) -> Mapping[str, int]:
 
 
 def beside_ours(facts: Facts) -> str:
-    """A table: each published system whose method is measured here, ours, gray's, and in what the two differ."""
+    """Returns a table of published systems, our scores of the same methods, gray's, and how the settings differ."""
     lines = [line for row in facts.published if row.beside and row.metrics for line in _beside(row, facts)]
     heads = ("published", "reported", "measured here", "`gray` here", "what differs")
     return markdown_grid(heads, lines, left=5)
 
 
 def budgets(table: Table) -> str:
-    """`2,000 steps of 64 images: …; 800 steps of 64 images: …`, most rows first."""
+    """Returns `2,000 steps of 64 images: …; 800 steps of 64 images: …`, the budget of most rows first."""
     groups: dict[tuple[int, int], list[str]] = {}
     for name, budget in table.origin.budgets.items():
         groups.setdefault(budget, []).append(f"`{name}`")
@@ -194,7 +194,7 @@ def budgets(table: Table) -> str:
 
 
 def missing(table: Table) -> dict[str, str]:
-    """What the table lacks and why: columns without a value, methods that were skipped."""
+    """Returns the columns without a value and the skipped methods of a table, each with the reason."""
     reasons: dict[str, list[str]] = {}
     for name, reason in table.absent.items():
         reasons.setdefault(reason.removeprefix("n/a (").removesuffix(")"), []).append(f"`{name}`")
@@ -206,7 +206,7 @@ def missing(table: Table) -> dict[str, str]:
 
 
 def name_of(table: Table) -> str:
-    """`cifar10/quick`."""
+    """Returns a table's name, like `cifar10/quick`."""
     return f"{table.data}/{table.preset}"
 
 
@@ -217,7 +217,7 @@ def _grays(facts: Facts) -> Iterator[tuple[Table, Row]]:
 
 
 def _gray_means(facts: Facts) -> dict[str, list[float]]:
-    """Metric of `FLOOR_TEST` → what `gray` scores in our tables; those that it has anywhere."""
+    """Returns metric → scores of `gray` in our tables, for each metric of `FLOOR_TEST` with any."""
     means = {name: [gray.cells[name].mean for _, gray in _grays(facts)] for name in FLOOR_TEST}
     known = {name: [mean for mean in found if mean is not None] for name, found in means.items()}
     return {name: found for name, found in known.items() if found}
@@ -228,7 +228,7 @@ def _ranks(row: Row, metrics: Sequence[str]) -> str:
 
 
 def _decided_by(decided: Decided) -> str:
-    """For each table the comparisons that decide it; what is missing where there is none."""
+    """Returns the comparisons that decide a claim in each table, or what is missing where no table decides it."""
     if len(decided.decisions) == 1:
         return _deciding(decided.decisions[0])
     if decided.decisions:
@@ -240,7 +240,7 @@ def _decided_by(decided: Decided) -> str:
 
 
 def _deciding(decision: Decision) -> str:
-    """`cgan better than l2: psnr -0.27 [-0.32, -0.22], ssim …; 3 more`, of the outcome that gave the verdict."""
+    """Returns the comparisons behind the verdict: `cgan better than l2: psnr -0.27 [-0.32, -0.22], ssim …; 3 more`."""
     wanted = {"refuted": "is false", "supported": "holds", "undecided": "open"}[decision.verdict]
     found = [finding for finding in decision.findings if finding.outcome == wanted]
     parts = [
@@ -260,7 +260,7 @@ def _measured(finding: Finding) -> str:
 
 
 def _beside(row: Published, facts: Facts) -> Iterator[list[str]]:
-    """One line per table of ours that has the method; one that says so when none has."""
+    """Yields one line per table of ours with the method, or a line that says that no table has it."""
     told = [f"{row.source}, {row.system}", ", ".join(f"{name} {value:g}" for name, value in row.metrics.items())]
     measured = [table for table in facts.tables if row.beside and table.row(row.beside)]
     for table in measured:
@@ -278,7 +278,7 @@ def _value(table: Table, method: str, metric: str) -> str:
 
 
 def _differs(row: Published, table: Table) -> str:
-    """Data, number and size of images, training."""
+    """Returns in which of data, number and size of images, and training the two differ."""
     data = f"its own part of {row.data}" if row.data == table.data else f"{row.reported_on} there"
     size = f" of {table.origin.image_size}²" if table.origin.image_size else ""
     steps, batch = table.origin.budgets.get(row.beside or "", (0, 0))

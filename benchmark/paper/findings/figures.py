@@ -1,7 +1,7 @@
-"""The figures of docs/findings.md: SVG files that stand alone, the same bytes for the same results.
+"""Draws the figures of docs/findings.md as standalone SVG files with the same bytes for the same results.
 
-The charts are the report's. Pages of prose have no style sheet for them, so each file brings its own, on paper of its
-own: it is read on light and on dark pages alike.
+The charts are the report's. Pages of prose have no style sheet for charts, so each file brings its own style sheet and
+background, and can be read on light and on dark pages.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ circle { fill: #1f5f8b; stroke: #1f5f8b; stroke-width: 1.6; } .leader { stroke-d
 
 
 def gray_line(table: Table, metrics: Sequence[str]) -> str:
-    """Every method beside `gray`, a panel per metric: mean and interval, `gray` a dashed line."""
+    """Draws mean and interval of every method, a panel per metric, with `gray` as a dashed line."""
     panels = {
         _heading(metric): whiskers(f"{metric.label} on {table.data}", marks, _floor(table, metric))
         for metric, marks in _drawn([*table.rows, *table.baselines], metrics)
@@ -42,7 +42,7 @@ def gray_line(table: Table, metrics: Sequence[str]) -> str:
 
 
 def across(tables: Sequence[Table], metric: str) -> str:
-    """One metric on several data sets, a panel each, of the methods that two of them have, in the first one's order."""
+    """Draws one metric in a panel per data set, for methods that two data sets have, in the order of the first."""
     count = Counter(row.name for table in tables for row in table.rows)
     names = [name for name, number in count.items() if number > 1]
     panels = {
@@ -54,7 +54,7 @@ def across(tables: Sequence[Table], metric: str) -> str:
 
 
 def cost(table: Table, metrics: Sequence[str]) -> str:
-    """Scores (upwards) against seconds of training (to the right, logarithmic), a panel per metric."""
+    """Draws scores (upwards) against seconds of training (to the right, logarithmic), a panel per metric."""
     seconds = {row.name: row.cost.train_seconds for row in table.rows if row.cost.train_seconds}
     rows = [row for row in table.rows if row.name in seconds]
     labels = numbered([row.name for row in rows])
@@ -68,7 +68,7 @@ def cost(table: Table, metrics: Sequence[str]) -> str:
 
 
 def color_against_score(table: Table, metrics: Sequence[str]) -> str:
-    """Scores (upwards) against the colorfulness of outputs (to the right), a panel per metric."""
+    """Draws scores (upwards) against the colorfulness of outputs (to the right), a panel per metric."""
     rows = [row for row in table.rows if row.cells["colorfulness"].mean is not None]
     labels = numbered([row.name for row in rows])
     panels = {_heading(metric): _scatter(table, metric, rows, labels) for metric, _ in _drawn(rows, metrics)}
@@ -76,17 +76,17 @@ def color_against_score(table: Table, metrics: Sequence[str]) -> str:
 
 
 def numbered(names: Sequence[str]) -> dict[str, str]:
-    """Name → the number that stands for it beside a plot; the legend below says which is which."""
+    """Returns name → the number that stands for it in a plot and in the legend below."""
     return {name: str(k) for k, name in enumerate(names, 1)}
 
 
 def standalone(panels: Mapping[str, Markup], title: str, legend: Mapping[str, str] | None = None) -> str:
-    """Charts side by side as one SVG file.
+    """Puts charts side by side into one SVG file.
 
     Args:
         panels: heading → chart.
-        title: of the whole, for who cannot see it.
-        legend: name → what stands for it in the charts, in their order.
+        title: title of the whole figure, for people who cannot see it.
+        legend: name → the number that stands for it in the charts, in the charts' order.
     """
     charts = {heading: ElementTree.fromstring(chart) for heading, chart in panels.items()}
     boxes = [[float(part) for part in chart.attrib["viewBox"].split()] for chart in charts.values()]
@@ -133,7 +133,7 @@ def _add(parent: ElementTree.Element, tag: str, text: str | None = None, **place
 
 
 def _legend_lines(legend: Mapping[str, str], width: float) -> list[str]:
-    """`1 l2   2 cgan`, as many to a line as fit."""
+    """Returns lines like `1 l2   2 cgan`, with as many names to a line as fit."""
     lines: list[str] = []
     for name, key in legend.items():
         entry = f"{key} {name}"
@@ -190,7 +190,7 @@ def _chosen(table: Table, names: Sequence[str]) -> list[Row]:
 
 
 def _drawn(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[tuple[Metric, list[Mark]]]:
-    """The metrics that any of the rows has, with their marks."""
+    """Yields each metric that any of the rows has, with its marks."""
     for name in metrics:
         if marks := _marks(rows, METRICS[name]):
             yield METRICS[name], marks
