@@ -33,8 +33,8 @@ from benchmark.results.tables import build
 from benchmark.running.stages import Context, load_trained, prepare_data, run_cell, train_cell
 from benchmark.support import weights
 from benchmark.support.errors import BenchError, InputError
+from benchmark.training.acceleration import deciding_machine
 from benchmark.training.checkpoint import save_model
-from benchmark.training.machine import deciding_machine
 from projects import make_project
 
 METHODS = ("gray", "l2", "cgan", "eccv16", "gan-perceptual")

@@ -308,7 +308,7 @@ def test_other_test_images_than_those_scored_are_not_shown(copy: Path, harm: str
     else:
         array = np.load(meta.with_name("test.npy")) ^ 1
         np.save(meta.with_name("test.npy"), array)
-        about = Prepared.read(meta.parent).meta
+        about = Prepared(meta.parent).meta
         about.splits["test"].sha256 = hashlib.sha256(array.tobytes()).hexdigest()
         write_meta(meta.parent, about)
     built = report_on(copy, copy / "report", data="sample")
@@ -319,7 +319,7 @@ def test_other_test_images_than_those_scored_are_not_shown(copy: Path, harm: str
 
 def test_names_of_files_cannot_become_markup(copy: Path) -> None:
     meta = next(copy.glob("data/*/meta.json"))
-    about = Prepared.read(meta.parent).meta
+    about = Prepared(meta.parent).meta
     about.splits["test"].ids[0] = '<script>alert("1")</script>'
     write_meta(meta.parent, about)
     page = report_on(copy, copy / "report", data="sample").page.read_text()

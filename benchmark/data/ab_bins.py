@@ -172,16 +172,11 @@ def decode(logits: Tensor, temperature: float | str = TEMPERATURE) -> Tensor:
     points = centers(str(logits.device))
     if temperature == "mode":
         return points[logits.argmax(1)].movedim(-1, 1)
-    sharpness = 1 / _checked_temperature(temperature)
-    with no_autocast(logits.device):
-        return F.conv2d((logits.float() * sharpness).softmax(1), points.T[:, :, None, None])
-
-
-def _checked_temperature(temperature: float | str) -> float:
     value = 1.0 if temperature == "mean" else temperature
     if isinstance(value, str) or not value > 0:
         raise InputError(f"temperature is {temperature!r}; legal: a number above 0, 'mean', 'mode'")
-    return value
+    with no_autocast(logits.device):
+        return F.conv2d((logits.float() * (1 / value)).softmax(1), points.T[:, :, None, None])
 
 
 def _encode(ab: Tensor, k: int, sigma: float | None) -> SoftTargets:
@@ -310,15 +305,8 @@ def _decide(middle: Tensor, near: Tensor, standing: Tensor, edge: float, k: int)
     is the higher, or the tie lies on an edge that belongs to the next cell.) With n places left, a bin that n others
     beat is out, and one that fails to beat fewer than n others is certain. All numbers here are exact in float32.
 
-    Args:
-        middle: (cells, 2), Lab units.
-        near: (cells, M) indices of bins, or BINS.
-        standing: (cells, M), of the bins in the coarser cell around this one.
-        edge: of the cells, Lab units.
-        k: how many places there are.
-
-    Returns:
-        The standing (cells, M) of the bins in these cells.
+    The cells' `middle` is (cells, 2) and their `edge` is in Lab units; `near` (cells, M) are indices of bins, or BINS,
+    and `standing` (cells, M) is what they were in the coarser cell around. The result is their standing in these cells.
     """
     places = k - (standing == _CERTAIN).sum(1, keepdim=True)
     rivals = int((standing == _OPEN).sum(1).max())

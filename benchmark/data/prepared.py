@@ -86,20 +86,14 @@ class Prepared:
     What was found right is noted beside the folder, so an untouched array is not read again.
     """
 
-    def __init__(self, folder: Path, meta: Meta) -> None:
-        """Use `Prepared.open`."""
-        self.folder = folder
-        self.meta = meta
-
-    @classmethod
-    def read(cls, folder: Path) -> "Prepared":
-        """Reads meta.json alone, for whoever verifies the other files.
+    def __init__(self, folder: Path) -> None:
+        """Reads meta.json alone, for whoever verifies the other files. All others use `Prepared.open`.
 
         Raises:
             BenchError: not prepared.
             Damaged: meta.json cannot be read, or was changed.
         """
-        return cls(folder, _read_meta(folder))
+        self.folder, self.meta = folder, _read_meta(folder)
 
     @classmethod
     def open(cls, folder: Path) -> "Prepared":
@@ -109,7 +103,7 @@ class Prepared:
             BenchError: not prepared.
             Damaged: a file is missing or holds something else than was prepared.
         """
-        prepared = cls.read(folder)
+        prepared = cls(folder)
         for split in SPLITS:
             prepared.images(split)
             prepared.labels(split)

@@ -26,11 +26,10 @@ WEIGHTS = (
     "data/batches.py",  # order and mirroring of the images
     "data/color.py",  # sRGB to Lab
     "support/precision.py",  # where half precision is off
-    "training/acceleration.py",  # fused optimizers, determinism
+    "training/acceleration.py",  # fused optimizers, determinism, what `auto` means
     "training/checkpoint.py",  # what a resumed training goes on from
     "training/distributed.py",  # how ranks share gradients and statistics
     "training/fit.py",  # build_method, the seed, the memory format, the order in which weights are loaded
-    "training/machine.py",  # what `auto` means
     "training/trainer.py",  # the loop
 )
 """Files below `benchmark/` that decide the weights of every method."""

@@ -1,13 +1,16 @@
-"""What makes a training fast or repeatable on its machine without a word in any method."""
+"""What makes a training fast or repeatable on its machine, and what of the machine decides a model's bits."""
 
 import ctypes
 import os
 import sys
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
 from benchmark.contracts.method import Method
+from benchmark.contracts.settings import Training
+from benchmark.support.precision import resolved_precision
 
 
 def fuse(optimizer: Optimizer) -> None:
@@ -42,3 +45,23 @@ def make_deterministic(device: torch.device) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it is first used
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
+
+
+def compiles(training: Training, device: torch.device) -> bool:
+    """Whether networks are compiled; `auto` means on GPUs."""
+    return device.type == "cuda" if training.compile == "auto" else training.compile == "always"
+
+
+def deciding_machine(training: Training, device: torch.device, world: int) -> dict[str, Any]:
+    """The part of an identity that speaks of the machine, as plain JSON values.
+
+    Threads count on a CPU alone, where they decide the order of sums: a job for a GPU may go on beside other cores.
+    """
+    return {
+        "device": device.type,
+        "precision": resolved_precision(training.precision, device),
+        "compile": compiles(training, device),
+        "world": world,
+        "threads": torch.get_num_threads() if device.type == "cpu" else None,
+        "torch": torch.__version__,
+    }

@@ -32,9 +32,16 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     Raises:
         BenchError: it cannot be written; both generations are what they were.
     """
+    _write(folder, _serialized(state))
+
+
+def _serialized(state: Mapping[str, Any]) -> memoryview:
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
-    payload = buffer.getbuffer()
+    return buffer.getbuffer()
+
+
+def _write(folder: Path, payload: memoryview) -> None:
     header = hashlib.sha256(payload).hexdigest().encode() + b"\n"
     coming, newest, before = (folder / name for name in GENERATIONS)
     write_atomically(coming, header + payload)
@@ -67,10 +74,10 @@ class CheckpointWriter:
         """
         self._finish()
         began = time.perf_counter()
-        copied = _copied(state)
+        payload = _serialized(state)
 
         def save() -> None:
-            save_checkpoint(self.folder, copied)
+            _write(self.folder, payload)
             self.cost = time.perf_counter() - began
 
         self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
@@ -93,17 +100,6 @@ class CheckpointWriter:
         if self._pending is not None:
             pending, self._pending = self._pending, None
             pending.result()
-
-
-def _copied(value: Any) -> Any:
-    """A copy on the CPU that shares nothing with what training goes on changing."""
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_copied(item) for item in value)
-    return value
 
 
 def load_checkpoint(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:

@@ -190,11 +190,8 @@ def _explain(codes: dict[int, int], devices: int, logs: Path, lost: Sequence[str
     A process that was told to end because another one failed may end in order, with `REQUEUE`. That is the exit code of
     all only where no process failed: a scheduler would else start a command again that fails each time.
 
-    Args:
-        codes: rank → exit code, negative for a signal, in the order in which they ended.
-        devices: the number of processes.
-        logs: where the output of the other ranks is.
-        lost: what the exchanges said that failed, in the same order.
+    `codes` are by rank, negative for a signal, in the order in which the processes ended; `logs` holds the output of
+    the ranks but 0; `lost` is what failed exchanges said.
     """
     own = {rank: code for rank, code in codes.items() if code not in (LOST, -signal.SIGTERM)}
     own = {rank: code for rank, code in own.items() if code != REQUEUE} or own

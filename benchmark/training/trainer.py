@@ -25,10 +25,9 @@ from benchmark.data.batches import Batches
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import Interrupted, StopRequest, stop_request
 from benchmark.support.precision import resolved_precision
-from benchmark.training.acceleration import compile_networks, fuse, keep_freed_memory
+from benchmark.training.acceleration import compile_networks, compiles, fuse, keep_freed_memory
 from benchmark.training.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
 from benchmark.training.distributed import ALONE, Ranks
-from benchmark.training.machine import compiles
 from benchmark.training.progress import Monitor, Outcome, Row
 
 CHECKPOINT_SHARE = 0.01  # Checkpoints take at most this share of the time, however large they are.
@@ -138,7 +137,11 @@ class Trainer:
                 saved = time.perf_counter()
             if stop.signal:
                 self.writer.close()
-                raise self._interrupted(stop.signal)
+                raise Interrupted(
+                    f"stopped after step {self.step} of {self.training.steps}, saved in {self.folder}; "
+                    "the same command goes on",
+                    stop.signal,
+                )
 
     def _checkpoint_due(self, elapsed: float) -> bool:
         wanted = self.training.checkpoint_seconds
@@ -313,12 +316,6 @@ class Trainer:
         if self.average is not None:
             self.average = {name: value.to(self.device) for name, value in state["average"].items()}
         self.monitor.message(f"going on after step {self.step} of {self.training.steps}")
-
-    def _interrupted(self, number: int) -> Interrupted:
-        text = (
-            f"stopped after step {self.step} of {self.training.steps}, saved in {self.folder}; the same command goes on"
-        )
-        return Interrupted(text, number)
 
 
 def _clone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

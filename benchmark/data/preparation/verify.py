@@ -45,7 +45,7 @@ def verify_data_set(dataset: Dataset, folder: Path) -> Verified:
 def verify(folder: Path) -> Verified:
     """Reads every prepared file again, and looks for photographs in several splits."""
     try:
-        prepared = Prepared.read(folder)
+        prepared = Prepared(folder)
     except Damaged:
         return Verified({META_FILE: False}, [])
     files, contents = {}, {split: Content() for split in SPLITS}

@@ -18,9 +18,9 @@ from benchmark.support.errors import BenchError
 from benchmark.support.interruption import exclusive
 from benchmark.support.memory import peak_memory
 from benchmark.support.precision import resolved_precision
+from benchmark.training.acceleration import deciding_machine
 from benchmark.training.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.training.fit import fit
-from benchmark.training.machine import deciding_machine
 from benchmark.training.progress import Monitor, write_history
 from benchmark.training.record import HISTORY_FILE, MODEL_FILE, read_record, verified_model, write_record
 
