@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,45 +52,36 @@ def decode_chunk(sources: "Sequence[Source]", size: int) -> Decoded:
     return Decoded(images[:count], corrupt, profiles)
 
 
-class Decoder:
-    """Decodes chunks of items, in order: in this process, or in workers that are started once, when first needed."""
+def decode(chunks: "Sequence[Sequence[Item]]", size: int, workers: int | None) -> Generator[Decoded, None, None]:
+    """Decodes chunks of items, in order: in this process, or in workers, which end when this is closed.
 
-    def __init__(self, size: int, workers: int | None) -> None:
-        """Starts nothing yet.
+    Args:
+        chunks: runs of consecutive items.
+        size: S of the images.
+        workers: processes; None: as many as there are cores, where that pays.
 
-        Args:
-            size: S of the images.
-            workers: processes; None: as many as there are cores, where that pays.
-        """
-        if workers is not None and workers < 1:
-            raise InputError(f"--workers {workers}: at least 1")
-        self.size, self.workers = size, workers
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> "Decoder":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def decode(self, chunks: "Sequence[Sequence[Item]]") -> Iterator[Decoded]:
-        """The chunks' images, chunk by chunk."""
-        jobs = [[item.source for item in chunk] for chunk in chunks]
-        workers = min(len(chunks), self.workers or _useful_workers(chunks))
-        if workers <= 1:
-            yield from (decode_chunk(job, self.size) for job in jobs)
-            return
-        # The workers are spawned, because forking a process that runs threads (torch's) can lock up.
-        spawn = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker)
+    Raises:
+        InputError: less than one worker.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers {workers}: at least 1")
+    jobs = [[item.source for item in chunk] for chunk in chunks]
+    workers = min(len(chunks), workers or _useful_workers(chunks))
+    if workers <= 1:
+        yield from (decode_chunk(job, size) for job in jobs)
+        return
+    # The workers are spawned, because forking a process that runs threads (torch's) can lock up.
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
+    try:
         pending = deque[Future[Decoded]]()
         for job in jobs:
             if len(pending) == workers + _AHEAD:
                 yield pending.popleft().result()
-            pending.append(self._pool.submit(decode_chunk, job, self.size))
+            pending.append(pool.submit(decode_chunk, job, size))
         while pending:
             yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _useful_workers(chunks: "Sequence[Sequence[Item]]") -> int:

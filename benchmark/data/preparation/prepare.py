@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,11 +21,10 @@ from rich.console import Console
 
 from benchmark.contracts.dataset import SPLITS, Dataset, Item, MissingDataError
 from benchmark.data.preparation.archives import Encoded
-from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, in_several_splits
+from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, Entry, Journal, in_several_splits
 from benchmark.data.preparation.chroma import ColorCount, grayscale
-from benchmark.data.preparation.decoding import Decoded, Decoder
+from benchmark.data.preparation.decoding import Decoded, decode
 from benchmark.data.preparation.images import RULE, decoder_versions
-from benchmark.data.preparation.journal import Entry, Journal
 from benchmark.data.preparation.profiles import CONVERTED
 from benchmark.data.prepared import PRIOR_FILE, Damaged, LeftOut, Meta, Prepared, SplitMeta, write_meta
 from benchmark.support.errors import BenchError
@@ -135,8 +134,8 @@ class _Job:
         self.part.mkdir(parents=True, exist_ok=True)
         bars = progress_bar(Console(stderr=True, quiet=quiet), transient=True)
         plans = [self._plan(split, journal) for split in SPLITS]
-        with journal, Decoder(self.size, workers) as decoder, bars as progress:
-            decoded = decoder.decode([chunk for plan in plans for chunk in plan.rest])
+        chunks = [chunk for plan in plans for chunk in plan.rest]
+        with journal, closing(decode(chunks, self.size, workers)) as decoded, bars as progress:
             splits = {plan.split: self._write_split(plan, journal, decoded, progress) for plan in plans}
         self._refuse_empty(splits)
         mean_ab, prior = self.colors.statistics()
