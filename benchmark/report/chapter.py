@@ -116,8 +116,6 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 def read_histories(found: Found) -> dict[str, list[History]]:
     """Method → what was logged while each of its seeds was trained."""
-    if not found.models:
-        return {}
     histories: dict[str, list[History]] = {}
     for model in found.models:
         if history := read_history(model.folder / HISTORY_FILE):
@@ -127,16 +125,11 @@ def read_histories(found: Found) -> dict[str, list[History]]:
 
 def per_image(measured: Sequence[Measured], column: str) -> dict[str, NDArray[np.float64]]:
     """Method → (N,) the mean over its seeds of a per-image column, for methods whose every seed has it."""
-    groups: dict[str, list[Measured]] = {}
+    groups: dict[str, list[NDArray[np.float32]]] = {}
     for one in measured:
-        groups.setdefault(one.result.run.method, []).append(one)
-    means = {}
-    for name, group in groups.items():
-        columns = [one.columns.get(column) for one in group]
-        present = [values for values in columns if values is not None]
-        if len(present) == len(group) and len({len(values) for values in present}) == 1:
-            means[name] = np.stack(present).mean(axis=0, dtype=np.float64)
-    return means
+        groups.setdefault(one.result.run.method, []).append(one.columns.get(column, np.empty(0, np.float32)))
+    whole = {name: group for name, group in groups.items() if len(group[0]) and len(set(map(len, group))) == 1}
+    return {name: np.mean(group, axis=0, dtype=np.float64) for name, group in whole.items()}
 
 
 def _title(metric: Metric) -> str:
@@ -203,12 +196,10 @@ def _costs(table: Table, keys: Mapping[str, str]) -> list[Figure]:
 
 def _validation(histories: Mapping[str, Sequence[History]], keys: Mapping[str, str]) -> list[Figure]:
     """What was measured on validation images while training, all methods in one chart."""
-    quantities = dict.fromkeys(name for group in histories.values() for history in group for name in history.curves)
     figures = []
-    for quantity in quantities:
-        metric = METRICS.get(quantity.removeprefix(VALIDATION))
-        if metric and quantity.startswith(VALIDATION):
-            lines = {name: _lines(group, quantity) for name, group in histories.items() if _lines(group, quantity)}
+    for metric in METRICS.values():
+        quantity = f"{VALIDATION}{metric.name}"
+        if lines := {name: found for name, group in histories.items() if (found := _lines(group, quantity))}:
             svg = charts.curves(f"Validation {metric.label} while training", lines, keys)
             figures.append(Figure(_title(metric), svg))
     return figures

@@ -47,18 +47,12 @@ class Picture(NamedTuple):
     values: Mapping[str, str]  # metric → as printed, of the metrics that images are chosen by
 
 
-@dataclass(frozen=True)
-class Strip:
+class Strip(NamedTuple):
     """One test image: what the methods saw, what they made of it, what it is."""
 
     id: str
     pictures: Sequence[Picture]
     reasons: Sequence[Reason]
-
-    @property
-    def groups(self) -> str:
-        """`worst-psnr:0 failures-l2:2`, for the script."""
-        return " ".join(f"{reason.key}:{reason.order}" for reason in self.reasons)
 
 
 @dataclass(frozen=True)
@@ -115,13 +109,14 @@ def choose(columns: Mapping[str, Mapping[str, NDArray[np.float32]]], gray: NDArr
         if all(name in values for values in columns.values()):
             label = METRICS[name].label
             kinds = _extremes(np.stack([values[name] for values in columns.values()]), METRICS[name].direction)
-            groups[label] = {f"{kind}-{name}": f"{text} {label}" for kind, (text, _) in kinds.items()}
-            members |= {f"{kind}-{name}": (f"{text} {label}", chosen) for kind, (text, chosen) in kinds.items()}
-    failures = {name: _failures(values[HARM], gray) for name, values in columns.items()} if gray is not None else {}
-    failing = {name: chosen for name, chosen in failures.items() if chosen}
-    if failing:
-        groups["Failures: further from the truth than gray"] = {f"failures-{name}": f"of {name}" for name in failing}
-        members |= {f"failures-{name}": (f"failure of {name}", chosen) for name, chosen in failing.items()}
+            found = {f"{kind}-{name}": (f"{text} {label}", chosen) for kind, (text, chosen) in kinds.items()}
+            groups[label] = {key: text for key, (text, _) in found.items()}
+            members |= found
+    harms = {name: gray - values[HARM] for name, values in columns.items()} if gray is not None else {}
+    for name, harm in harms.items():
+        if worst := [int(k) for k in np.argsort(-harm, kind="stable")[:FAILURES] if harm[k] > 0]:
+            groups.setdefault("Failures: further from the truth than gray", {})[f"failures-{name}"] = f"of {name}"
+            members[f"failures-{name}"] = (f"failure of {name}", worst)
     return Choice(groups, members)
 
 
@@ -134,12 +129,6 @@ def _extremes(scores: NDArray[np.float32], direction: str | None) -> dict[str, t
         apart = np.argsort(-np.ptp(scores, axis=0), kind="stable")[:EXTREMES]
         kinds["apart"] = ("most disagreement in", apart.tolist())
     return kinds
-
-
-def _failures(psnr: NDArray[np.float32], gray: NDArray[np.float32]) -> list[int]:
-    """The images on which color did the most harm, if it did any."""
-    harm = gray - psnr
-    return [int(k) for k in np.argsort(-harm, kind="stable")[:FAILURES] if harm[k] > 0]
 
 
 def draw_gallery(
@@ -171,9 +160,12 @@ def draw_gallery(
     if not shown:
         return Gallery((), {}, 0, missing, {})
     surroundings = context()
-    prepared = _test_images(next(iter(shown.values())), data_sha256, surroundings)
-    if isinstance(prepared, str):
-        return Gallery((), {}, 0, missing | {"any method": prepared}, {})
+    try:
+        prepared = Prepared.open(surroundings.workspace.data(next(iter(shown.values())).cell))
+        if prepared.sha256["test"] != data_sha256:
+            raise BenchError(f"{prepared.folder.name} holds other test images than those that were scored")
+    except BenchError as error:
+        return Gallery((), {}, 0, missing | {"any method": str(error)}, {})
     choice = choose({name: model.measured.columns for name, model in shown.items()}, gray)
     chosen = choice.images()
     target = np.ascontiguousarray(prepared.images("test")[chosen])
@@ -186,17 +178,6 @@ def draw_gallery(
     strips = [Strip(ids[index], pictures[index], choice.reasons(index)) for index in chosen]
     seeds = {name: model.cell.seed for name, model in shown.items()}
     return Gallery(strips, choice.groups, min(SIDE, target.shape[1]), missing, seeds)
-
-
-def _test_images(model: Trained, data_sha256: str, context: "Context") -> Prepared | str:
-    """The prepared data that was scored, or why there is none."""
-    try:
-        prepared = Prepared.open(context.workspace.data(model.cell))
-    except BenchError as error:
-        return str(error)
-    if prepared.sha256["test"] != data_sha256:
-        return f"{prepared.folder.name} holds other test images than those that were scored"
-    return prepared
 
 
 def _colored(

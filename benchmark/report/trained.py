@@ -1,10 +1,12 @@
 """The trained models behind a table, where they lie on this machine: what pictures and training curves come from."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 from benchmark.contracts.config import Cell, Params
 from benchmark.contracts.workspace import Workspace
@@ -40,15 +42,12 @@ def find_trained(measured: Sequence[Measured], params: Params, workspace: Worksp
     A model that was trained again since, or under other settings, is not one of them: its pictures would not be those
     that the numbers speak of.
     """
-    models, reasons = [], {}
-    for one in measured:
-        found = _trained(one, params, workspace)
-        if isinstance(found, Trained):
-            models.append(found)
-        else:
-            reasons[one.result.run.method] = found
-    present = {model.cell.method for model in models}
-    return Found(models, {name: reason for name, reason in reasons.items() if name not in present})
+    looked = {one.path: (one.result.run.method, _trained(one, params, workspace)) for one in measured}
+    models = [found for _, found in looked.values() if isinstance(found, Trained)]
+    reasons = {method: found for method, found in looked.values() if isinstance(found, str)}
+    for model in models:
+        reasons.pop(model.cell.method, None)
+    return Found(models, reasons)
 
 
 def _trained(measured: Measured, params: Params, workspace: Workspace) -> Trained | str:
@@ -80,19 +79,17 @@ def read_history(path: Path) -> History | None:
 
     Each curve is averaged down to `POINTS` points. Values that are not finite are left out.
     """
-    if not path.is_file():
+    try:
+        rows = pd.read_csv(path, index_col="step")
+    except (FileNotFoundError, pd.errors.EmptyDataError):
         return None
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    points: dict[str, list[Point]] = {}
-    phases: dict[str, int] = {}
-    for row in rows:
-        step = int(row.pop("step"))
-        phases.setdefault(row.pop("phase"), step)
-        for name, text in row.items():
-            if text and math.isfinite(float(text)):
-                points.setdefault(name, []).append((step, float(text)))
-    return History({name: _thinned(curve) for name, curve in points.items()}, list(phases.items())) if points else None
+    begins = rows.pop("phase").drop_duplicates()
+    curves = {}
+    for name, column in rows.items():
+        finite = column[np.isfinite(column)]
+        if len(finite):
+            curves[str(name)] = _thinned(list(zip(finite.index.tolist(), finite.tolist(), strict=True)))
+    return History(curves, list(zip(begins.tolist(), begins.index.tolist(), strict=True))) if curves else None
 
 
 def _thinned(curve: Sequence[Point]) -> list[Point]:
