@@ -84,13 +84,9 @@ class Chapter:
 
 
 def make_chapter(table: Table, measured: Sequence[Measured], found: Found, gallery: Gallery) -> Chapter:
-    """Draws the charts of a table.
+    """Draws the charts of a table, as the leaderboard has it: every number shown is one of its numbers.
 
-    Args:
-        table: as the leaderboard has it; every number shown is one of its numbers.
-        measured: the results that it was made from, with their per-image values.
-        found: the models that it was measured with.
-        gallery: their pictures.
+    `measured` are the results that it was made from, `found` the models, `gallery` their pictures.
     """
     keys = short_names([row.name for row in table.all_rows])
     histories = read_histories(found)

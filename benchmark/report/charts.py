@@ -115,7 +115,7 @@ def distributions(title: str, rows: Mapping[str, np.ndarray], roles: Mapping[str
             drawing.text(0, k * row + 12, name, "name")
             drawing.text(WIDTH, k * row + 12, f"median {medians[name]}", "value", "end")
             drawing.curve(_violin(values, scale, middle, half), "violin", closed=True)
-            place = scale.clamp(float(np.median(values)))
+            place = scale(float(np.median(values)))
             drawing.line(place, middle - half, place, middle + half, "median")
     return drawing.markup()
 
@@ -205,11 +205,11 @@ def difference(title: str, effect: float, low: float, high: float) -> Markup:
 def _whisker(drawing: Drawing, scale: Scale, mark: Mark, y: float) -> None:
     if not scale.holds(mark.mean):  # a ceiling far away
         side = 1 if mark.mean > scale.high else -1
-        tip = scale.clamp(mark.mean)
+        tip = scale(mark.mean)
         drawing.curve([(tip - 6 * side, y - 4), (tip, y), (tip - 6 * side, y + 4)], "beyond")
         return
     if mark.interval:
-        low, high = (scale.clamp(end) for end in mark.interval)
+        low, high = (scale(end) for end in mark.interval)
         drawing.line(low, y, high, y, "interval")
         for end in (low, high):
             drawing.line(end, y - 3, end, y + 3, "interval")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+import numpy as np
 from markupsafe import Markup
 
 Point = tuple[float, float]
@@ -101,16 +102,9 @@ class Scale:
         return cls(low - pad * span, high + pad * span, start, end)
 
     def __call__(self, value: float) -> float:
-        """The pixel of a value."""
-        if self.log:
-            share = math.log(value / self.low) / math.log(self.high / self.low)
-        else:
-            share = (value - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
-
-    def clamp(self, value: float) -> float:
         """The pixel of a value, or of the end that it lies beyond."""
-        return self(min(max(value, self.low), self.high))
+        place = math.log if self.log else float
+        return float(np.interp(place(value), [place(self.low), place(self.high)], [self.start, self.end]))
 
     def holds(self, value: float) -> bool:
         """Whether a value lies on the scale."""
@@ -124,7 +118,7 @@ class Scale:
         step = _round_step((self.high - self.low) / about)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        texts = _thousands if step >= 1000 else _powers if digits > 4 else lambda value: f"{value:.{digits}f}"
+        texts = _thousands if step >= 1000 or digits > 4 else f"{{:.{digits}f}}".format
         return [(k * step, texts(k * step)) for k in range(first, last + 1)]
 
     def _log_ticks(self, about: int) -> list[tuple[float, str]]:
@@ -161,14 +155,8 @@ def _round_step(step: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
 
 
-def _powers(value: float) -> str:
-    """0.00015 → `1.5e-4`."""
-    mantissa, exponent = f"{value:.3e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}" if value else "0"
-
-
 def _thousands(value: float) -> str:
-    """1500000 → `1.5M`."""
+    """1500000 → `1.5M`, 0.00005 → `5e-05`."""
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:g}{unit}"

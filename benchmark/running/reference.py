@@ -45,13 +45,9 @@ def require_recordable(cell: Cell) -> None:
 
 
 def settle(cell: Cell, result_file: Path, context: Context, record: bool = False) -> None:
-    """Compares a run's result with the reference and says so in one line; `record` makes it the reference.
+    """Compares a run's result with the reference and says so in one line.
 
-    Args:
-        cell: what was run.
-        result_file: its own result.
-        context: of the run.
-        record: replace the reference, and regenerate the committed tables.
+    `record` makes it the reference instead, and regenerates the committed tables.
     """
     space = context.workspace
     skipped = read_record(space.model(cell)).get("skipped")
@@ -98,14 +94,7 @@ def print_table_of(cell: Cell, context: Context) -> None:
 
 
 def print_summary(cell: Cell, result_file: Path, model_folder: Path, context: Context) -> None:
-    """Prints the table of the cell's data set; a run with `--set` is in none, and its metrics are printed instead.
-
-    Args:
-        cell: what was run.
-        result_file: its result.
-        model_folder: its model.
-        context: of the run.
-    """
+    """Prints the table of the cell's data set; a run with `--set` is in none, and its metrics are printed instead."""
     say = partial(Console().print, highlight=False, markup=False, soft_wrap=True)
     result = read_result(result_file)
     if reason := read_record(model_folder).get("skipped"):

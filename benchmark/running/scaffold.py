@@ -17,29 +17,20 @@ def class_name(name: str) -> str:
 
 
 def new_method(name: str, root: Path) -> Path:
-    """Writes `methods/<name>.py` from the template, and the entry `<name>:` into params.yaml.
-
-    Args:
-        name: lower case, digits and hyphens.
-        root: the project folder.
-
-    Returns:
-        The new file.
+    """Writes `methods/<name>.py` from the template, and the entry `<name>:` into params.yaml; returns the new file.
 
     Raises:
         InputError: not a legal name, or taken.
     """
     if not (is_name(name) and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name)):
-        words = re.findall(r"[a-z0-9]+", name.lower())
-        legal = "-".join(words).lstrip("0123456789-") or "my-gan"
+        legal = "-".join(re.findall(r"[a-z0-9]+", name.lower())).lstrip("0123456789-") or "my-gan"
         raise InputError(
             f"{name!r} is not a method's name: lower-case letters, digits and single hyphens; "
             f"try: bench new-method {legal}"
         )
     if name in registry.names("method"):
-        raise InputError(
-            f"there is a method {name!r} already: {registry.source_file('method', name) or 'an entry point'}"
-        )
+        where = registry.source_file("method", name) or "an entry point"
+        raise InputError(f"there is a method {name!r} already: {where}")
     template = registry.source_file("method", TEMPLATE)
     if template is None:
         raise BenchError(f"the template methods/{TEMPLATE}.py is missing")
@@ -70,15 +61,8 @@ def add_entry(params: str, name: str) -> str:
     Raises:
         BenchError: no `entries:` section.
     """
-    lines = params.splitlines(keepends=True)
-    try:
-        start = next(number for number, line in enumerate(lines) if line.startswith("entries:"))
-    except StopIteration:
-        raise BenchError(f"{PARAMS_FILE} has no section 'entries:' to add {name!r} to") from None
-    end = start + 1
-    for number in range(start + 1, len(lines)):
-        if re.match(r"\S", lines[number]):  # the next section, or a comment before it
-            break
-        if lines[number].strip():
-            end = number + 1
-    return "".join([*lines[:end], f"  {name}:\n", *lines[end:]])
+    section = re.search(r"^entries:.*(?:\n(?:[ \t].*)?)*", params, re.MULTILINE)  # up to what begins at a line's start
+    if not section:
+        raise BenchError(f"{PARAMS_FILE} has no section 'entries:' to add {name!r} to")
+    end = section.start() + len(section[0].rstrip())
+    return f"{params[:end]}\n  {name}:" + (params[end:] or "\n")

@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.tables import build, tables_in
 from benchmark.running.sweep.over_ray import RayEngine, Resources
-from benchmark.running.sweep.plan import Job, Listed, command, jobs_of
+from benchmark.running.sweep.plan import Listed, command, jobs_of
 from benchmark.running.sweep.schedule import Report, Sweep
 from benchmark.support.interruption import Interrupted
 
@@ -34,8 +34,8 @@ def as_json(found: Sequence[Listed]) -> list[dict[str, Any]]:
 def run_options(resources: Resources, record: bool = False) -> list[str]:
     """The arguments of every `bench run` that follow from what a cell gets, and what is to become of its result."""
     devices = int(resources.gpus_per_cell)
-    options = ["--threads", str(resources.cpus_per_cell), *(["--devices", str(devices)] if devices > 1 else [])]
-    return [*options, *(["--record"] if record else [])]
+    several = ["--devices", str(devices)] if devices > 1 else []
+    return ["--threads", str(resources.cpus_per_cell), *several, *(["--record"] if record else [])]
 
 
 def sweep(
@@ -83,13 +83,10 @@ def sweep(
 
 def summary(report: Report, logs: Path) -> list[str]:
     """What became of the cells, and what to do next."""
-
-    def cells(jobs: Sequence[Job]) -> int:
-        return sum(job.is_cell for job in jobs)
-
-    failed, blocked = [job for job, _ in report.failed], [job for job, _ in report.blocked]
+    groups = (report.done, [job for job, _ in report.failed], [job for job, _ in report.blocked])
+    done, failed, blocked = (sum(job.is_cell for job in jobs) for jobs in groups)
     return [
-        f"{cells(report.done)} cells done, {cells(failed)} failed, {cells(blocked)} not run for want of others",
+        f"{done} cells done, {failed} failed, {blocked} not run for want of others",
         *(f"failed: {job.name}: {attempt.error} ({logs / job.log})" for job, attempt in report.failed),
         *(f"not run: {job.name}: needs {other}" for job, other in report.blocked),
         "next: bench leaderboard --own (the tables); bench fingerprint && dvc commit --force (DVC takes note)",

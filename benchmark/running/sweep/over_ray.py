@@ -50,11 +50,9 @@ class RayEngine:
         self._scratch: Path | None = None
 
     def __enter__(self) -> Self:
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
         try:
-            if self.resources.address:
-                self._ray.init(self.resources.address, **_QUIET)
-            else:
-                self._start()
+            self._ray.init(**(quiet | ({"address": self.resources.address} if self.resources.address else self._own())))
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             self._leave()
             raise BenchError(f"Ray cannot be reached or started: {str(error).strip().splitlines()[0]}") from None
@@ -90,18 +88,13 @@ class RayEngine:
         except self._ray.exceptions.RayError as error:
             return Attempt(1, error=f"its Ray worker died ({type(error).__name__})")
 
-    def _start(self) -> None:
-        """Ray on this machine, for the time of the sweep; nothing of it stays."""
+    def _own(self) -> dict[str, Any]:
+        """What starts Ray on this machine, for the time of the sweep; nothing of it stays."""
         short = Path("/tmp")  # sockets lie below it, and their paths may have 107 bytes: $TMPDIR is often too long
         self._scratch = Path(tempfile.mkdtemp(prefix="ray-", dir=short if os.access(short, os.W_OK) else None))
-        self._ray.init(
-            "local",
-            num_cpus=self.resources.cpus or usable_cores(),
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            _temp_dir=str(self._scratch),
-            **_QUIET,
-        )
+        cores = self.resources.cpus or usable_cores()
+        memory = {"object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": str(self._scratch)}
+        return {"address": "local", "num_cpus": cores, "include_dashboard": False, **memory}
 
     def _count_slots(self) -> int:
         """How many cells all nodes together can run at once.
@@ -124,9 +117,6 @@ class RayEngine:
         self._ray.shutdown()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
-
-
-_QUIET = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
 
 
 def _import_ray(local: bool) -> Any:

@@ -131,12 +131,7 @@ def ready(found: Sequence[Listed]) -> list[Listed]:
 
 
 def jobs_of(found: Sequence[Listed], run_options: Sequence[str] = ()) -> list[Job]:
-    """One job for each data set to prepare, one for each cell.
-
-    Args:
-        found: in their order.
-        run_options: more arguments of every `bench run`.
-    """
+    """One job for each data set to prepare, one for each cell in its order; `run_options` go to every `bench run`."""
     names = {listed.cell.name for listed in found}
     preparations: dict[str, Job] = {}
     runs = []

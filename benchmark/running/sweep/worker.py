@@ -66,13 +66,7 @@ def attempt(arguments: Sequence[str], folder: Path, log: Path, variables: Mappin
 
 
 def error_line(log: Path, start: int, code: int) -> str:
-    """What went wrong, in one line.
-
-    Args:
-        log: where the process wrote.
-        start: the byte at which its output begins.
-        code: its exit code; negative: the signal that killed it.
-    """
+    """What went wrong, in one line, by the exit code and what the process wrote to its log from byte `start` on."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     text = log.read_bytes()[start:].decode(errors="replace")
