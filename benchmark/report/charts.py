@@ -33,11 +33,6 @@ class Mark:
     best: bool = False
 
     @property
-    def css(self) -> str:
-        """How it is drawn."""
-        return f"{self.role}{' best' if self.best else ''}"
-
-    @property
     def ends(self) -> list[float]:
         """Everything of it that a scale must hold."""
         return [self.mean, *(self.interval or ())]
@@ -53,13 +48,12 @@ def whiskers(title: str, marks: Sequence[Mark], floor: float | None) -> Markup:
     """
     row = 32.0
     drawing = Drawing(WIDTH, len(marks) * row + AXIS, title, _described(marks))
-    inner = [end for mark in marks if mark.role != "ceiling" for end in mark.ends] or marks[0].ends
-    scale = Scale.over(inner, EDGE, WIDTH - EDGE)
+    scale = Scale.over(_inner_ends(marks), EDGE, WIDTH - EDGE)
     _grid(drawing, scale, len(marks) * row)
     if floor is not None and scale.holds(floor):
         drawing.line(scale(floor), 0, scale(floor), len(marks) * row, "floor")
     for k, mark in enumerate(marks):
-        with drawing.group(mark.css, method=mark.name):
+        with drawing.group(f"{mark.role}{' best' if mark.best else ''}", method=mark.name):
             drawing.tip(f"{mark.name}: {mark.text}")
             drawing.text(0, k * row + 12, mark.name, "name")
             drawing.text(WIDTH, k * row + 12, mark.text.partition(" [")[0], "value", "end")
@@ -77,8 +71,7 @@ def channels(title: str, rows: Mapping[str, Sequence[Mark]]) -> Markup:
     row, line = 60.0, 12.0
     everything = [mark for marks in rows.values() for mark in marks]
     drawing = Drawing(WIDTH, len(rows) * row + AXIS, title, _described(everything))
-    inner = [end for mark in everything if mark.role != "ceiling" for end in mark.ends] or everything[0].ends
-    scale = Scale.over([*inner, 0.0], EDGE + 14, WIDTH - EDGE - 38, pad=0.02)
+    scale = Scale.over([*_inner_ends(everything), 0.0], EDGE + 14, WIDTH - EDGE - 38, pad=0.02)
     _grid(drawing, scale, len(rows) * row)
     for k, (name, marks) in enumerate(rows.items()):
         with drawing.group(marks[0].role, method=name):
@@ -141,7 +134,7 @@ def against_cost(
     placed = [mark for mark in marks if costs.get(mark.name)]
     told = "; ".join(f"{mark.name}: {mark.text} at {costs[mark.name]:.3g}" for mark in placed)
     drawing = Drawing(WIDTH, 250, title, told)
-    across, up = _frame(drawing, [labels[mark.name] for mark in placed], 250)
+    across, up = _frame(drawing, [labels[mark.name] for mark in placed])
     x = Scale.over([costs[mark.name] for mark in placed], *across, log=True, pad=0.08)
     y = Scale.over([end for mark in placed for end in mark.ends] + ([floor] if floor is not None else []), *up)
     _axes(drawing, x, y, cost)
@@ -174,7 +167,7 @@ def curves(title: str, lines: Mapping[str, Sequence[Sequence[Point]]], labels: M
     last = {name: float(np.mean([line[-1][1] for line in group])) for name, group in lines.items()}
     told = "; ".join(f"{name} ends at {value:.4g}" for name, value in last.items())
     drawing = Drawing(WIDTH, 220, title, told)
-    across, up = _frame(drawing, [labels[name] for name in lines if labels.get(name)], 220)
+    across, up = _frame(drawing, [labels[name] for name in lines if labels.get(name)])
     x = Scale(0, max(step for step, _ in points) or 1, *across)
     y = Scale.over([value for _, value in points], *up)
     _axes(drawing, x, y, "step")
@@ -200,6 +193,11 @@ def difference(title: str, effect: float, low: float, high: float) -> Markup:
     drawing.line(scale(0), 0, scale(0), 18, "floor")
     _whisker(drawing, scale, Mark("", "method", effect, (low, high), ""), 9)
     return drawing.markup()
+
+
+def _inner_ends(marks: Sequence[Mark]) -> list[float]:
+    """What a scale must hold: a ceiling only where there is nothing else."""
+    return [end for mark in marks if mark.role != "ceiling" for end in mark.ends] or marks[0].ends
 
 
 def _whisker(drawing: Drawing, scale: Scale, mark: Mark, y: float) -> None:
@@ -235,10 +233,10 @@ def _grid(drawing: Drawing, scale: Scale, height: float) -> None:
         drawing.text(inside, height + 15, text, "tick", "middle")
 
 
-def _frame(drawing: Drawing, labels: Sequence[str], height: float) -> tuple[Point, Point]:
+def _frame(drawing: Drawing, labels: Sequence[str]) -> tuple[Point, Point]:
     """The pixels between which values are drawn: (left, right), (bottom, top)."""
     room = max((len(label) for label in labels), default=0) * 6.4 + (12 if labels else 0)
-    return (42, drawing.width - room - EDGE), (height - 36, 8)
+    return (42, drawing.width - room - EDGE), (drawing.height - 36, 8)
 
 
 def _axes(drawing: Drawing, x: Scale, y: Scale, name: str) -> None:
@@ -259,11 +257,10 @@ def _violin(values: np.ndarray, scale: Scale, middle: float, half: float) -> lis
     smooth = np.convolve(counts, np.exp(-0.5 * (reach / SMOOTHING) ** 2), mode="same")
     present = np.flatnonzero(smooth > smooth.max() * 0.004)
     chosen = slice(present[0], present[-1] + 1)
-    heights = smooth[chosen] / smooth.max() * half
-    across = [scale(float(center)) for center in ((edges[:-1] + edges[1:]) / 2)[chosen]]
-    upper = [(x, middle - float(height)) for x, height in zip(across, heights, strict=True)]
-    lower = [(x, middle + float(height)) for x, height in zip(across, heights, strict=True)]
-    return [*upper, *reversed(lower)]
+    heights = (smooth[chosen] / smooth.max() * half).tolist()
+    across = [scale(center) for center in ((edges[:-1] + edges[1:]) / 2)[chosen].tolist()]
+    outline = list(zip(across, heights, strict=True))
+    return [(x, middle - height) for x, height in outline] + [(x, middle + height) for x, height in reversed(outline)]
 
 
 def _described(marks: Sequence[Mark]) -> str:

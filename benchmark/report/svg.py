@@ -19,11 +19,7 @@ Point = tuple[float, float]
 class Drawing:
     """One chart. Coordinates are pixels at its natural width; y grows downwards. Colors and fonts are the page's CSS.
 
-    Args:
-        width: natural width.
-        height: natural height.
-        title: the accessible name.
-        description: what the chart shows, in words and numbers, for who cannot see it.
+    The title is the accessible name; the description tells in words and numbers what the chart shows.
     """
 
     def __init__(self, width: float, height: float, title: str, description: str = "") -> None:

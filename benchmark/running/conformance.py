@@ -92,14 +92,7 @@ def make_trainer(
     pictures = tiny_images() if images is None else images
     batches = Batches(pictures, BATCH, seed=0, device=torch.device("cpu"), flip=settings.flip)
     return Trainer(
-        method,
-        settings,
-        batches,
-        seed=0,
-        device=torch.device("cpu"),
-        folder=folder,
-        key="tiny",
-        monitor=Monitor(),
+        method, settings, batches, seed=0, device=batches.device, folder=folder, key="tiny", monitor=Monitor()
     )
 
 
@@ -271,11 +264,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def check_method(method_class: type[Method], config: MethodConfig | None = None) -> Iterator[Verdict]:
-    """Runs every check on a method.
-
-    Args:
-        method_class: the adapter.
-        config: its settings; None: the defaults.
+    """Runs every check on an adapter with these settings, or its defaults.
 
     Yields:
         A verdict per check; a single one, passed, if the method says that it cannot run here.

@@ -45,10 +45,8 @@ class SmallInception(Inception):
 class ValidationSets:
     """FID and KID of a training's validation images, at those validations that they do not delay by much.
 
-    Args:
-        images: (N, H, W, 3) uint8, the same at every validation.
-        folder: where the truth's features are kept: computed once for all trainings on this data.
-        device: where to work.
+    The images, (N, H, W, 3) uint8, are the same at every validation; in `folder` the truth's features are kept,
+    computed once for all trainings on this data.
 
     Raises:
         BenchError: Inception's weights are not there, or another file is.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.contracts.config import Cell
 from benchmark.running.stages.context import Context, choose_device, prepare_data
-from benchmark.running.stages.evaluation import draw_examples, evaluate_cell, load_trained, picture_path
+from benchmark.running.stages.evaluation import evaluate_cell, load_trained, picture_path
 from benchmark.running.stages.training import train_cell
 from benchmark.training.fit import build_method
 
@@ -15,7 +15,6 @@ __all__ = [
     "Context",
     "build_method",
     "choose_device",
-    "draw_examples",
     "evaluate_cell",
     "load_trained",
     "picture_path",
