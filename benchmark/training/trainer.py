@@ -199,11 +199,9 @@ class Trainer:
             "gradient_norm": torch.nn.utils.get_total_norm(gradients),
             **update.logs,
         }
+        logs: Row = {f"{update.optimizer}_{name}": value.item() for name, value in values.items()}
         rate = float(self.optimizers[update.optimizer].param_groups[0]["lr"])
-        return {
-            **{f"{update.optimizer}_{name}": value.item() for name, value in values.items()},
-            f"{update.optimizer}_learning_rate": rate,
-        }
+        return logs | {f"{update.optimizer}_learning_rate": rate}
 
     def _check_finite(self, what: str) -> None:
         if not self.finite.item():

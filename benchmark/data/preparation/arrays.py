@@ -183,13 +183,9 @@ class Journal:
         self._file.close()
 
     def finished(self, split: str, chunks: Sequence[Sequence[Item]], path: Path, size: int) -> list[Entry]:
-        """The entries of the first chunks that need not be made again; the others are not written down again.
+        """The entries of a split's first chunks that need not be made again; the others are forgotten.
 
-        Args:
-            split: which.
-            chunks: its items, in chunks.
-            path: of the array's file.
-            size: S of its images.
+        The array's file is at `path`, and its images are (size, size, 3).
         """
         entries = [entry for entry in self._entries if entry.split == split]
         good, start = [], 0

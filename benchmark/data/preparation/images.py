@@ -86,9 +86,7 @@ def open_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
             raise BadImage(_too_large(f"{int(pixels[0]):,}" if pixels else "too many", max_pixels)) from None
         except Image.UnidentifiedImageError:
             raise BadImage("not an image file of a known format") from None
-        except (
-            Exception
-        ) as error:  # decoders raise whatever they like on broken files: OSError, SyntaxError, IndexError …
+        except Exception as error:  # Decoders raise whatever they like on broken files: SyntaxError, IndexError …
             raise BadImage(" ".join(str(error).split()) or type(error).__name__) from None
 
 

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -133,10 +134,11 @@ class _Job:
             shutil.rmtree(self.part, ignore_errors=True)
         self.part.mkdir(parents=True, exist_ok=True)
         bars = progress_bar(Console(stderr=True, quiet=quiet), transient=True)
-        plans = [self._plan(split, journal) for split in SPLITS]
-        chunks = [chunk for plan in plans for chunk in plan.rest]
+        splits = {name: self._plan(name, journal) for name in SPLITS}
+        chunks = [chunk for split in splits.values() for chunk in split.rest]
         with journal, closing(decode(chunks, self.size, workers)) as decoded, bars as progress:
-            splits = {plan.split: self._write_split(plan, journal, decoded, progress) for plan in plans}
+            for split in splits.values():
+                self._write_split(split, journal, decoded, progress)
         self._refuse_empty(splits)
         mean_ab, prior = self.colors.statistics()
         np.save(self.part / PRIOR_FILE, prior)
@@ -173,53 +175,51 @@ class _Job:
         if needed > free:
             raise _no_room(self.folder, f"{needed:,} bytes are needed, {free:,} free")
 
-    def _plan(self, split: str, journal: Journal) -> "_Plan":
+    def _plan(self, split: str, journal: Journal) -> "_Split":
         items = self.dataset.items(split)
         length = max(1, min(_CHUNK_IMAGES, BLOCK_BYTES // (self.size**2 * 3)))
         chunks = [items[start : start + length] for start in range(0, len(items), length)]
         path = self.part / f"{split}.npy"
         done = journal.finished(split, chunks, path, self.size)
-        return _Plan(split, path, list(zip(chunks, done, strict=False)), chunks[len(done) :])
+        content = Content(self.colors if split == "train" else None)
+        return _Split(split, path, list(zip(chunks, done, strict=False)), chunks[len(done) :], content)
 
-    def _write_split(
-        self, plan: "_Plan", journal: Journal, decoded: Iterator[Decoded], progress: "Progress"
-    ) -> "_SplitResult":
+    def _write_split(self, split: "_Split", journal: Journal, decoded: Iterator[Decoded], progress: "Progress") -> None:
         """Writes one split; `decoded` gives the chunks of all splits in a row, so that workers never pause."""
-        split, result = plan.split, _SplitResult(Content(self.colors if plan.split == "train" else None))
-        task = progress.add_task(f"{self.name} {split}", total=len(self.dataset.items(split)), figures="")
-        written = sum(entry.kept for _, entry in plan.done)
-        with ArrayFile(plan.path, self.size, written, result.content) as array:
-            for chunk, entry in plan.done:
-                self._account(split, chunk, entry, result)
+        task = progress.add_task(f"{self.name} {split.name}", total=len(self.dataset.items(split.name)), figures="")
+        written = sum(entry.kept for _, entry in split.done)
+        with ArrayFile(split.path, self.size, written, split.content) as array:
+            for chunk, entry in split.done:
+                self._account(split, chunk, entry)
                 progress.advance(task, len(chunk))
-            for chunk, of_chunk in zip(plan.rest, islice(decoded, len(plan.rest)), strict=True):
+            for chunk, of_chunk in zip(split.rest, islice(decoded, len(split.rest)), strict=True):
                 gray = grayscale(of_chunk.images)
-                entry = Entry.of(split, chunk, of_chunk, gray)
-                self._account(split, chunk, entry, result)  # raises for a corrupt file before anything is written
+                entry = Entry.of(split.name, chunk, of_chunk, gray)
+                self._account(split, chunk, entry)  # raises for a corrupt file before anything is written
                 array.append(of_chunk.images[~gray])
                 journal.add(entry)
                 progress.advance(task, len(chunk))
             array.finish()
         if self.dataset.listing.classes is not None:
-            np.save(self.part / f"{split}_labels.npy", np.array([item.label for item in result.kept], dtype=np.int64))
-        return result
+            labels = np.array([item.label for item in split.kept], dtype=np.int64)
+            np.save(self.part / f"{split.name}_labels.npy", labels)
 
-    def _account(self, split: str, chunk: Sequence[Item], entry: Entry, result: "_SplitResult") -> None:
+    def _account(self, split: "_Split", chunk: Sequence[Item], entry: Entry) -> None:
         """Sorts a chunk's items into kept, grayscale and corrupt."""
         left_out = {*entry.corrupt, *entry.gray}
         for item in chunk:
             if item.id not in left_out:
-                result.kept.append(item)
+                split.kept.append(item)
             elif item.id in entry.corrupt and not self.skip_corrupt:
                 raise BenchError(
-                    f"cannot read {item.source.where} ({self.name}, {split} image {item.id!r}): "
+                    f"cannot read {item.source.where} ({self.name}, {split.name} image {item.id!r}): "
                     f"{entry.corrupt[item.id]}; repair or remove it, or leave it out with --skip-corrupt"
                 )
-        result.left_out.corrupt |= entry.corrupt
-        result.left_out.grayscale += entry.gray
-        result.profiles |= entry.profiles
+        split.left_out.corrupt |= entry.corrupt
+        split.left_out.grayscale += entry.gray
+        split.profiles |= entry.profiles
 
-    def _refuse_empty(self, splits: dict[str, "_SplitResult"]) -> None:
+    def _refuse_empty(self, splits: dict[str, "_Split"]) -> None:
         for split, result in splits.items():
             if not result.kept:
                 lost = len(result.left_out.grayscale), len(result.left_out.corrupt)
@@ -228,7 +228,7 @@ class _Job:
                     f"{len(self.dataset.items(split))} found; {self.dataset.listing.layout})"
                 )
 
-    def _meta(self, splits: dict[str, "_SplitResult"], mean_ab: tuple[float, float]) -> Meta:
+    def _meta(self, splits: dict[str, "_Split"], mean_ab: tuple[float, float]) -> Meta:
         dataset, listing = self.dataset, self.dataset.listing
         ids = {split: [item.id for item in result.kept] for split, result in splits.items()}
         shared = in_several_splits({split: result.content.keys for split, result in splits.items()}, ids)
@@ -278,23 +278,18 @@ class _Job:
         shutil.rmtree(old, ignore_errors=True)
 
 
-class _Plan(NamedTuple):
-    """What is to be done for a split."""
+@dataclass(eq=False)
+class _Split:
+    """What is to be done for a split, and what became of its photographs."""
 
-    split: str
+    name: str
     path: Path  # of its array
     done: list[tuple[Sequence[Item], Entry]]  # chunks that an earlier run has finished
     rest: list[Sequence[Item]]  # the other chunks
-
-
-class _SplitResult:
-    """What became of a split's photographs."""
-
-    def __init__(self, content: Content) -> None:
-        self.content = content  # of the array
-        self.kept: list[Item] = []
-        self.left_out = LeftOut(grayscale=[], corrupt={})
-        self.profiles: dict[str, str] = {}  # id → what became of its color profile
+    content: Content  # of the array
+    kept: list[Item] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=lambda: LeftOut(grayscale=[], corrupt={}))
+    profiles: dict[str, str] = field(default_factory=dict)  # id → what became of its color profile
 
 
 def _no_room(folder: Path, reason: str) -> BenchError:
