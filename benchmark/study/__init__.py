@@ -1,6 +1,6 @@
-"""People as judges: a page that asks which picture is real, a server for a room, and what the answers say.
+"""Asks people which picture is real, by a page or a server for a room, and scores their answers.
 
-`build` makes two files: a page without any network and without the truth, and a key that knows the truth and stays with
-whoever runs the study. `serve` hands the page out and stores answers; `score` joins answers and key. What the tables
-need of it is one small file, `results/<data>/<preset>/study.json`.
+`build` makes two files: a page that needs no network and holds no truth, and a key that holds the truth and stays with
+whoever runs the study. `serve` hands the page out and stores answers; `score` joins answers and key. The tables need
+only one small file from a study, `results/<data>/<preset>/study.json`.
 """

@@ -1,10 +1,10 @@
-"""What judgments say: rates with Wilson's interval, tests, ranks, and how far people agree. Why so: docs/study.md.
+"""Computes rates with Wilson's interval, tests, ranks and agreement from judgments; docs/study.md gives the reasons.
 
-Answers of one person are alike, and so are answers to one photograph. Treated as independent they would look more
-certain than they are: a plain Wilson interval of 95 % covers the truth in 80 to 90 % of studies whose people or
-photographs differ. So the variance of a rate is taken from its sums by person and by photograph (two-way clustering,
-Cameron, Gelbach & Miller 2011), and Wilson's interval from the number of independent trials that would have this
-variance (Rao & Scott 1992), with one design effect for all methods of a task.
+Answers of one person are alike, and so are answers to one photograph. If they were treated as independent, they would
+look too certain: a plain Wilson interval of 95 % covers the truth in 80 to 90 % of studies whose people or photographs
+differ. So the variance of a rate comes from its sums by person and by photograph (two-way clustering, Cameron, Gelbach
+& Miller 2011), and Wilson's interval uses the number of independent trials that would have this variance (Rao & Scott
+1992), with one design effect for all methods of a task.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,30 +33,30 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Opinion:
-    """What people think of one method: in percent for rates, 1–5 for ratings."""
+    """People's judgment of one method, in percent for rates and 1–5 for ratings."""
 
     mean: float
-    low: float  # of the 95 % interval
+    low: float  # lower end of the 95 % interval
     high: float
     judgments: int
-    above_chance: float | None = None  # p of "people guess", two-sided, after Holm; None: ratings, and the truth
+    above_chance: float | None = None  # two-sided p of "people guess" after Holm; None for ratings and for the truth
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table, from people's judgments."""
+    """One column of a table, made from people's judgments."""
 
     name: str
-    opinions: Mapping[str, Opinion]  # by method, and TRUTH where it was judged too
-    differences: Mapping[tuple[str, str], Difference]  # every pair of methods, p after Holm; both orders
+    opinions: Mapping[str, Opinion]  # method → opinion; TRUTH too if it was judged
+    differences: Mapping[tuple[str, str], Difference]  # every pair of methods in both orders, p after Holm
     ranks: Mapping[str, int]
-    agreement: float | None  # Krippendorff's α; None where no picture was judged twice
+    agreement: float | None  # Krippendorff's α; None if no picture was judged twice
     chance: float | None = None  # percent
     design_effect: float = field(default=1.0)
 
 
 def analyse(result: StudyResult) -> dict[str, Column]:
-    """Every column that a study fills."""
+    """Returns every column that a study fills."""
     return {name: _column(name, judged, result) for name, judged in result.judgments.items() if judged.values}
 
 
@@ -93,7 +93,7 @@ def _column(name: str, judged: Judgments, result: StudyResult) -> Column:
 
 
 def split(judged: Judgments, sources: Sequence[str]) -> dict[str, Sample]:
-    """Judgments by method, in the order of `sources`; those without any are left out."""
+    """Returns the judgments of each method that has any, in the order of `sources`."""
     source = np.array(judged.sources, dtype=np.int64)
     columns = [np.array(judged.values, dtype=np.float64), np.array(judged.participants), np.array(judged.photographs)]
     return {name: Sample(*(column[source == k] for column in columns)) for k, name in enumerate(sources) if k in source}
@@ -103,16 +103,16 @@ def split(judged: Judgments, sources: Sequence[str]) -> dict[str, Sample]:
 
 
 def wilson(rate: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's score interval (1927) of a rate over so many independent trials, which need not be a whole number."""
+    """Returns Wilson's score interval (1927) of a rate over independent trials, whose number may be fractional."""
     z = float(ndtri((1 + level) / 2))
     middle = (rate + z**2 / (2 * trials)) / (1 + z**2 / trials)
     reach = z / (1 + z**2 / trials) * np.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
     low, high = max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
-    return min(rate, low), max(rate, high)  # at rates of 0 and 1 the ends are off by rounding
+    return min(rate, low), max(rate, high)  # rounding moves the ends at rates of 0 and 1
 
 
 def design_effect(samples: Sequence[Sample]) -> float:
-    """How many times larger the variance of rates is than that of as many independent trials; at least 1."""
+    """Returns the variance of rates divided by that of as many independent trials, at least 1."""
     clustered = sum(
         clustered_variance(_influence(sample), sample.participants, sample.photographs) for sample in samples
     )
@@ -121,12 +121,12 @@ def design_effect(samples: Sequence[Sample]) -> float:
 
 
 def rate_interval(sample: Sample, effect: float) -> tuple[float, float]:
-    """Wilson's interval at the effective number of trials."""
+    """Returns Wilson's interval at the effective number of trials."""
     return wilson(float(sample.values.mean()), len(sample.values) / effect)
 
 
 def against_chance(sample: Sample, chance: float, effect: float) -> float:
-    """Two-sided p of "the rate is `chance`": the score test, which Wilson's interval inverts, at the same number."""
+    """Returns the two-sided p of "the rate is `chance`" by the score test, the inverse of Wilson's interval."""
     error = np.sqrt(chance * (1 - chance) * effect / len(sample.values))
     return 2 * float(ndtr(-abs(sample.values.mean() - chance) / error))
 
@@ -135,15 +135,15 @@ def against_chance(sample: Sample, chance: float, effect: float) -> float:
 
 
 def clustered_variance(influence: Floats, participants: Ints, photographs: Ints) -> float:
-    """Variance of a sum whose terms are alike within a person and within a photograph.
+    """Returns the variance of a sum whose terms are alike within a person and within a photograph.
 
-    Cameron, Gelbach & Miller 2011: by person plus by photograph less by both; not below any of the three, as that
-    difference can be negative in small samples.
+    It is the variance by person, plus that by photograph, less that by both (Cameron, Gelbach & Miller 2011), but not
+    below any of the three, because that difference can be negative in small samples.
 
     Args:
-        influence: (n,) what each judgment moves the estimate by; sums to 0.
-        participants: (n,) of each judgment.
-        photographs: (n,) of each judgment.
+        influence: the amount by which each judgment moves the estimate, (n,); it sums to 0.
+        participants: the participant of each judgment, (n,).
+        photographs: the photograph of each judgment, (n,).
     """
     by_person, by_photograph = _squared_sums(influence, participants), _squared_sums(influence, photographs)
     both = _squared_sums(influence, participants * (1 + int(photographs.max())) + photographs)
@@ -161,24 +161,24 @@ def _influence(sample: Sample) -> Floats:
 
 
 def _freedom(*samples: Sample) -> int:
-    """Degrees of freedom: of the fewer of persons and photographs, less one."""
+    """Returns the degrees of freedom: the number of persons or of photographs, whichever is smaller, less one."""
     people = np.unique(np.concatenate([sample.participants for sample in samples]))
     photographs = np.unique(np.concatenate([sample.photographs for sample in samples]))
     return max(1, min((count for count in (len(people), len(photographs)) if count > 1), default=1) - 1)
 
 
 def mean_interval(sample: Sample, level: float = LEVEL) -> tuple[float, float]:
-    """Student's interval of a mean rating, within the scale."""
+    """Returns Student's interval of a mean rating, cut to the scale."""
     error = np.sqrt(clustered_variance(_influence(sample), sample.participants, sample.photographs))
     reach = float(stdtrit(_freedom(sample), (1 + level) / 2) * error)
     return max(1.0, float(sample.values.mean()) - reach), min(5.0, float(sample.values.mean()) + reach)
 
 
 def compare(a: Sample, b: Sample, rated: bool, level: float = LEVEL) -> Difference:
-    """Whether people judge two methods differently; paired where the same people or photographs judged both.
+    """Compares people's judgments of two methods, paired where the same people judged both, or the same photographs.
 
-    For rates the variance is not taken below that of independent trials with one success and one failure added to each:
-    three participants who were never fooled are no proof that nobody is.
+    The variance of rates is at least that of independent trials with one success and one failure added to each, because
+    three participants who were never fooled do not prove that nobody is.
     """
     effect = float(a.values.mean() - b.values.mean())
     influence = np.concatenate([_influence(a), -_influence(b)])
@@ -203,24 +203,24 @@ def _cautious_variance(sample: Sample) -> float:
 
 
 def agreement(judged: Judgments, ordinal: bool) -> float | None:
-    """How far people agree about the same pictures: Krippendorff's α over every picture that at least two judged."""
+    """Returns Krippendorff's α over every picture that at least two people judged."""
     units = np.stack([judged.photographs, judged.sources], axis=1)
     _, unit = np.unique(units, axis=0, return_inverse=True)
     return krippendorff(unit.ravel(), np.array(judged.values), ordinal)
 
 
 def krippendorff(units: Ints, values: Ints, ordinal: bool = False) -> float | None:
-    """Krippendorff's α (2011, "Computing Krippendorff's Alpha-Reliability"): 1 agreement, 0 what chance gives.
+    """Returns Krippendorff's α ("Computing Krippendorff's Alpha-Reliability", 2011): 1 is agreement, 0 is chance.
 
-    Unlike Fleiss' κ it does not ask that every unit be judged equally often.
+    Unlike Fleiss' κ it does not require that every unit be judged equally often.
 
     Args:
-        units: (n,) what was judged.
-        values: (n,) as what.
-        ordinal: values are ranks; otherwise names.
+        units: the judged unit of each judgment, (n,).
+        values: the value that it was given, (n,).
+        ordinal: whether values are ranks; otherwise they are names.
 
     Returns:
-        None where no unit was judged twice, or every value is the same.
+        α, or None if no unit was judged twice or every value is the same.
     """
     levels, value = np.unique(values, return_inverse=True)
     _, unit = np.unique(units, return_inverse=True)
@@ -238,6 +238,6 @@ def krippendorff(units: Ints, values: Ints, ordinal: bool = False) -> float | No
 
 
 def _ordinal_distance(totals: Floats) -> Floats:
-    """Squared number of ranks between two values, half of each end counted."""
+    """Returns the squared number of ranks between two values, which counts half of each end."""
     below = np.cumsum(totals) - totals / 2
     return (below[:, None] - below[None, :]) ** 2

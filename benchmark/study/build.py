@@ -1,7 +1,7 @@
 """Draws a study: one HTML page with every picture in it, and the key that stays with whoever runs the study.
 
-The page asks for nothing from anywhere and does not know which picture is real. All pictures are PNGs without
-compression: the same number of bytes for each, while compressed ones would tell the real from the colored by size.
+The page loads nothing from anywhere and does not hold which picture is real. All pictures are PNGs without compression
+and have the same number of bytes, because the sizes of compressed ones would tell the real from the colored.
 """
 
 import base64
@@ -30,8 +30,8 @@ from benchmark.support.errors import InputError
 from benchmark.support.files import file_sha256, write_atomically
 from benchmark.support.progress import progress_bar
 
-MAX_PAGE_BYTES = 300 * 2**20  # what browsers still open without complaint
-CHECK_CHROMA, GOLDEN_ANGLE = 75.0, 2.39996  # Lab units; radians, so that hues of neighbors differ
+MAX_PAGE_BYTES = 300 * 2**20  # size that browsers still open without trouble
+CHECK_CHROMA, GOLDEN_ANGLE = 75.0, 2.39996  # Lab units; radians between the hues of neighbors
 
 
 def build_study(
@@ -48,14 +48,14 @@ def build_study(
     """Writes a study's page and key.
 
     Args:
-        out: the folder; must not hold a key yet, for answers to the old one would be lost.
-        design: how much is asked.
-        data: data set whose test photographs are shown, or `folder:/path`.
-        preset: None: the suite's.
-        seed: of the trained models.
-        methods: trained entries; none: every trained method.
-        exposure: seconds for which pictures to choose from are shown; None: as long as one likes.
-        device: as people type it.
+        out: the folder; it must not hold a key yet, because answers to the old key would be lost.
+        design: the size of the study.
+        data: the data set whose test photographs are shown, or `folder:/path`.
+        preset: the preset, or None for the suite's.
+        seed: the seed of the trained models.
+        methods: trained entries; if empty, every trained method.
+        exposure: seconds for which pictures to choose from are shown; None sets no limit.
+        device: the device, as people type it.
 
     Raises:
         InputError: a key is there, nothing is trained, or the test split is too small.
@@ -93,7 +93,7 @@ def build_study(
 
 
 def draw(plan: Plan, prepared: Prepared, colorizers: Mapping[str, Colorizer]) -> list[Rgb]:
-    """The plan's pictures, (S, S, 3) uint8 each, in the order of the page."""
+    """Returns the plan's pictures, (S, S, 3) uint8 each, in the order of the page."""
     place = {name: k for k, name in enumerate(prepared.ids("test"))}
     drawn: dict[int, Rgb] = {}
     with progress_bar(Console(stderr=True)) as bar:
@@ -117,17 +117,17 @@ def _versions(source: str, truths: Rgb, colorizers: Mapping[str, Colorizer]) -> 
 
 
 def tinted(image: Rgb, hue: float) -> Rgb:
-    """A photograph (H, W, 3) uint8 in one garish color: nobody who looks takes it for real."""
+    """Returns a photograph (H, W, 3) uint8 in one garish color, which nobody who looks takes for real."""
     L, ab = rgb_to_lab(torch.from_numpy(image)[None])
     tint = torch.tensor([np.cos(hue), np.sin(hue)], dtype=torch.float32).view(1, 2, 1, 1) * CHECK_CHROMA
     return lab_to_rgb(L.clamp(25, 85), tint.expand_as(ab))[0][0].numpy()
 
 
 def render(key: Key, pictures: list[Rgb]) -> bytes:
-    """The page.
+    """Returns the page.
 
     Raises:
-        InputError: too large for a browser.
+        InputError: the page is too large for a browser.
     """
     encoded = [base64.b64encode(_png(image)).decode() for image in pictures]
     size = sum(map(len, encoded))

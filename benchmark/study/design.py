@@ -1,7 +1,7 @@
-"""Who sees what: photographs are dealt to tasks, and every form shows each photograph once.
+"""Deals photographs to tasks and forms, so that every form shows each photograph once.
 
-A participant who met a photograph in two colorings would know the real one as the one that recurs. So a form shows a
-photograph in one trial only, and which method's version that is varies from form to form: within a form all methods
+A participant who met a photograph in two colorings would recognise the real one because it recurs. So a form shows a
+photograph in one trial only, and the method whose version it shows varies from form to form. Within a form all methods
 come equally often (give or take one), and over the forms every photograph comes with every method.
 """
 
@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Design:
-    """How large a study is."""
+    """The size of a study."""
 
-    trials: dict[Task, int]  # per participant
+    trials: dict[Task, int]  # task → trials per participant
     checks: int = 3  # trials that test attention alone
-    alternatives: int | None = None  # pictures side by side in `pick`; None: the real one and every method's
+    alternatives: int | None = None  # pictures side by side in `pick`; None means the real one and every method's
     forms: int = 100
     seed: int = 0
 
     @property
     def photographs(self) -> int:
-        """How many test images it takes."""
+        """The number of test images that the study needs."""
         return sum(self.trials.values()) + self.checks
 
 
@@ -42,7 +42,7 @@ class Plan:
 
 
 class _Pictures:
-    """Numbers for pictures: the same picture has the same number wherever it is shown."""
+    """Numbers pictures so that a picture has the same number wherever it is shown."""
 
     def __init__(self) -> None:
         self.numbers: dict[tuple[str, str, int], int] = {}
@@ -55,12 +55,12 @@ def make_plan(design: Design, methods: Sequence[str], photographs: Sequence[str]
     """Deals photographs to tasks and lays out every form.
 
     Args:
-        design: how much is asked.
-        methods: whose pictures are judged.
-        photographs: ids of test images; the first `design.photographs` are taken.
+        design: the size of the study.
+        methods: the methods whose pictures are judged.
+        photographs: ids of test images; the first `design.photographs` of them are used.
 
     Raises:
-        InputError: nothing is asked, or there are too few photographs or methods for it.
+        InputError: the design has no trials, or there are too few photographs or methods for it.
     """
     _check(design, methods, photographs)
     rng = np.random.default_rng(design.seed)
@@ -117,22 +117,22 @@ def _form(
 def _shown(
     task: Task, methods: Sequence[str], count: int, rivals: int, rng: np.random.Generator
 ) -> list[tuple[str, ...]]:
-    """Whose versions of each of `count` photographs are shown together."""
+    """Returns the sources of the versions that are shown together of each of `count` photographs."""
     if task == "pair":
         return [(TRUTH, method) for method in _balanced(methods, count, rng)]
-    if task == "single":  # half of them real
+    if task == "single":  # half of the pictures are real
         real = count // 2
         sources = [TRUTH] * real + _balanced(methods, count - real, rng)
         return [(sources[k],) for k in rng.permutation(count)]
     if task == "rate":
         return [(source,) for source in _balanced([TRUTH, *methods], count, rng)]
-    ring = [methods[k] for k in rng.permutation(len(methods))]  # neighbors on it are shown together
+    ring = [methods[k] for k in rng.permutation(len(methods))]  # neighbors on the ring are shown together
     firsts = _balanced(range(len(ring)), count, rng)
     return [(TRUTH, *(ring[(first + step) % len(ring)] for step in range(rivals))) for first in firsts]
 
 
 def _balanced(sources: Sequence[T], count: int, rng: np.random.Generator) -> list[T]:
-    """Each of the sources equally often, give or take one, in random order."""
+    """Returns `count` sources in random order, each of them equally often, give or take one."""
     whole, rest = divmod(count, len(sources))
     extra = [sources[k] for k in rng.choice(len(sources), rest, replace=False)]
     drawn = [*list(sources) * whole, *extra]
@@ -144,8 +144,8 @@ def _trial(task: Task, pictures: Sequence[int], rng: np.random.Generator) -> Tri
 
 
 def _shuffled(numbers: _Pictures, forms: Sequence[Sequence[Trial]], rng: np.random.Generator) -> Plan:
-    """Numbers the pictures anew, so that their place on the page says nothing of where they come from."""
-    order = rng.permutation(len(numbers.numbers))  # place on the page → number so far
+    """Numbers the pictures anew, so that their place on the page does not tell their source."""
+    order = rng.permutation(len(numbers.numbers))  # place on the page → old number
     place = np.argsort(order)
     listed = list(numbers.numbers)
     pictures = tuple(Picture(photograph=listed[k][0], source=listed[k][1]) for k in order)

@@ -1,4 +1,4 @@
-"""The columns that people fill: a study's judgments, if they were made on the models and images of the table."""
+"""Provides the columns of a study's judgments, if people judged the models and images of the table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ NOT_JUDGED = TableCell(None, note="not in the study")
 
 @dataclass(frozen=True)
 class Judged(Estimate):
-    """A mean over people, with the study's own interval."""
+    """A mean over people with the study's own interval."""
 
     low: float = 0.0
     high: float = 0.0
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The study's 95 % interval."""
+        """Returns the study's 95 % interval."""
         return self.low, self.high
 
 
 class People:
-    """The provider of these columns (`benchmark.results.columns.Provider`)."""
+    """The provider of the study's columns (`benchmark.results.columns.Provider`)."""
 
     columns = STUDY_METRICS
 
     def fill(self, folder: Path, measured: Sequence[Measured]) -> Filled:
-        """The study of `results/<data>/<preset>`; nothing where there is none, or where it is of other images."""
+        """Returns the columns of `results/<data>/<preset>`'s study, or none without a study on the same images."""
         path = folder / RESULT_FILE
         if not path.is_file():
             return Filled()
@@ -72,7 +72,7 @@ PEOPLE = People()
 
 
 def _cells(column: Column, roles: Mapping[str, str], note: str) -> Iterator[tuple[str, TableCell]]:
-    """The cells of the methods whose judged model is the one of the table."""
+    """Yields the cells of the methods whose judged model is the one of the table."""
     for method, role in roles.items():
         if opinion := column.opinions.get(method):
             rank = column.ranks.get(method) if role == "method" else None

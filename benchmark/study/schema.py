@@ -1,6 +1,6 @@
-"""The files of a study: the key, what a participant answered, and the judgments that are committed with the results.
+"""The files of a study: the key, a participant's answers, and the judgments that are committed with the results.
 
-No torch at import: the tables read the judgments.
+The module imports no torch, because the tables, which need none, read the judgments.
 """
 
 import json
@@ -15,19 +15,19 @@ from benchmark.scoring.metrics import Metric
 from benchmark.support.errors import BenchError, InputError, first_fault
 from benchmark.support.files import write_atomically
 
-TRUTH, CHECK = "truth", "check"  # where a picture that is no method's comes from
-PAGE_FILE, KEY_FILE = "study.html", "key.json"  # in the folder that `bench study build` writes
-RESULT_FILE = "study.json"  # beside the folders of the methods, in results/<data>/<preset>
+TRUTH, CHECK = "truth", "check"  # sources of pictures that no method made
+PAGE_FILE, KEY_FILE = "study.html", "key.json"  # names in the folder that `bench study build` writes
+RESULT_FILE = "study.json"  # name in results/<data>/<preset>, beside the methods' folders
 
 Task = Literal["pair", "single", "pick", "rate"]
-TASKS: tuple[Task, ...] = ("pair", "single", "pick", "rate")  # in the order in which a participant meets them
-DAY = 86_400_000  # milliseconds: no number that is posted has reason to be larger
+TASKS: tuple[Task, ...] = ("pair", "single", "pick", "rate")  # the order in which a participant meets them
+DAY = 86_400_000  # milliseconds; no posted number needs to be larger
 Posted = Annotated[int, Field(strict=True, ge=0, le=DAY)]
 Rating = Annotated[int, Field(strict=True, ge=1, le=5)]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Model = TypeVar("Model", bound=Record)
 
-# How the columns of a table that people's judgments fill are called. `fooled` is the one that papers print.
+# The metrics of the columns that people's judgments fill; papers print `fooled`.
 STUDY_METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -48,36 +48,36 @@ RATED = frozenset(TASK_COLUMNS["rate"])
 
 
 class StudyError(BenchError):
-    """A file of a study that must not be believed, or an answer that is refused."""
+    """A file of a study is not to be trusted, or an answer is refused."""
 
 
 class Picture(Record):
     """One picture of the page."""
 
     photograph: str  # id in the test split
-    source: Name  # TRUTH, CHECK, or the method that colored it
+    source: Name  # TRUTH, CHECK, or the method that colored the picture
 
 
 class Trial(Record):
-    """One thing asked: pictures, by their number on the page, in the order in which they are shown."""
+    """One question: the numbers of its pictures on the page, in the order in which they are shown."""
 
     task: Task
     pictures: Annotated[tuple[Count, ...], Field(min_length=1, max_length=8)]
 
 
 class Key(Record):
-    """What the page does not tell. A form is what one participant sees, in order."""
+    """What the page does not hold; a form lists the trials that one participant sees, in order."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
     study: Token
     protocol: int
     data: Name
     preset: Name
-    seed: Count  # of the models
+    seed: Count  # seed of the models
     design_seed: Count
-    data_sha256: Digest  # of the test split
+    data_sha256: Digest  # hash of the test split
     models: dict[Name, Digest]  # method → SHA-256 of its model file
-    exposure: Number | None = None  # seconds, of tasks with a choice; None: as long as one likes
+    exposure: Number | None = None  # seconds, in tasks with a choice; None sets no limit
     pictures: tuple[Picture, ...]
     forms: Annotated[tuple[tuple[Trial, ...], ...], Field(min_length=1)]
 
@@ -92,26 +92,26 @@ class Key(Record):
         return self
 
     def sources(self, trial: Trial) -> list[str]:
-        """Where the pictures of a trial come from, in their order."""
+        """Returns the sources of a trial's pictures, in their order."""
         return [self.pictures[number].source for number in trial.pictures]
 
     def is_check(self, trial: Trial) -> bool:
-        """Whether a trial only tests attention: its answer is plain to see."""
+        """Returns whether a trial only tests attention, as its answer is plain to see."""
         return CHECK in self.sources(trial)
 
 
 class Answer(Record):
     """One trial, answered."""
 
-    trial: Posted  # its place in the form
-    choice: Posted | None = None  # the picture taken for real, by its place; of a single one: 0 real, 1 colored
+    trial: Posted  # place of the trial in the form
+    choice: Posted | None = None  # place of the picture taken for real; for a single picture 0 is real, 1 is colored
     realism: Rating | None = None
     quality: Rating | None = None
-    milliseconds: Posted  # from the pictures' appearance
+    milliseconds: Posted  # time since the pictures appeared
 
 
 class Participant(Record):
-    """Everything that one participant answered: the file that the page gives out."""
+    """All answers of one participant, in the form of the file that the page gives out."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
     study: Token
@@ -121,12 +121,12 @@ class Participant(Record):
 
 
 class Judgments(Record):
-    """What people said in one column of a table: one entry per judgment in each list."""
+    """People's judgments in one column of a table; each list has one entry per judgment."""
 
     participants: list[Count]
     photographs: list[Count]
-    sources: list[Count]  # index into the result's sources
-    values: list[Count]  # 1: taken for real, 0: not; or a rating
+    sources: list[Count]  # indices into the result's sources
+    values: list[Count]  # 1 if taken for real, else 0; or a rating
 
     @model_validator(mode="after")
     def _aligned(self) -> Self:
@@ -136,9 +136,9 @@ class Judgments(Record):
 
 
 class StudyResult(Record):
-    """A scored study: who was asked what about which models, and every judgment, without names.
+    """A scored study: its questions, its models, and every judgment, without names.
 
-    Rates, intervals and tests are not stored: they follow from the judgments, as a table's do from per-image values.
+    Rates, intervals and tests are not stored, because they follow from the judgments, as a table's do from images.
     """
 
     schema_version: Literal[1] = Field(1, alias="schema")
@@ -150,9 +150,9 @@ class StudyResult(Record):
     data_sha256: Digest
     models: dict[Name, Digest]
     exposure: Number | None
-    participants: Count  # whose answers count
-    excluded: list[str]  # why each of the others does not
-    alternatives: Count | None  # how many pictures stood side by side in `fooled_pick`
+    participants: Count  # number of people whose answers count
+    excluded: list[str]  # why the answers of each other person do not count
+    alternatives: Count | None  # number of pictures side by side in `fooled_pick`
     sources: list[Name]
     judgments: dict[str, Judgments]
     date: str  # ISO 8601, UTC
@@ -173,7 +173,7 @@ class StudyResult(Record):
 
 
 def fault(key: Key, form: int, answer: Answer) -> str | None:
-    """Why an answer cannot be one to this form of the study, or None."""
+    """Returns why an answer cannot belong to this form of the study, or None."""
     if form >= len(key.forms):
         return f"form {form} is not one of the {len(key.forms)} of this study"
     if answer.trial >= len(key.forms[form]):
@@ -189,10 +189,10 @@ def fault(key: Key, form: int, answer: Answer) -> str | None:
 
 
 def parse(model: type[Model], text: str | bytes, where: str) -> Model:
-    """An instance from JSON.
+    """Makes an instance from JSON.
 
     Raises:
-        StudyError: not JSON, or not of this layout; one line that names the place.
+        StudyError: the text is not JSON, or not of this layout; one line names the place.
     """
     try:
         content = json.loads(text, parse_constant=_refuse)
@@ -202,10 +202,10 @@ def parse(model: type[Model], text: str | bytes, where: str) -> Model:
 
 
 def validated(model: type[Model], content: Any, where: str) -> Model:
-    """An instance from JSON values.
+    """Makes an instance from JSON values.
 
     Raises:
-        StudyError: not of this layout; one line that names the place.
+        StudyError: the values are not of this layout; one line names the place.
     """
     try:
         return model.model_validate(content)
@@ -214,11 +214,11 @@ def validated(model: type[Model], content: Any, where: str) -> Model:
 
 
 def read(model: type[Model], path: Path) -> Model:
-    """As `parse`, from a file.
+    """Makes an instance from a file of JSON.
 
     Raises:
-        InputError: it cannot be read.
-        StudyError: not of this layout.
+        InputError: the file cannot be read.
+        StudyError: the file is not of this layout.
     """
     try:
         text = path.read_bytes()
@@ -228,7 +228,7 @@ def read(model: type[Model], path: Path) -> Model:
 
 
 def write(record: Record, path: Path) -> None:
-    """Writes a file of a study, whole or not at all: one line per field, so that lists of numbers do not sprawl."""
+    """Writes a file of a study, whole or not at all, with one line per field, which keeps lists of numbers short."""
     write_atomically(path, ("{\n" + ",\n".join(_fields(record)) + "\n}\n").encode())
 
 

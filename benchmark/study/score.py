@@ -1,4 +1,4 @@
-"""Joins answers with the key: who paid attention, what each judgment was about, and what all of it says."""
+"""Joins answers with the key, leaves out people who paid no attention, and reports what the judgments say."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,20 +33,20 @@ from benchmark.study.store import is_store, read_store
 from benchmark.support.errors import InputError
 
 CHECKS_NEEDED = 0.75  # share of attention checks that a participant must pass to count
-REAL_AT_MOST = 3  # a garish picture whose colors get a better rating was not looked at
+REAL_AT_MOST = 3  # best rating for a garish picture's colors from someone who looked
 
 
 def find_key(files: Sequence[Path], key: Path | None) -> Key:
-    """The study's key: as given, or the one beside the first file of answers."""
+    """Returns the study's key from the given file, or from the one beside the first file of answers."""
     return read(Key, key or files[0].parent / KEY_FILE)
 
 
 def read_answers(files: Sequence[Path], key: Key) -> list[Participant]:
-    """Everyone who answered, from files that the page gave out and files that the server wrote.
+    """Returns everyone who answered, from files that the page gave out and files that the server wrote.
 
     Raises:
         InputError: a file cannot be read, or someone is in two of them.
-        StudyError: a file is damaged or of another study, or holds an answer that is none or comes twice.
+        StudyError: a file is damaged or of another study, or an answer in it is invalid or comes twice.
     """
     people: list[Participant] = []
     first: dict[str, Path] = {}
@@ -75,10 +75,10 @@ def _fault(person: Participant, key: Key) -> str | None:
 
 
 def score(people: Sequence[Participant], key: Key) -> StudyResult:
-    """The judgments of everyone who paid attention.
+    """Returns the judgments of everyone who paid attention.
 
     Raises:
-        InputError: nobody did.
+        InputError: nobody paid attention.
     """
     excluded = {person.participant: reason for person in people if (reason := why_excluded(person, key))}
     counted = [person for person in people if person.participant not in excluded]
@@ -109,7 +109,7 @@ def score(people: Sequence[Participant], key: Key) -> StudyResult:
 
 
 def why_excluded(person: Participant, key: Key) -> str | None:
-    """Why someone's answers do not count, or None. The rule is fixed before anyone answers."""
+    """Returns why someone's answers do not count, or None; the rule is fixed before anyone answers."""
     form = key.forms[person.form]
     checks = [(form[answer.trial], answer) for answer in person.answers if key.is_check(form[answer.trial])]
     if not person.answers:
@@ -131,7 +131,7 @@ def _passes(trial: Trial, answer: Answer, key: Key) -> bool:
 
 
 def _judgments(person: Participant, key: Key) -> Iterator[tuple[str, str, str, int]]:
-    """Column, photograph, source and value of everything that someone said."""
+    """Yields column, photograph, source and value of each of someone's judgments."""
     for answer in person.answers:
         trial = key.forms[person.form][answer.trial]
         if key.is_check(trial):
@@ -153,7 +153,7 @@ def publish(result: StudyResult, results: Path, replace: bool) -> Path:
     """Writes a scored study among the results, for the tables to show.
 
     Raises:
-        InputError: another study's result is there, and it was not said to replace it.
+        InputError: another study's result is there, and `replace` is false.
     """
     path = results / result.data / result.preset / RESULT_FILE
     if path.exists() and not replace:
@@ -167,10 +167,10 @@ def publish(result: StudyResult, results: Path, replace: bool) -> Path:
 def score_files(
     files: Sequence[Path], key_file: Path | None, table: bool, replace: bool, record: bool = False
 ) -> tuple[str, Path | None]:
-    """What `bench study score` does.
+    """Scores files of answers for `bench study score`.
 
     Returns:
-        The report as text, and the result file if one was written: an own result, or with `record` a reference.
+        The report as text, and the result file if one was written: an own result, or a reference with `record`.
 
     Raises:
         InputError: a study of private photographs is to be recorded.
@@ -188,7 +188,7 @@ def score_files(
 
 
 def report(result: StudyResult) -> str:
-    """What a study found, as plain text."""
+    """Returns what a study found, as plain text."""
     people = f"{result.participants} participants" + (
         f", {len(result.excluded)} not counted" if result.excluded else ""
     )

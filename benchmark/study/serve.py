@@ -1,7 +1,7 @@
-"""Serves a study to a room: hands the page out, takes answers in, stores each before it says so.
+"""Serves a study to a room: it hands the page out, and stores each answer before it acknowledges it.
 
-The server is Python's own `http.server`: three routes and JSON of a few bytes need no framework. It serves no files but
-the page, which it holds in memory; the key never leaves it.
+The server is Python's own `http.server`, because three routes and JSON of a few bytes need no framework. It serves only
+the page, which it holds in memory; the key never leaves the server.
 """
 
 import json
@@ -22,14 +22,14 @@ from benchmark.support.hosts import refusal
 
 ANSWERS_FILE = "answers.sqlite"
 MAX_BODY_BYTES = 4096
-IDLE_SECONDS = 60  # a connection on which nothing comes is closed
-WAITING = 256  # connections that the system holds until they are taken; Python's own 5 resets those of a full room
-RATE, BURST = 50, 500  # requests per second of one address, and at once: a hundred people behind one router
-CLIENTS = 10_000  # addresses to remember
+IDLE_SECONDS = 60  # time after which an idle connection is closed
+WAITING = 256  # connections that the system queues; Python's default of 5 would reset those of a full room
+RATE, BURST = 50, 500  # requests per second and at once from one address, which a hundred people may share
+CLIENTS = 10_000  # number of addresses to remember
 
 
 class StartRequest(Record):
-    """Someone opens the study, or comes back."""
+    """The request of someone who opens the study or comes back."""
 
     study: Token
     participant: Token | None = None
@@ -37,7 +37,7 @@ class StartRequest(Record):
 
 
 class AnswerRequest(Record):
-    """One answer."""
+    """The request that brings one answer."""
 
     study: Token
     participant: Token
@@ -45,7 +45,7 @@ class AnswerRequest(Record):
 
 
 class RefusedError(BenchError):
-    """A request that is not answered as asked."""
+    """A request is refused."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
@@ -57,15 +57,15 @@ class RateLimit:
 
     def __init__(self, rate: float, burst: int) -> None:
         self.rate, self.burst = rate, burst
-        self._buckets: dict[str, tuple[float, float]] = {}  # client → (what is left, when that was)
+        self._buckets: dict[str, tuple[float, float]] = {}  # client → (requests left, time of that count)
         self._lock = Lock()
 
     def allows(self, client: str, now: float) -> bool:
-        """Whether a request that comes `now` (seconds) is within the client's limit; takes it from the bucket."""
+        """Takes a request at time `now` (seconds) from the client's bucket; returns whether the limit allows it."""
         with self._lock:
             left, before = self._buckets.pop(client, (self.burst, now))
             left = min(self.burst, left + (now - before) * self.rate)
-            self._buckets[client] = (left - 1 if left >= 1 else left, now)  # at the end: the longest silent stand first
+            self._buckets[client] = (left - 1 if left >= 1 else left, now)  # the last is the latest
             if len(self._buckets) > CLIENTS:
                 del self._buckets[next(iter(self._buckets))]
             return left >= 1
@@ -81,7 +81,7 @@ class StudyServer(ThreadingHTTPServer):
         """Binds the address.
 
         Raises:
-            InputError: it cannot be bound.
+            InputError: the address cannot be bound.
         """
         self.page = page
         self.store = store
@@ -94,13 +94,13 @@ class StudyServer(ThreadingHTTPServer):
             ) from None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A window that was closed in the middle of a reply is no error of ours; everything else is shown."""
+        """Shows an error, unless a window was closed in the middle of a reply, which is no error of ours."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
-        """What to open in a browser."""
+        """The address to open in a browser."""
         return f"http://{self.server_address[0]!s}:{self.server_port}/"
 
 
@@ -113,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "colorbench", ""
 
     def do_GET(self) -> None:
-        """The page."""
+        """Sends the page."""
         try:
             self._admit()
             if self.path.partition("?")[0] not in ("/", f"/{PAGE_FILE}"):
@@ -124,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send_json(error.status, {"error": str(error)})
 
     def do_POST(self) -> None:
-        """A start or an answer."""
+        """Handles a start or an answer."""
         try:
             self._admit()
             self._send_json(HTTPStatus.OK, self._act(self._body()))
@@ -192,20 +192,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing is logged: answers are in the file, and addresses are nobody's business."""
+        """Logs nothing: answers are in the file, and addresses are private."""
 
 
 def open_server(folder: Path, answers: Path | None, host: str, port: int) -> StudyServer:
-    """A server for the study in `folder`, not yet running.
+    """Makes a server for the study in `folder` that does not run yet.
 
     Args:
-        folder: what `bench study build` wrote.
-        answers: the SQLite file; None: in the same folder.
+        folder: the folder that `bench study build` wrote.
+        answers: the SQLite file, or None for one in the same folder.
         host: the IP address to listen on.
-        port: 0: any that is free.
+        port: the port, or 0 for any free one.
 
     Raises:
-        InputError: no study there, or the address cannot be used.
+        InputError: the folder holds no study, or the address cannot be used.
         BenchError: the file of answers cannot be used.
     """
     try:

@@ -1,4 +1,4 @@
-"""Answers in one SQLite file, each committed as it comes: what was acknowledged survives a crash of anything."""
+"""Stores answers in one SQLite file, each committed as it comes, so that acknowledged answers survive any crash."""
 
 import secrets
 import sqlite3
@@ -12,7 +12,7 @@ from benchmark.study.schema import Answer, Key, Participant, StudyError, fault, 
 from benchmark.support.errors import BenchError
 
 MAGIC = b"SQLite format 3\0"
-MAX_PARTICIPANTS = 10_000  # a room is smaller; a program that runs wild is stopped
+MAX_PARTICIPANTS = 10_000  # more than any room holds; the limit stops a program that runs wild
 LAYOUT = """
 CREATE TABLE IF NOT EXISTS study (study TEXT PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS participants (
@@ -26,11 +26,11 @@ CREATE TABLE IF NOT EXISTS answers (
 
 
 class DuplicateError(StudyError):
-    """This trial was answered before; the first answer stands."""
+    """A trial was answered before; the first answer stands."""
 
 
 class StorageError(BenchError):
-    """The file cannot be written now."""
+    """The file of answers cannot be written now."""
 
 
 class AnswerStore:
@@ -40,14 +40,14 @@ class AnswerStore:
         """Opens the file, or makes it.
 
         Raises:
-            BenchError: it cannot be opened, or holds the answers of another study.
+            BenchError: the file cannot be opened, or holds the answers of another study.
         """
         self.key = key
         self._lock = Lock()
         try:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")  # on the disk before it is acknowledged
+            self._database.execute("PRAGMA synchronous = FULL")  # an answer is on the disk before it is acknowledged
             self._database.execute("PRAGMA foreign_keys = ON")
             self._database.executescript(LAYOUT)
             with self._transaction():
@@ -64,11 +64,11 @@ class AnswerStore:
         self._database.close()
 
     def start(self, participant: str | None, number: int | None) -> Participant:
-        """A new participant, or one who comes back, with what is answered so far.
+        """Returns a participant, new or known, with the answers so far.
 
         Args:
-            participant: the token that was given out before; an unknown one counts as new.
-            number: decides the form; None: forms are dealt in turn.
+            participant: the token that was given out before; an unknown token counts as new.
+            number: the number that decides the form; with None forms are dealt in turn.
 
         Raises:
             StudyError: there are too many participants.
@@ -93,8 +93,8 @@ class AnswerStore:
         """Stores an answer; it is on the disk when this returns.
 
         Raises:
-            DuplicateError: answered before.
-            StudyError: an unknown participant, or no answer to the form.
+            DuplicateError: the trial was answered before.
+            StudyError: the participant is unknown, or the answer does not fit the form.
         """
         with self._transaction():
             row = self._database.execute(
@@ -111,7 +111,7 @@ class AnswerStore:
                 raise DuplicateError(f"trial {answer.trial} was answered before") from None
 
     def count(self) -> tuple[int, int]:
-        """How many participants there are, and how many answers."""
+        """Returns the number of participants and the number of answers."""
         with self._transaction():
             counts = [
                 self._database.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("participants", "answers")
@@ -126,10 +126,10 @@ class AnswerStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """One writer at a time; all or nothing.
+        """Lets one writer work at a time, and keeps all of its changes or none.
 
         Raises:
-            StorageError: the file cannot be written now: the disk is full, say.
+            StorageError: the file cannot be written now, for instance because the disk is full.
         """
         with self._lock:
             try:
@@ -145,16 +145,16 @@ class AnswerStore:
 
 
 def is_store(path: Path) -> bool:
-    """Whether a file is an SQLite database."""
+    """Returns whether a file is an SQLite database."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
 def read_store(path: Path) -> list[Participant]:
-    """Everyone's answers from a file of `AnswerStore`, also while a server writes to it.
+    """Returns everyone's answers from a file of `AnswerStore`, even while a server writes to it.
 
     Raises:
-        StudyError: not such a file, or damaged.
+        StudyError: the file is damaged or no file of `AnswerStore`.
     """
     try:
         with closing(sqlite3.connect(f"file:{path.resolve()}?mode=ro", uri=True)) as database:

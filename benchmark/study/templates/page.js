@@ -1,5 +1,5 @@
 "use strict";
-// One participant's way through the study. The truth is not in this page: pictures are numbers, and the key is elsewhere.
+// Leads one participant through the study. This page does not hold the truth: pictures are numbers, the key is elsewhere.
 
 const study = JSON.parse(document.getElementById("study").textContent);
 const element = id => document.getElementById(id);
@@ -33,7 +33,7 @@ const BLOCKS = {
 };
 
 const state = { participant: "", form: 0, answers: [] };
-const served = location.protocol.startsWith("http"); // by `bench study serve`; a page opened as a file has no server
+const served = location.protocol.startsWith("http"); // only a page from `bench study serve` has a server
 
 function show(section, focus) {
   for (const other of document.querySelectorAll("main > section")) other.hidden = other.id !== section;
@@ -51,7 +51,7 @@ function random(count) {
   return Array.from(crypto.getRandomValues(new Uint8Array(count)), byte => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// What is answered survives a closed window; where the browser stores nothing (private windows), it is just not resumed.
+// Answers survive a closed window; where the browser stores nothing (private windows), the study cannot be resumed.
 function remember() {
   try { localStorage.setItem(STORED_AS, JSON.stringify(state)); } catch { /* not stored */ }
 }
@@ -134,7 +134,7 @@ async function ask(place) {
 
 function hideLater(stage, first) {
   setTimeout(() => {
-    if (stage.firstChild !== first) return; // answered already, and the next pictures are here
+    if (stage.firstChild !== first) return; // the answer was given, and the next pictures are shown
     stage.className = "unseen";
     element("status").textContent = "Now answer from memory.";
   }, study.exposure);
@@ -201,8 +201,8 @@ async function sent(answer) {
   for (;;) {
     try {
       const { status, content } = await post("answer", { participant: state.participant, answer });
-      if (status === 200 || status === 409) return true; // 409: stored before, only the reply was lost
-      if (status < 500 && status !== 429) { // 429: too many at once, for now
+      if (status === 200 || status === 409) return true; // 409: the answer is stored, only the reply was lost
+      if (status < 500 && status !== 429) { // 429: too many requests at once; it passes
         fail(content.error);
         return false;
       }
