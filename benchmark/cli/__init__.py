@@ -11,13 +11,14 @@ from typing import Any
 import click
 from click.exceptions import Abort, Exit
 
-from benchmark.cli import cells, completion, data, methods, photographs, results, speed, study, sweep, weights
+from benchmark.cli import cells, completion, data, methods, photographs, results, study, sweep, weights
 from benchmark.cli.options import CELL
 from benchmark.support.errors import BenchError
 
 # The disk, its quota or a limit is full; a file system or folder may not be written.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
+KEPT = "what was finished is kept, and the same command goes on"
 GRACE_SECONDS = 1.0  # for a thread that is about to end
 
 
@@ -53,13 +54,19 @@ def _in_one_line(error: BaseException, ctx: click.Context) -> BenchError | None:
         return None
     from benchmark.contracts.blame import blamed
 
-    return _of_the_machine(error) or blamed(error, ctx.meta.get(CELL, "")) or _of_a_file(error)
-
-
-def _of_a_file(error: BaseException) -> BenchError | None:
-    if isinstance(error, OSError) and error.errno and error.errno != errno.EPIPE:  # a closed pipe is click's business
-        return BenchError(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
-    return BenchError("a file ends too early; bench --debug shows where") if isinstance(error, EOFError) else None
+    number, told = None, ""
+    if isinstance(error, OSError) and error.errno:
+        number, told = error.errno, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    if number in DISK_ERRORS:
+        return BenchError(f"{told}; {KEPT}")
+    torch = sys.modules.get("torch")  # nothing that does not need it should wait for its import
+    if torch and isinstance(error, torch.OutOfMemoryError):
+        return BenchError(f"{str(error).splitlines()[0]} {KEPT.capitalize()}")
+    if fault := blamed(error, ctx.meta.get(CELL, "")):
+        return fault
+    if isinstance(error, EOFError):
+        return BenchError("a file ends too early; bench --debug shows where")
+    return BenchError(told) if told and number != errno.EPIPE else None  # a closed pipe is click's business
 
 
 def _leave_threads(code: Any) -> None:
@@ -80,17 +87,6 @@ def _leave_threads(code: Any) -> None:
             os._exit(code if isinstance(code, int) and code else 1)
 
 
-def _of_the_machine(error: BaseException) -> BenchError | None:
-    """One line for what is no fault of a program: no room on a disk or a GPU, no right to write. None for all else."""
-    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-        place = f"{error.filename}: " if error.filename else ""
-        return BenchError(f"{place}{error.strerror}; what was finished is kept, and the same command goes on")
-    torch = sys.modules.get("torch")  # nothing that does not need it should wait for its import
-    if torch and isinstance(error, torch.OutOfMemoryError):
-        return BenchError(f"{str(error).splitlines()[0]} What was finished is kept, and the same command goes on")
-    return None
-
-
 @click.group(cls=Bench, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="colorbench")
@@ -109,7 +105,11 @@ def main(debug: bool) -> None:
     announce("benchmark.study.people:PEOPLE")
 
 
-for module in (cells, sweep, speed, methods, data, weights, results, photographs, study, completion):
-    for command in module.COMMANDS:
-        main.add_command(command)
+for command in (
+    *(cells.run, cells.train, cells.evaluate, cells.fingerprint, cells.speed, sweep.cells, sweep.sweep),
+    *(sweep.reproduce, methods.list_, methods.check, methods.new_method, data.data, weights.weights_group),
+    *(weights.judge, results.leaderboard, results.score, results.claims, results.findings, results.report),
+    *(results.compare, photographs.colorize, photographs.app, study.study, completion.completion),
+):
+    main.add_command(command)
 completion.offer_names(main)

@@ -1,13 +1,26 @@
-"""`bench run`, and its stages one by one."""
+"""`bench run`, its stages one by one, and how fast they are."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.options import cell_options, machine_options, make_context, record_option, take_cell, together
+from benchmark.cli.options import (
+    MANY,
+    cell_options,
+    json_option,
+    machine_options,
+    make_context,
+    print_json,
+    record_option,
+    setting_options,
+    take_cell,
+    together,
+)
+from benchmark.contracts.config import Cell
+from benchmark.contracts.workspace import project
+from benchmark.support.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmark.contracts.config import Cell
     from benchmark.running.stages import Context
 
 
@@ -15,8 +28,8 @@ stage_options = together(cell_options, machine_options)
 
 
 def _take(options: dict[str, Any], record: bool = False) -> "tuple[Cell, Context]":
-    cell, params = take_cell(options)
-    context = make_context(params, **options)
+    cell = take_cell(options)
+    context = make_context(**options)
     if record:
         from benchmark.running.reference import require_recordable
 
@@ -69,13 +82,41 @@ def evaluate(record: bool, **options: Any) -> None:
 @click.command()
 def fingerprint() -> None:
     """Write the hashes of code and settings by which DVC knows what is out of date (a stage of dvc.yaml)."""
-    from benchmark.contracts.config import find_root, read_params
-    from benchmark.contracts.workspace import Workspace
     from benchmark.results.fingerprint import write_fingerprints
 
-    root = find_root()
-    written = write_fingerprints(read_params(root), Workspace(root))
-    click.echo(f"{len(written)} fingerprints in {Workspace(root).fingerprints}")
+    params, space = project()
+    click.echo(f"{len(write_fingerprints(params, space))} fingerprints in {space.fingerprints}")
 
 
-COMMANDS: tuple[click.Command, ...] = (run, train, evaluate, fingerprint)
+@click.command()
+@click.option("--method", metavar="NAME", help="Entry of params.yaml, or an adapter; default: the suite's last.")
+@click.option("--data", default="sample", show_default=True, metavar="NAME", help="Data set, or folder:/path.")
+@setting_options
+@click.option("--batch-size", type=click.IntRange(min=1), help="Short for --set batch_size=…")
+@click.option("--image-size", type=click.IntRange(min=8), help="Short for --set image_size=…")
+@click.option("--rounds", type=MANY, default=3, show_default=True, help="Medians over so many blocks.")
+@click.option("--seconds", type=click.FloatRange(0.1, 86400), default=5.0, show_default=True, help="Of a block.")
+@click.option("--steps", type=click.IntRange(1, 10**9), help="Length of a block in steps, instead of --seconds.")
+@click.option("--plain/--no-plain", default=True, show_default=True, help="Measure the plain PyTorch loop beside ours.")
+@json_option
+@machine_options
+def speed(rounds: int, seconds: float, steps: int | None, plain: bool, as_json: bool, **options: Any) -> None:
+    """Measure training and evaluation of a cell beside a plain PyTorch loop of the same networks.
+
+    Nothing is kept: no model, no checkpoint, no result. Data is prepared if need be.
+    """
+    if options["devices"] > 1:
+        raise InputError(
+            "--devices: bench speed measures one process; the rate of several stands in a training's record"
+        )
+    options["method"] = options["method"] or project()[0].suite.methods[-1]
+    sizes = {name: options.pop(name.partition(".")[2]) for name in ("training.batch_size", "data.image_size")}
+    options["assignments"] += tuple(f"{name}={value}" for name, value in sizes.items() if value)
+    cell, context = _take(options)
+    from benchmark import speed as package
+
+    report = package.measure(cell, context, package.Plan(rounds, seconds, steps), plain=plain)
+    if as_json:
+        print_json(package.as_json(report))
+    else:
+        click.echo(package.as_text(report))

@@ -1,77 +1,54 @@
 """Names that a shell completes: `bench run --method <Tab>`. Nothing here imports torch: a key press waits for it."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-SHELLS = ("bash", "zsh", "fish")
+from benchmark.contracts.registry import names
+from benchmark.contracts.workspace import project
+from benchmark.support.errors import BenchError
+from benchmark.support.weights import WEIGHTS
 
 
 def _methods() -> Iterable[str]:
-    from benchmark.contracts.config import find_root, read_params
-    from benchmark.contracts.registry import names
-
-    return [*read_params(find_root()).entries, *names("method")]
+    return [*project()[0].entries, *names("method")]
 
 
 def _data_sets() -> Iterable[str]:
-    from benchmark.contracts.registry import names
-
     return [f"{name}:" if name == "folder" else name for name in names("dataset")]
 
 
-def _presets() -> Iterable[str]:
-    from benchmark.contracts.config import find_root, read_params
-
-    return read_params(find_root()).presets
-
-
-def _weights() -> Iterable[str]:
-    from benchmark.support.weights import WEIGHTS
-
-    return WEIGHTS
-
-
-OPTIONS: dict[str, Callable[[], Iterable[str]]] = {
+NAMES: dict[str, Callable[[], Iterable[str]]] = {  # option, or group and argument → what it takes
     "--method": _methods,
     "--methods": _methods,
     "--data": _data_sets,
-    "--preset": _presets,
-}
-ARGUMENTS: dict[tuple[str, str], Callable[[], Iterable[str]]] = {  # (group, name of the argument)
-    ("main", "method"): _methods,
-    ("data", "name"): _data_sets,
-    ("judge", "data_set"): _data_sets,
-    ("weights", "name"): _weights,
-    ("weights", "names"): _weights,
+    "--preset": lambda: project()[0].presets,
+    "main method": _methods,
+    "data name": _data_sets,
+    "judge data_set": _data_sets,
+    "weights name": lambda: WEIGHTS,
+    "weights names": lambda: WEIGHTS,
 }
 
 
+@dataclass(eq=False)
 class Name(click.ParamType):
-    """Text as it is, for which a shell is offered names; where a list is expected, for what follows its last comma.
+    """Text as it is, for which a shell is offered names; in a list, for what follows its last comma."""
 
-    Args:
-        known: the names, found out when asked for.
-        listed: whether names may be given as a list.
-    """
-
-    name = "text"
-
-    def __init__(self, known: Callable[[], Iterable[str]], listed: bool) -> None:
-        self.known = known
-        self.listed = listed
+    known: Callable[[], Iterable[str]]
+    listed: bool
+    name: str = "text"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The names that begin with what is typed; none where they cannot be found out, as outside a project."""
-        from benchmark.support.errors import BenchError
-
         before, comma, begun = incomplete.rpartition(",") if self.listed else ("", "", incomplete)
         try:
-            names = dict.fromkeys(self.known())
+            known = dict.fromkeys(self.known())
         except BenchError:
             return []
-        return [CompletionItem(before + comma + name) for name in names if name.startswith(begun)]
+        return [CompletionItem(before + comma + name) for name in known if name.startswith(begun)]
 
 
 def offer_names(group: click.Group) -> None:
@@ -80,14 +57,13 @@ def offer_names(group: click.Group) -> None:
         if isinstance(command, click.Group):
             offer_names(command)
         for param in command.params:
-            is_option = isinstance(param, click.Option)
-            known = OPTIONS.get(param.opts[0]) if is_option else ARGUMENTS.get((group.name or "", param.name or ""))
-            if known:
-                param.type = Name(known, listed="," in (param.metavar or ""))
+            taken = param.opts[0] if isinstance(param, click.Option) else f"{group.name} {param.name}"
+            if taken in NAMES:
+                param.type = Name(NAMES[taken], listed="," in (param.metavar or ""))
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that lets SHELL complete commands, options, methods, data sets and presets.
@@ -97,10 +73,6 @@ def completion(ctx: click.Context, shell: str) -> None:
       zsh    eval "$(bench completion zsh)"      as a line of ~/.zshrc
       fish   bench completion fish > ~/.config/fish/completions/bench.fish
     """  # noqa: D301 - as in the command group
-    root = ctx.find_root()
     made = get_completion_class(shell)
-    assert made, f"click completes {SHELLS}"
-    click.echo(made(root.command, {}, "bench", "_BENCH_COMPLETE").source())
-
-
-COMMANDS: tuple[click.Command, ...] = (completion,)
+    assert made, f"click knows the shell {shell}"
+    click.echo(made(ctx.find_root().command, {}, "bench", "_BENCH_COMPLETE").source())

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import data_options, json_option, preparing_options, resolve_data
+from benchmark.cli.options import data_options, json_option, preparing_options, print_json, resolve_data
+from benchmark.contracts.registry import load_dataset
 
 
 @click.group()
@@ -18,7 +19,7 @@ def data() -> None:
 @json_option
 def data_list(as_json: bool) -> None:
     """What data sets there are, whether their originals are here (BENCH_DATA, downloads), and what is prepared."""
-    from benchmark.data.preparation.show import data_sets, print_data_sets, print_json
+    from benchmark.data.preparation.show import data_sets, print_data_sets
 
     (print_json if as_json else print_data_sets)(data_sets())
 
@@ -31,8 +32,7 @@ def data_list(as_json: bool) -> None:
 @json_option
 def data_fetch(name: str, files: tuple[str, ...], root: Path | None, mirror: str | None, as_json: bool) -> None:
     """Download the official FILES (default: all) of data set NAME, or go on with a download that was cut."""
-    from benchmark.contracts.registry import load_dataset
-    from benchmark.data.preparation.show import fetch_data_set, print_json
+    from benchmark.data.preparation.show import fetch_data_set
 
     paths = [str(path) for path in fetch_data_set(load_dataset(name), root, mirror, files)]
     if as_json:
@@ -48,7 +48,7 @@ def data_fetch(name: str, files: tuple[str, ...], root: Path | None, mirror: str
 def data_prepare(workers: int | None, skip_corrupt: bool, as_json: bool, **named: Any) -> None:
     """Decode, resize and crop data set NAME (or folder:/path) once into arrays of bytes."""
     from benchmark.data.preparation.prepare import prepare, up_to_date
-    from benchmark.data.preparation.show import prepared_facts, print_json
+    from benchmark.data.preparation.show import prepared_facts
 
     dataset, folder, title = resolve_data(**named)
     done = up_to_date(dataset, folder, title)
@@ -64,7 +64,7 @@ def data_prepare(workers: int | None, skip_corrupt: bool, as_json: bool, **named
 @json_option
 def data_verify(as_json: bool, **named: Any) -> None:
     """Compare downloads with official checksums, prepared arrays with meta.json. Exit code 1 if any differs."""
-    from benchmark.data.preparation.show import print_json, print_verified
+    from benchmark.data.preparation.show import print_verified
     from benchmark.data.preparation.verify import verify_data_set
 
     dataset, folder, title = resolve_data(**named)
@@ -83,17 +83,16 @@ def data_check(as_json: bool, **named: Any) -> None:
     """Run the conformance checks on data set NAME, whose originals must be here."""
     from dataclasses import asdict
 
-    from benchmark.data.preparation.show import print_json
     from benchmark.running.conformance import print_verdicts
     from benchmark.running.conformance_data import check_dataset
 
     dataset, _, title = resolve_data(**named)
     verdicts = check_dataset(dataset)
-    if not as_json:
-        sys.exit(not print_verdicts(title, verdicts))
-    facts = [asdict(verdict) for verdict in verdicts]
-    print_json(facts)
-    sys.exit(not all(fact["passed"] for fact in facts))
+    if as_json:
+        print_json([asdict(verdict) for verdict in verdicts])
+    else:
+        print_verdicts(title, verdicts)
+    sys.exit(not all(verdict.passed for verdict in verdicts))
 
 
 @data.command(name="show")
@@ -102,11 +101,8 @@ def data_check(as_json: bool, **named: Any) -> None:
 @json_option
 def data_show(out: Path | None, as_json: bool, **named: Any) -> None:
     """What data set NAME is, what was prepared of it, a contact sheet and a histogram of its colors."""
-    from benchmark.data.preparation.show import data_set_facts, print_data_set, print_json
+    from benchmark.data.preparation.show import data_set_facts, print_data_set
 
     dataset, folder, _ = resolve_data(**named)
     facts = data_set_facts(dataset, folder, out or folder.parent.parent / "runs" / "data" / folder.name)
     (print_json if as_json else print_data_set)(facts)
-
-
-COMMANDS: tuple[click.Command, ...] = (data,)

@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from benchmark.cli.options import json_option
+from benchmark.cli.options import json_option, print_json
+from benchmark.contracts.config import find_root
 
 
 @click.command(name="list")
@@ -13,12 +14,7 @@ def list_(as_json: bool) -> None:
     """Show methods, data sets, presets, metrics, and what is ready or missing on this machine."""
     from benchmark.running.inventory import inventory, print_inventory
 
-    if as_json:
-        import json
-
-        click.echo(json.dumps(inventory(), indent=2))
-    else:
-        print_inventory(inventory())
+    (print_json if as_json else print_inventory)(inventory())
 
 
 @click.command()
@@ -28,20 +24,15 @@ def check(method: str, preset: str | None) -> None:
     """Check that METHOD (an entry, an adapter, or package:Class) holds the contract; exit code 1 if not."""
     from benchmark.running.conformance import check_by_name, print_verdicts
 
-    if not print_verdicts(method, check_by_name(method, preset)):
-        sys.exit(1)
+    sys.exit(not print_verdicts(method, check_by_name(method, preset)))
 
 
 @click.command(name="new-method")
 @click.argument("name")
 def new_method(name: str) -> None:
     """Write a working adapter methods/NAME.py from the template, and its entry in params.yaml."""
-    from benchmark.contracts.config import find_root
     from benchmark.running import scaffold
 
     path = scaffold.new_method(name, find_root())
     click.echo(f"{path}\nnow change its loss or network, and run:")
     click.echo(f"  bench check {name}\n  bench run --method {name} --data sample")
-
-
-COMMANDS: tuple[click.Command, ...] = (list_, check, new_method)

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they mean."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from benchmark.contracts.config import Cell, resolve
+from benchmark.contracts.workspace import project
 from benchmark.support.names import MAX_SEED
 
 if TYPE_CHECKING:
-    from benchmark.contracts.config import Cell
     from benchmark.contracts.dataset import Dataset
     from benchmark.running.stages import Context
 
@@ -84,36 +86,38 @@ data_options = together(  # that name a prepared data set; for `resolve_data`
 )
 
 
+def print_json(value: Any) -> None:
+    """A value for programs, on standard output."""
+    click.echo(json.dumps(value, indent=2))
+
+
 def resolve_cell(
-    method: str | None, data: str, preset: str | None, seed: int, assignments: tuple[str, ...]
-) -> "tuple[Cell, Any]":
-    """The cell that the options mean (of the data alone if `method` is None), and the project's parameters."""
-    from benchmark.contracts.config import find_root, read_params, resolve
-
-    params = read_params(find_root())
+    method: str | None, data: str, preset: str | None, seed: int = 0, assignments: tuple[str, ...] = ()
+) -> Cell:
+    """The cell that the options mean, of the data alone if `method` is None."""
+    params, _ = project()
     preset = preset or params.suite.preset
-    return resolve(params, method=method, data=data, preset=preset, seed=seed, assignments=assignments), params
+    return resolve(params, method=method, data=data, preset=preset, seed=seed, assignments=assignments)
 
 
-def take_cell(options: dict[str, Any]) -> "tuple[Cell, Any]":
-    """Takes the options of `cell_options` out of a command's, and gives the cell and the project's parameters."""
+def take_cell(options: dict[str, Any]) -> Cell:
+    """Takes the options of `cell_options` out of a command's, and gives the cell that they mean."""
     method, data, preset, seed = (options.pop(name) for name in ("method", "data", "preset", "seed"))
     shortcuts = {name: options.pop(name) for name in ("precision", "compile")}
     given = tuple(f"training.{name}={value}" for name, value in shortcuts.items() if value)
-    cell, params = resolve_cell(method, data, preset, seed, (*options.pop("assignments"), *given))
+    cell = resolve_cell(method, data, preset, seed, (*options.pop("assignments"), *given))
     settings = {**cell.data_settings, **cell.method_settings}
     told = ", ".join(f"{key}={value}" for key, value in settings.items())
     click.get_current_context().meta[CELL] = f"{cell.name}, with {told or 'no settings'}"
     cell.settings()  # everything is validated before data is prepared or a file fetched
-    return cell, params
+    return cell
 
 
 def make_context(
-    params: Any,
-    device: str,
-    root: Path | None,
-    workers: int | None,
-    skip_corrupt: bool,
+    device: str = "auto",
+    root: Path | None = None,
+    workers: int | None = None,
+    skip_corrupt: bool = False,
     on_device: Literal["auto", "yes", "no"] = "auto",
     devices: int = 1,
     threads: int | None = None,
@@ -127,8 +131,6 @@ def make_context(
     import torch
     from rich.console import Console
 
-    from benchmark.contracts.config import find_root
-    from benchmark.contracts.workspace import Workspace
     from benchmark.running.stages import Context, choose_device
     from benchmark.training import distributed
 
@@ -138,16 +140,12 @@ def make_context(
         torch.set_num_threads(threads)
     ranks, chosen = distributed.join(choose_device(device))
     console = Console(stderr=True, quiet=not ranks.first)
-    workspace = Workspace(find_root())
-    return Context(params, workspace, console, chosen, root, workers, skip_corrupt, on_device, ranks)
+    return Context(*project(), console, chosen, root, workers, skip_corrupt, on_device, ranks)
 
 
 def resolve_data(
     name: str, preset: str | None, assignments: tuple[str, ...], root: Path | None
 ) -> "tuple[Dataset, Path, str]":
     """The data set that the options mean, the folder of its prepared arrays, and its name."""
-    from benchmark.contracts.config import find_root
-    from benchmark.contracts.workspace import Workspace
-
-    cell, _ = resolve_cell(None, name, preset, 0, assignments)
-    return cell.dataset_class(cell.data_config, cell.data_path or root), Workspace(find_root()).data(cell), cell.data
+    cell = resolve_cell(None, name, preset, assignments=assignments)
+    return cell.dataset_class(cell.data_config, cell.data_path or root), project()[1].data(cell), cell.data

@@ -55,6 +55,3 @@ def app(host: str, port: int, methods: tuple[str, ...], **models: Any) -> None:
     from benchmark.photographs.colorizer import load_chosen
 
     serve(load_chosen(methods=methods, every=not methods, model=None, **models), host, port)
-
-
-COMMANDS: tuple[click.Command, ...] = (colorize, app)

@@ -1,12 +1,13 @@
 """From result files to tables, claims and the report; rows that another program colored."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from benchmark.cli.options import json_option, machine_options, make_context, record_option, resolve_cell, seed_option
+from benchmark.contracts.config import external_cell, find_root
+from benchmark.contracts.workspace import Workspace, project
 from benchmark.support.errors import BenchError
 
 
@@ -18,8 +19,6 @@ from benchmark.support.errors import BenchError
 @json_option
 def leaderboard(data_set: str | None, preset: str | None, check: bool, own: bool, as_json: bool) -> None:
     """Regenerate the tables under results/ from the committed result files alone."""
-    from benchmark.contracts.config import find_root
-    from benchmark.contracts.workspace import Workspace
     from benchmark.paper.published import build_published
     from benchmark.results import tables
 
@@ -53,11 +52,9 @@ def score(
     folder: Path, data_set: str, name: str, preset: str | None, go_on: bool, record: bool, **machine: Any
 ) -> None:
     """Score FOLDER, test images colored by any other program (<image id>.png), as an external row."""
-    from benchmark.contracts.config import external_cell, find_root, read_params
-
-    params = read_params(find_root())
+    params, _ = project()
     cell = external_cell(params, name=name, data=data_set, preset=preset or params.suite.preset)
-    context = make_context(params, **machine)
+    context = make_context(**machine)
     from benchmark.running.external import score_folder
     from benchmark.running.reference import print_table_of, require_recordable, settle
     from benchmark.running.stages import prepare_data
@@ -76,11 +73,10 @@ def score(
 @json_option
 def claims(check: bool, as_json: bool) -> None:
     """Decide the reports' claims from the result files; write results/claims.md."""
-    from benchmark.contracts.config import find_root, read_params
     from benchmark.paper import claims as reports
 
-    root = find_root()
-    built = reports.build_claims(root / "results", read_params(root).suite.preset, check)
+    params, space = project()
+    built = reports.build_claims(space.references, params.suite.preset, check)
     click.echo(reports.as_json(built) if as_json else reports.summary(built))
     if check and built.stale:
         raise BenchError("results/claims.md differs from the results; run: bench claims, and commit what it writes")
@@ -90,7 +86,6 @@ def claims(check: bool, as_json: bool) -> None:
 @click.option("--check", is_flag=True, help="Write nothing; fail if page or figures are not what the results give.")
 def findings(check: bool) -> None:
     """Write docs/findings.md and its figures: what the reports claim, and what holds under one protocol."""
-    from benchmark.contracts.config import find_root
     from benchmark.paper.findings import build_findings
 
     built = build_findings(find_root(), check)
@@ -107,16 +102,13 @@ def findings(check: bool) -> None:
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The folder to write; default: report/.")
 def report(data_set: str | None, preset: str | None, out: Path | None) -> None:
     """Write a folder of tables, charts and pictures that any browser opens, without a server or a network."""
-    from benchmark.contracts.config import find_root, read_params
-    from benchmark.contracts.workspace import Workspace
     from benchmark.paper.claims import build_claims
     from benchmark.paper.section import claims_section
     from benchmark.report import build_report
 
-    root, params = find_root(), read_params(find_root())
-    claimed = claims_section(build_claims(root / "results", params.suite.preset, check=True).claims)
-    context = partial(make_context, params, "auto", None, None, False)
-    built = build_report(params, Workspace(root), out or root / "report", context, data_set, preset, [claimed])
+    params, space = project()
+    claimed = claims_section(build_claims(space.references, params.suite.preset, check=True).claims)
+    built = build_report(params, space, out or space.root / "report", make_context, data_set, preset, [claimed])
     for message in built.messages:
         click.echo(message, err=True)
     click.echo(f"open in a browser: {built.page.resolve().as_uri()}")
@@ -132,12 +124,9 @@ def report(data_set: str | None, preset: str | None, out: Path | None) -> None:
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The PNG to write.")
 def compare(data_set: str, methods: str, preset: str | None, seed: int, images: int, size: int, out: Path) -> None:
     """Draw the same test images as several methods color them: a row per method."""
-    cells = [resolve_cell(name, data_set, preset, seed, ()) for name in methods.split(",")]
-    context = make_context(cells[0][1], "auto", None, None, False)
+    cells = [resolve_cell(name, data_set, preset, seed) for name in methods.split(",")]
+    context = make_context()
     from benchmark.photographs.compare import draw_comparison
 
-    draw_comparison([cell for cell, _ in cells], context, out, images, size)
+    draw_comparison(cells, context, out, images, size)
     click.echo(out)
-
-
-COMMANDS: tuple[click.Command, ...] = (leaderboard, score, claims, findings, report, compare)

@@ -70,6 +70,3 @@ def study_score(files: tuple[Path, ...], key: Path | None, table: bool, replace:
     click.echo(text)
     if written:
         click.echo(f"\nwritten: {written}; now: bench leaderboard{'' if record else ' --own'}")
-
-
-COMMANDS: tuple[click.Command, ...] = (study,)

@@ -1,16 +1,25 @@
 """Many cells: list them for a scheduler, or run the missing ones over Ray."""
 
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.options import MANY, Decorator, machine_options, make_context, record_option, root_option, together
+from benchmark.cli.options import (
+    MANY,
+    Decorator,
+    machine_options,
+    make_context,
+    print_json,
+    record_option,
+    root_option,
+    together,
+)
+from benchmark.contracts.workspace import project
 from benchmark.support.names import seed_of
 
 if TYPE_CHECKING:
-    from benchmark.running.sweep.plan import Choice, Planner
+    from benchmark.running.sweep.plan import Choice
 
 
 def _choosing(default: str) -> Decorator:
@@ -31,25 +40,13 @@ def _choice(
 ) -> "Choice":
     from benchmark.running.sweep.plan import Choice
 
-    named = (tuple(_names(given)) for given in (methods, data_sets, presets))
-    return Choice(next(named), next(named), next(named), tuple(map(seed_of, _names(seeds))))
+    return Choice(_names(methods), _names(data_sets), _names(presets), tuple(map(seed_of, _names(seeds))))
 
 
-def planner_and_choice(record: bool = False, **chosen: tuple[str, ...]) -> "tuple[Planner, Choice]":
-    """The project's planner, and the cells that the options choose."""
-    from benchmark.contracts.config import find_root, read_params
-    from benchmark.contracts.workspace import Workspace
-    from benchmark.running.sweep.plan import Planner
-
-    root = find_root()
-    return Planner(read_params(root), Workspace(root), record), _choice(**chosen)
-
-
-def _names(values: tuple[str, ...]) -> Iterator[str]:
+def _names(values: tuple[str, ...]) -> tuple[str, ...]:
     """The names in comma lists; the path of a `folder:` may hold commas, and stands in an option of its own."""
-    for value in values:
-        parts = [value] if value.startswith("folder:") else value.split(",")
-        yield from filter(None, map(str.strip, parts))
+    parts = (part for value in values for part in ([value] if value.startswith("folder:") else value.split(",")))
+    return tuple(filter(None, map(str.strip, parts)))
 
 
 @click.command()
@@ -62,15 +59,14 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
 
     A cell that starts from the model of another comes after it.
     """
-    planner, choice = planner_and_choice(**chosen)
+    choice = _choice(**chosen)
     from benchmark.running.sweep import command, plan
 
+    planner = plan.Planner(*project())
     found = planner.missing(choice) if missing else planner.all(choice)
     found = plan.ready(found) if ready else found
     if as_json:
-        import json
-
-        click.echo(json.dumps(command.as_json(found), indent=2))
+        print_json(command.as_json(found))
     for listed in [] if as_json else found:
         click.echo(plan.command(listed.cell))
 
@@ -92,10 +88,12 @@ def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_ce
     failed.
     """
     retries, root, record = (more.pop(name) for name in ("retries", "root", "record"))
-    planner, choice = planner_and_choice(record, **more)
+    choice = _choice(**more)
     from benchmark.running.sweep.command import sweep as run_sweep
     from benchmark.running.sweep.over_ray import Resources
+    from benchmark.running.sweep.plan import Planner
 
+    planner = Planner(*project(), record)
     found = planner.missing(choice)
     if not found:
         click.echo("nothing is missing")
@@ -108,30 +106,20 @@ def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_ce
 @click.command()
 @_choosing("all that are committed")
 @machine_options
-def reproduce(
-    methods: tuple[str, ...],
-    data_sets: tuple[str, ...],
-    presets: tuple[str, ...],
-    seeds: tuple[str, ...],
-    **machine: Any,
-) -> None:
+def reproduce(**options: Any) -> None:
     """Train and score committed rows anew, below runs/reproduce; default: all of them. The same command goes on.
 
     Ends with a verdict for each cell: the same bits, inside the row's interval, or outside, with the likely reason.
     Exit code 1 if any is outside or failed.
     """
-    from benchmark.contracts.config import find_root, read_params
-
-    context = make_context(read_params(find_root()), **machine)
+    choice = _choice(**{name: options.pop(name) for name in ("methods", "data_sets", "presets", "seeds")})
+    context = make_context(**options)
     from benchmark.running import reproduce as repeating
 
-    rows = repeating.committed(context.workspace.references, _choice(methods, data_sets, presets, seeds))
+    rows = repeating.committed(context.workspace.references, choice)
     done = []
-    for one in repeating.reproduce(rows, context, machine["threads"]):
+    for one in repeating.reproduce(rows, context, options["threads"]):
         context.say(f"{one.reference.run.command}: {one.verdict.kind}")
         done.append(one)
     click.echo(repeating.table_of(done))
     sys.exit(0 if repeating.is_confirmed(done) else 1)
-
-
-COMMANDS: tuple[click.Command, ...] = (cells, sweep, reproduce)

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import json_option, machine_options, make_context, resolve_cell, seed_option
+from benchmark.cli.options import json_option, machine_options, make_context, print_json, resolve_cell, seed_option
+from benchmark.support import weights
 
 
 @click.group(name="weights")
@@ -18,13 +19,9 @@ def weights_group() -> None:
 @json_option
 def weights_list(as_json: bool) -> None:
     """What pretrained files there are, what needs them, and which are here."""
-    from benchmark.support import weights
-
     rows = weights.table()
     if as_json:
-        import json
-
-        click.echo(json.dumps(rows, indent=2))
+        print_json(rows)
     for row in [] if as_json else rows:
         click.echo(f"{row['name']:10} {row['state']:8} {row['bytes'] / 1e6:6.1f} MB  {row['purpose']}")
 
@@ -34,8 +31,6 @@ def weights_list(as_json: bool) -> None:
 @click.option("--mirror", metavar="URL", help="Takes the place of the official host.")
 def weights_fetch(names: tuple[str, ...], mirror: str | None) -> None:
     """Download the files NAMES (default: all), or go on with a download that was cut."""
-    from benchmark.support import weights
-
     for name in names or weights.WEIGHTS:
         click.echo(weights.fetch(name, mirror))
 
@@ -44,8 +39,6 @@ def weights_fetch(names: tuple[str, ...], mirror: str | None) -> None:
 @click.argument("names", nargs=-1)
 def weights_verify(names: tuple[str, ...]) -> None:
     """Read the files NAMES (default: all that are here) again and compare their SHA-256. Exit code 1 if any differs."""
-    from benchmark.support import weights
-
     rows = weights.table(names, again=True)
     for row in rows:
         click.echo(f"{row['name']:10} {row['state']:8} {row['detail']}")
@@ -56,8 +49,6 @@ def weights_verify(names: tuple[str, ...]) -> None:
 @click.argument("name")
 def weights_path(name: str) -> None:
     """Where a file lies or would have to be put; exit code 1 if the right file is not there."""
-    from benchmark.support import weights
-
     click.echo(weights.place(name))
     weights.require(name)
 
@@ -76,13 +67,10 @@ def judge() -> None:
 @machine_options
 def judge_train(data_set: str, preset: str | None, seed: int, epochs: int, out: Path | None, **machine: Any) -> None:
     """Train a judge on the true colors of DATA, which has labels. The protocol's own judge stays as it is."""
-    cell, params = resolve_cell(None, data_set, preset, seed, ())
-    context = make_context(params, **machine)
+    cell = resolve_cell(None, data_set, preset, seed)
+    context = make_context(**machine)
     from benchmark.running.judge import make_judge, recipe
     from benchmark.running.stages import prepare_data
 
     path = out or context.workspace.root / "runs" / f"judge-{cell.data}-v1.safetensors"
     click.echo(make_judge(prepare_data(cell, context), path, recipe(seed, epochs), context.device, context.say))
-
-
-COMMANDS: tuple[click.Command, ...] = (weights_group, judge)

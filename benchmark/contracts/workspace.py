@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.contracts.config import Cell
+from benchmark.contracts.config import Cell, Params, find_root, read_params
 from benchmark.support.files import digest
 
 
@@ -43,15 +43,8 @@ class Workspace:
 
     def model(self, cell: Cell) -> Path:
         """Folder of the finished model; one of its own for a run with overrides."""
-        return (
-            self.root
-            / self.branch
-            / "models"
-            / cell.data
-            / cell.preset
-            / cell.method
-            / f"seed{cell.seed}{_suffix(cell.overrides)}"
-        )
+        place = self.root / self.branch / "models" / cell.data / cell.preset / cell.method
+        return place / f"seed{cell.seed}{_suffix(cell.overrides)}"
 
     def run(self, cell: Cell, key: str) -> Path:
         """Folder of the work in progress under this training key."""
@@ -61,6 +54,16 @@ class Workspace:
     def results_of(self, cell: Cell) -> Path:
         """Where a run of this cell writes its result: runs with overrides stand apart from the other own results."""
         return self.own.with_name(f"overrides{_suffix(cell.overrides)}") if cell.overrides else self.own
+
+
+def project() -> tuple[Params, Workspace]:
+    """The parameters and the folders of the project that the working directory lies in.
+
+    Raises:
+        InputError: there is none, or its `params.yaml` is not valid.
+    """
+    root = find_root()
+    return read_params(root), Workspace(root)
 
 
 def _suffix(overrides: object) -> str:

@@ -1,6 +1,5 @@
 """What `bench data` tells of data sets: facts as plain values, printed as text for people or as JSON for programs."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +20,6 @@ from benchmark.support.errors import BenchError, InputError
 
 CONTACT_SHEET, HISTOGRAM = "contact_sheet.png", "chroma_histogram.png"
 _LISTED = 20  # photographs or classes that are named in text; JSON names all
-
-
-def print_json(facts: Any) -> None:
-    """The facts for programs, on standard output."""
-    print(json.dumps(facts, indent=2, ensure_ascii=False))
 
 
 # list -----------------------------------------------------------------------------------------------------------------
