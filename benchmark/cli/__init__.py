@@ -13,6 +13,7 @@ from click.exceptions import Abort, Exit
 
 from benchmark.cli import cells, completion, data, methods, photographs, results, study, sweep, weights
 from benchmark.cli.options import CELL
+from benchmark.contracts.returned import blamed, thread_of_adapter
 from benchmark.support.errors import BenchError
 
 # The disk, its quota or a limit is full; a file system or folder may not be written.
@@ -52,8 +53,6 @@ def _in_one_line(error: BaseException, ctx: click.Context) -> BenchError | None:
     """What is no bug of ours: the machine's limits, an adapter's fault, or a file that cannot be used."""
     if isinstance(error, click.ClickException | Exit | Abort):
         return None
-    from benchmark.contracts.blame import blamed
-
     number, told = None, ""
     if isinstance(error, OSError) and error.errno:
         number, told = error.errno, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
@@ -71,8 +70,6 @@ def _in_one_line(error: BaseException, ctx: click.Context) -> BenchError | None:
 
 def _leave_threads(code: Any) -> None:
     """Ends the process if a thread would keep it from ending: Python waits for all of them, for ever if need be."""
-    from benchmark.contracts.blame import thread_of_adapter
-
     for thread in threading.enumerate():
         if thread.daemon or thread is threading.current_thread():
             continue

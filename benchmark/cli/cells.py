@@ -4,18 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.options import (
-    MANY,
-    cell_options,
-    json_option,
-    machine_options,
-    make_context,
-    print_json,
-    record_option,
-    setting_options,
-    take_cell,
-    together,
-)
+from benchmark.cli import options as shared
 from benchmark.contracts.config import Cell
 from benchmark.contracts.workspace import project
 from benchmark.support.errors import InputError
@@ -24,12 +13,12 @@ if TYPE_CHECKING:
     from benchmark.running.stages import Context
 
 
-stage_options = together(cell_options, machine_options)
+stage_options = shared.together(shared.cell_options, shared.machine_options)
 
 
 def _take(options: dict[str, Any], record: bool = False) -> "tuple[Cell, Context]":
-    cell = take_cell(options)
-    context = make_context(**options)
+    cell = shared.take_cell(options)
+    context = shared.make_context(**options)
     if record:
         from benchmark.running.reference import require_recordable
 
@@ -38,7 +27,7 @@ def _take(options: dict[str, Any], record: bool = False) -> "tuple[Cell, Context
 
 
 @click.command()
-@record_option
+@shared.record_option
 @stage_options
 def run(record: bool, **options: Any) -> None:
     """Prepare, train, evaluate, compare with the committed row, and print the table with this run's row marked.
@@ -66,7 +55,7 @@ def train(**options: Any) -> None:
 
 
 @click.command()
-@record_option
+@shared.record_option
 @stage_options
 def evaluate(record: bool, **options: Any) -> None:
     """Score one trained cell (a stage of dvc.yaml), and compare with the committed row."""
@@ -91,15 +80,15 @@ def fingerprint() -> None:
 @click.command()
 @click.option("--method", metavar="NAME", help="Entry of params.yaml, or an adapter; default: the suite's last.")
 @click.option("--data", default="sample", show_default=True, metavar="NAME", help="Data set, or folder:/path.")
-@setting_options
+@shared.setting_options
 @click.option("--batch-size", type=click.IntRange(min=1), help="Short for --set batch_size=…")
 @click.option("--image-size", type=click.IntRange(min=8), help="Short for --set image_size=…")
-@click.option("--rounds", type=MANY, default=3, show_default=True, help="Medians over so many blocks.")
+@click.option("--rounds", type=shared.MANY, default=3, show_default=True, help="Medians over so many blocks.")
 @click.option("--seconds", type=click.FloatRange(0.1, 86400), default=5.0, show_default=True, help="Of a block.")
 @click.option("--steps", type=click.IntRange(1, 10**9), help="Length of a block in steps, instead of --seconds.")
 @click.option("--plain/--no-plain", default=True, show_default=True, help="Measure the plain PyTorch loop beside ours.")
-@json_option
-@machine_options
+@shared.json_option
+@shared.machine_options
 def speed(rounds: int, seconds: float, steps: int | None, plain: bool, as_json: bool, **options: Any) -> None:
     """Measure training and evaluation of a cell beside a plain PyTorch loop of the same networks.
 
@@ -117,6 +106,6 @@ def speed(rounds: int, seconds: float, steps: int | None, plain: bool, as_json: 
 
     report = package.measure(cell, context, package.Plan(rounds, seconds, steps), plain=plain)
     if as_json:
-        print_json(package.as_json(report))
+        shared.print_json(package.as_json(report))
     else:
         click.echo(package.as_text(report))

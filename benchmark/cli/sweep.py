@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmark.cli.options import (
-    MANY,
-    Decorator,
-    machine_options,
-    make_context,
-    print_json,
-    record_option,
-    root_option,
-    together,
-)
+from benchmark.cli import options as shared
 from benchmark.contracts.workspace import project
 from benchmark.support.names import seed_of
 
@@ -22,9 +13,9 @@ if TYPE_CHECKING:
     from benchmark.running.sweep.plan import Choice
 
 
-def _choosing(default: str) -> Decorator:
+def _choosing(default: str) -> shared.Decorator:
     """The options that choose cells; for `_choice`."""
-    return together(
+    return shared.together(
         click.option("--method", "methods", multiple=True, metavar="A,B,…", help=f"Entries; default: {default}."),
         click.option("--data", "data_sets", multiple=True, metavar="A,B,…", help=f"Data sets; default: {default}."),
         click.option("--preset", "presets", multiple=True, metavar="A,B,…", help=f"Default: {default}."),
@@ -66,19 +57,19 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
     found = planner.missing(choice) if missing else planner.all(choice)
     found = plan.ready(found) if ready else found
     if as_json:
-        print_json(command.as_json(found))
+        shared.print_json(command.as_json(found))
     for listed in [] if as_json else found:
         click.echo(plan.command(listed.cell))
 
 
 @click.command()
 @click.option("--address", metavar="auto|HOST:PORT|ray://…", help="A Ray cluster; default: this machine's cores.")
-@click.option("--cpus", type=MANY, help="Cores of this machine to use; default: all.")
-@click.option("--cpus-per-cell", type=MANY, default=1, show_default=True, help="Also its threads.")
+@click.option("--cpus", type=shared.MANY, help="Cores of this machine to use; default: all.")
+@click.option("--cpus-per-cell", type=shared.MANY, default=1, show_default=True, help="Also its threads.")
 @click.option("--gpus-per-cell", type=click.FloatRange(0, 1000), default=0.0, show_default=True, help="0.5: half.")
 @click.option("--retries", type=click.IntRange(0, 1000), default=1, show_default=True, help="Of a cell that failed.")
-@root_option
-@record_option
+@shared.root_option
+@shared.record_option
 @choosing_options
 def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_cell: float, **more: Any) -> None:
     """Run the cells that have no current result, over Ray. Ctrl-C saves; the same command goes on.
@@ -105,7 +96,7 @@ def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_ce
 
 @click.command()
 @_choosing("all that are committed")
-@machine_options
+@shared.machine_options
 def reproduce(**options: Any) -> None:
     """Train and score committed rows anew, below runs/reproduce; default: all of them. The same command goes on.
 
@@ -113,7 +104,7 @@ def reproduce(**options: Any) -> None:
     Exit code 1 if any is outside or failed.
     """
     choice = _choice(**{name: options.pop(name) for name in ("methods", "data_sets", "presets", "seeds")})
-    context = make_context(**options)
+    context = shared.make_context(**options)
     from benchmark.running import reproduce as repeating
 
     rows = repeating.committed(context.workspace.references, choice)

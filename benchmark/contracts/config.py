@@ -17,7 +17,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
-from benchmark.contracts.overrides import full_keys, section_of
 from benchmark.contracts.settings import Strict, Training
 from benchmark.support import yaml
 from benchmark.support.errors import InputError, first_fault, unknown
@@ -186,47 +185,48 @@ class Cell:
     @property
     def arguments(self) -> list[str]:
         """The arguments of `bench run` or `bench train` that mean this cell."""
-        named = {"--method": self.method, "--data": self.spec, "--preset": self.preset, "--seed": str(self.seed)}
-        chosen = [f"{key}={json.dumps(value)}" for key, value in sorted(self.overrides.items())]
-        return [*(word for pair in named.items() for word in pair), *(w for text in chosen for w in ("--set", text))]
+        words = ["--method", self.method, "--data", self.spec, "--preset", self.preset, "--seed", str(self.seed)]
+        for key, value in sorted(self.overrides.items()):
+            words += ["--set", f"{key}={json.dumps(value)}"]
+        return words
 
     def settings(self) -> dict[str, Any]:
         """Every setting of the run, as plain JSON values."""
         return {
             "protocol": PROTOCOL,
-            "method": self.method,
-            "adapter": self.adapter,
-            "data": self.data,
-            "preset": self.preset,
-            "seed": self.seed,
+            **{name: getattr(self, name) for name in ("method", "adapter", "data", "preset", "seed")},
             "training": self.training.model_dump(mode="json"),
             "method_config": self.method_config.model_dump(mode="json"),
             "data_config": self.data_config.model_dump(mode="json"),
         }
 
 
-def _parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
-    parsed = {}
+def _overrides(assignments: Sequence[str], models: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
+    """The values of `--set` under the whole names of their settings, `section.key`, however they were spelled."""
+    legal = [f"{section}.{key}" for section, model in models.items() for key in model.model_fields]
+    found = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key:
             raise InputError(f"--set {assignment[:80]!r}: not of the form key=value")
-        parsed[key.strip()] = yaml.load(value, f"--set {assignment[:80]!r}: the value")
-    return parsed
+        matches = sorted(full for full in legal if key.strip() in (full, full.partition(".")[2]))
+        if not matches:
+            raise unknown("key of --set", key.strip(), {full.partition(".")[2] for full in legal})
+        if len(matches) > 1:
+            raise InputError(f"--set {key.strip()}: say which is meant: {' or '.join(matches)}")
+        found[matches[0]] = yaml.load(value, f"--set {assignment[:80]!r}: the value")
+    return found
 
 
-def _sections(preset: Preset, name: str, data: str) -> list[dict[str, Any]]:
-    return [preset.methods.get(name) or {}, preset.methods.get(f"{name}@{data}") or {}]
+def section_of(overrides: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The overrides of one section, under the short names of its settings."""
+    return {key.partition(".")[2]: value for key, value in overrides.items() if key.startswith(f"{name}.")}
 
 
-def _legal_overrides(cell: "Cell") -> "Cell":
-    """The cell with the values of `--set` as its validated settings hold them: 5 and 5.0 steps are one setting."""
-    found = {}
-    for key in cell.overrides:
-        section, _, name = key.partition(".")
-        settings = cell.training if section == "training" else getattr(cell, f"{section}_config")
-        found[key] = settings.model_dump(mode="json")[name]
-    return replace(cell, overrides=found)
+def _held(cell: Cell, key: str) -> Any:
+    section, _, name = key.partition(".")
+    settings = cell.training if section == "training" else getattr(cell, f"{section}_config")
+    return settings.model_dump(mode="json")[name]
 
 
 def resolve(
@@ -253,21 +253,21 @@ def resolve(
     entry, sizes = params.entry(method) if method is not None else {}, params.preset(preset)
     method = method or ""
     adapter = entry.get("adapter", method)
-    departures = [*_sections(sizes, adapter, data_adapter), entry]
-    if adapter != method:
-        departures += _sections(sizes, method, data_adapter)
+    names = [adapter] if adapter == method else [adapter, method]
+    departures = [sizes.methods.get(key, {}) for name in names for key in (name, f"{name}@{data_adapter}")]
+    departures.insert(2, entry)  # it stands between the preset's sections for the adapter and those for itself
     chosen: dict[str, Any] = {}
     training = {**sizes.training.get("default", {}), **sizes.training.get(data_adapter, {})}
     for section in departures:
         chosen |= {key: value for key, value in section.items() if key not in ("adapter", "training", "note")}
         training |= section.get("training", {})
     data_settings = dict(sizes.data.get(data_adapter, {}))
-    overrides = _parse_overrides(assignments)
-    if overrides:
+    overrides: dict[str, Any] = {}
+    if assignments:
         models: dict[str, type[BaseModel]] = {"data": registry.load_dataset(data_adapter).Config}
         if method:
             models |= {"training": Training, "method": registry.load_method(adapter).Config}
-        overrides = full_keys(overrides, models)
+        overrides = _overrides(assignments, models)
         training |= section_of(overrides, "training")
         chosen |= section_of(overrides, "method")
         data_settings |= section_of(overrides, "data")
@@ -284,7 +284,7 @@ def resolve(
         data_settings=data_settings,
         overrides=overrides,
     )
-    return _legal_overrides(cell) if overrides else cell
+    return replace(cell, overrides={key: _held(cell, key) for key in overrides})  # 5 and 5.0 steps are one setting
 
 
 def external_cell(params: Params, *, name: str, data: str, preset: str) -> Cell:

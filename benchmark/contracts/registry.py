@@ -88,18 +88,10 @@ def _load(kind: Kind, name: str) -> type:
 
 
 def load_method(name: str) -> "type[Method]":
-    """The method adapter of this name.
-
-    Raises:
-        InputError: no such name; lists the legal ones.
-    """
+    """The method adapter of this name. Raises InputError with the legal names if there is none."""
     return _load("method", name)
 
 
 def load_dataset(name: str) -> "type[Dataset]":
-    """The data set adapter of this name.
-
-    Raises:
-        InputError: no such name; lists the legal ones.
-    """
+    """The data set adapter of this name. Raises InputError with the legal names if there is none."""
     return _load("dataset", name)

@@ -76,9 +76,8 @@ class Run(Record):
         if self.external:
             return f"bench score DIR --name {self.method} --data {self.data} --preset {self.preset}"
         settings = "".join(f" --set {key}={json.dumps(value)}" for key, value in sorted(self.overrides.items()))
-        return (
-            f"bench run --method {self.method} --data {self.data} --preset {self.preset} --seed {self.seed}{settings}"
-        )
+        cell = f"--method {self.method} --data {self.data} --preset {self.preset} --seed {self.seed}"
+        return f"bench run {cell}{settings}"
 
 
 class Cost(Record):
@@ -240,12 +239,9 @@ def read_result(path: Path) -> Result:
     result = _validated(content, path)
     if result.metrics and result.provenance.machine and not result.set_metrics:  # older files have neither
         raise ResultError(f"{path}: set_metrics, the checksum that was written beside its metrics, is missing")
-    run = result.run
-    stands = (*path.parts[-4:-1], path.stem)
-    if stands != (run.data, run.preset, run.method, run.file_stem):
-        raise ResultError(
-            f"{path}: holds the run {run.data}/{run.preset}/{run.method}/{run.file_stem}, not this place's"
-        )
+    named = result_path(Path(), result.run)
+    if named.parts != path.parts[-4:]:
+        raise ResultError(f"{path}: holds the run {named.with_suffix('')}, not this place's")
     return result
 
 
@@ -277,11 +273,7 @@ def read_per_image(path: Path, result: Result) -> dict[str, np.ndarray]:
         raise ResultError(f"{arrays_path}: {error}") from None
 
 
-def provenance(
-    command: Sequence[str],
-    config: Mapping[str, Any],
-    **recorded: Any,
-) -> Provenance:
+def provenance(command: Sequence[str], config: Mapping[str, Any], **recorded: Any) -> Provenance:
     """Everything that says where a number came from: the arguments, and the state of this installation.
 
     Args:
@@ -322,10 +314,8 @@ def _git_state(root: Path) -> tuple[str | None, bool | None]:
     """Commit and whether the code differs from it; what runs themselves write does not count."""
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=True
-        )
-        return done.stdout.strip()
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
 
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root:

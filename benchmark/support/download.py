@@ -43,21 +43,19 @@ class Remote:
     def fetch(self, folder: Path, mirror: str | None = None) -> Path:
         """Downloads into `folder`; see `download`. A mirror that lacks the official path is asked for the bare name."""
         target = folder / self.file
+        get = partial(download, target=target, sha256=self.sha256, size=self.size, mirror=mirror)
         try:
             try:
-                return self._download(self.url, target, mirror)
+                return get(self.url)
             except NotFoundError:
                 if mirror is None:
                     raise
-                return self._download(f"https://host/{self.file}", target, mirror)
+                return get(f"https://host/{self.file}")
         except InputError:
             raise
         except BenchError as error:
             hint = f"; or get it by hand from {self.by_hand} and put it at {target}" if self.by_hand else ""
             raise BenchError(f"{error}{hint}") from None
-
-    def _download(self, url: str, target: Path, mirror: str | None) -> Path:
-        return download(url, target, sha256=self.sha256, size=self.size, mirror=mirror)
 
 
 class NotFoundError(BenchError):
@@ -78,18 +76,14 @@ def choose(remotes: Sequence[Remote], names: Sequence[str]) -> list[Remote]:
 
 
 def download(
-    url: str,
-    target: Path,
-    *,
-    sha256: str | None = None,
-    size: int | None = None,
-    mirror: str | None = None,
+    url: str, target: Path, *, sha256: str | None = None, size: int | None = None, mirror: str | None = None
 ) -> Path:
     """Downloads a file to `target`, unless it is there and its checksum is right.
 
     The bytes go to `<target>.part`. A connection that breaks is taken up again where it broke, at once and by later
     calls, if the server still has the same file (by ETag or date, else by the checksum at the end). `target` appears
-    only after size and checksum were right.
+    only after size and checksum were right. A file under the final name that is shorter than it should be is taken for
+    another program's half of the download.
 
     Args:
         url: http, https or file.
@@ -97,8 +91,6 @@ def download(
         sha256: expected, in hex.
         size: expected, bytes.
         mirror: `http://host/prefix` to take the place of the URL's scheme and host.
-
-    A file under the final name that is shorter than it should be is taken for another program's half of the download.
 
     Returns:
         `target`.
@@ -157,13 +149,8 @@ def _progress() -> "Progress":
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
+    text = TextColumn("{task.description}")
+    columns = (text, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
@@ -172,7 +159,7 @@ def _fetch_all(url: str, part: Path, size: int | None, checked: bool, bar: Calla
     """Fills `part`, over as many connections as it takes while each brings something."""
     failures = 0
     while True:
-        before = part.stat().st_size if part.exists() else 0
+        before = _size(part)
         try:
             if _fetch_some(url, part, size, checked, bar):
                 return
@@ -184,9 +171,9 @@ def _fetch_all(url: str, part: Path, size: int | None, checked: bool, bar: Calla
             reason = f"the server answers {error.code} {error.reason}"
         except _CUT as error:
             reason = str(getattr(error, "reason", "") or error) or type(error).__name__
-        failures = 0 if part.exists() and part.stat().st_size > before else failures + 1
+        have = _size(part)
+        failures = 0 if have > before else failures + 1
         if failures >= ATTEMPTS:
-            have = part.stat().st_size if part.exists() else 0
             kept = f"; {have:,} bytes are kept, the same command goes on from there" if have else ""
             raise BenchError(f"cannot download {url}: {' '.join(reason.split())}{kept}")
         if failures:
@@ -195,7 +182,7 @@ def _fetch_all(url: str, part: Path, size: int | None, checked: bool, bar: Calla
 
 def _fetch_some(url: str, part: Path, size: int | None, checked: bool, bar: Callable[..., None]) -> bool:
     """One connection. Returns whether the file is whole now."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     validator = _read_validator(part, url)
     if validator is None or not (validator or checked):  # nothing would tell it from a part of another file
         have = 0
@@ -240,9 +227,13 @@ def _refuse_early(url: str, content: str, total: int | None, size: int | None, p
     if size is None and content.startswith("text/html") and not url.endswith((".html", ".htm", "/")):
         raise BenchError(f"{url}: the server answers with a web page instead of the file (a quota, or a log-in)")
     free = shutil.disk_usage(part.parent).free
-    missing = (total or 0) - (part.stat().st_size if part.exists() else 0)
+    missing = (total or 0) - _size(part)
     if missing > free:
         raise BenchError(f"no room for {url}: {missing:,} bytes to come, {free:,} free in {part.parent}")
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _remove(part: Path) -> None:

@@ -67,17 +67,14 @@ def open_regular(path: Path | str) -> BufferedReader:
         OSError: the file cannot be opened, or is none; `strerror` says why.
     """
     _refuse_special(os.stat(path).st_mode, path)  # noqa: PTH116 - opening a device can already have an effect
-    file = open(path, "rb", opener=_at_once)  # noqa: SIM115 - the caller closes it
+    # The caller closes it, and opening a pipe that took the name must not wait.
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     try:
         _refuse_special(os.fstat(file.fileno()).st_mode, path)  # another file may have taken the name in between
     except OSError:
         file.close()
         raise
     return file
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _refuse_special(mode: int, path: Path | str) -> None:

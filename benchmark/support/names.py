@@ -19,26 +19,14 @@ def is_name(text: str) -> bool:
 
 
 def check_name(kind: str, text: str) -> str:
-    """The text itself.
-
-    Args:
-        kind: what is named, for the message: "entry", "--name".
-        text: the name.
-
-    Raises:
-        InputError: not a legal name; says what one is.
-    """
+    """The name itself; an InputError that says what is legal if it is none. `kind` tells what is named: "--name"."""
     if not is_name(text):
         raise InputError(f"{kind} {text[:80]!r} is not a legal name; legal: {RULE}")
     return text
 
 
 def seed_of(text: str) -> int:
-    """A seed as people type it.
-
-    Raises:
-        InputError: not a whole number from 0 to MAX_SEED.
-    """
+    """A seed as people type it; an InputError if it is not a whole number from 0 to MAX_SEED."""
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_SEED)) and int(text) <= MAX_SEED):
         raise InputError(f"--seed {text[:80]!r}: not a whole number from 0 to {MAX_SEED}; a list reads 0,1,2")
     return int(text)

@@ -1,5 +1,6 @@
 """Jinja templates, and how text enters Markdown and HTML without being read as either."""
 
+import html
 import re
 from functools import lru_cache
 
@@ -31,13 +32,9 @@ def md(text: str) -> str:
         return str(text)
     parts = " ".join(text.split("\n")).split("`")
     closed = len(parts) % 2 == 1  # else a backtick has no partner, and opens no code
-    return "`".join(part if k % 2 and closed else _escaped(part) for k, part in enumerate(parts))
+    return "`".join(part if k % 2 and closed else html.escape(part, quote=False) for k, part in enumerate(parts))
 
 
 def code_html(text: str) -> Markup:
     """Text for a page, with `code` in backticks."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

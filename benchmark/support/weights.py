@@ -106,12 +106,10 @@ def path(name: str) -> Path | None:
     Raises:
         BenchError: what is there is another file.
     """
-    where = place(name)
-    if not where.is_file():
-        return None
-    if wrong := _mismatch(_named(name), where, _sha256(where)):
-        raise BenchError(wrong)
-    return where
+    state, detail = state_of(name)
+    if state == "wrong":
+        raise BenchError(detail)
+    return place(name) if state == "ready" else None
 
 
 def require(name: str) -> Path:
@@ -120,21 +118,15 @@ def require(name: str) -> Path:
     Raises:
         BenchError: it is not there, or another file is.
     """
-    where = path(name)
-    if where is None:
-        raise BenchError(missing(name))
-    return where
+    state, detail = state_of(name)
+    if state != "ready":
+        raise BenchError(detail)
+    return place(name)
 
 
 def absent(name: str) -> str:
     """What is not there and what to do, in short and without a path of this machine: a reason to stand in results."""
     return f"{_named(name).file} missing: bench weights fetch {name}"
-
-
-def missing(name: str) -> str:
-    """One line: what is not there, where it belongs, and what to do."""
-    where = place(name)
-    return f"{where.name} is not in {where.parent}; run: bench weights fetch {name} (or put the file there)"
 
 
 def load(name: str) -> Mapping[str, "Tensor"]:
@@ -160,7 +152,7 @@ def fetch(name: str, mirror: str | None = None) -> Path:
         BenchError: no connection, refused by the server, wrong bytes (removed again), no room.
     """
     weights, where = _named(name), place(name)
-    if where.is_file() and _mismatch(weights, where, _sha256(where)) is None:
+    if state_of(name)[0] == "ready":
         return where
     # A file of which only the hash's beginning is known is looked at before it gets its name.
     whole = weights.sha256 if len(weights.sha256) == 64 else None
@@ -184,12 +176,12 @@ def state_of(name: str, *, again: bool = False) -> tuple[str, str]:
         "ready", "missing" or "wrong", and a line that says more: its SHA-256, or what to do.
     """
     where = place(name)
+    advice = f"run: bench weights fetch {name}"
     if not where.is_file():
-        return "missing", missing(name)
-    found = _sha256(where, again=again)
-    if wrong := _mismatch(_named(name), where, found):
-        return "wrong", wrong
-    return "ready", f"sha256 {found}"
+        return "missing", f"{where.name} is not in {where.parent}; {advice} (or put the file there)"
+    found = known_sha256(where, where.with_name(NOTES), again=again)  # half a gigabyte is not read at every start
+    wrong = _mismatch(_named(name), where, found)
+    return ("wrong", f"{wrong}; remove it and {advice}") if wrong else ("ready", f"sha256 {found}")
 
 
 def table(names: tuple[str, ...] = (), *, again: bool = False) -> list[dict[str, Any]]:
@@ -209,17 +201,10 @@ def _named(name: str) -> Pretrained:
 
 
 def _mismatch(weights: Pretrained, where: Path, found: str) -> str | None:
-    """Why a file with this SHA-256 is refused, in one line; None if it is the right one."""
-    size = where.stat().st_size
-    advice = f"remove it and run: bench weights fetch {weights.name}"
+    """Why a file with this SHA-256 is refused; None if it is the right one."""
+    size, wanted = where.stat().st_size, weights.sha256
     if size != weights.size:
-        return f"{where} is not {weights.file}: {size:,} bytes instead of {weights.size:,}; {advice}"
-    if not found.startswith(weights.sha256):
-        wanted = weights.sha256[:12]
-        return f"{where} is not {weights.file}: its SHA-256 begins {found[:12]}, not {wanted}; {advice}"
+        return f"{where} is not {weights.file}: {size:,} bytes instead of {weights.size:,}"
+    if not found.startswith(wanted):
+        return f"{where} is not {weights.file}: its SHA-256 begins {found[:12]}, not {wanted[:12]}"
     return None
-
-
-def _sha256(where: Path, *, again: bool = False) -> str:
-    """The file's SHA-256; half a gigabyte is not read at every start."""
-    return known_sha256(where, where.with_name(NOTES), again=again)
