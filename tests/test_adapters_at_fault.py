@@ -135,9 +135,9 @@ def test_threads_left_behind_do_not_keep_the_command_from_ending(tmp_path: Path,
     code = f"""
         import threading, sys
         import left
-        from benchmark.contracts import returned
+        from benchmark.contracts import registry
         from benchmark import cli
-        returned.is_adapters = lambda file: {place == "adapter"} and file.endswith("left.py")
+        registry.is_adapters = lambda file: {place == "adapter"} and file.endswith("left.py")
         threading.Thread(target=left.wait, name="forgotten").start()
         sys.argv = ["bench", "completion", "bash"]
         cli.main()

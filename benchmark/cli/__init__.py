@@ -13,7 +13,7 @@ from click.exceptions import Abort, Exit
 
 from benchmark.cli import cells, completion, data, methods, photographs, results, study, sweep, weights
 from benchmark.cli.options import CELL
-from benchmark.contracts.returned import blamed, thread_of_adapter
+from benchmark.contracts.registry import blamed, thread_of_adapter
 from benchmark.support.errors import BenchError
 
 # The disk, its quota or a limit is full; a file system or folder may not be written.

@@ -1,9 +1,12 @@
 """Finds adapters by name: the plug-in rooms `methods/` and `datasets/`, and other packages' entry points.
 
 One rule for names: file `gan_perceptual.py` ↔ `gan-perceptual` everywhere a person types or reads it. Files that begin
-with an underscore are shared parts. Listing names imports nothing; loading imports one file.
+with an underscore are shared parts. Listing names imports nothing; loading imports one file. An error that comes out of
+an adapter is told in one line with the adapter's file and line.
 """
 
+import sys
+import traceback
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -11,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from benchmark.contracts.returned import place
 from benchmark.support.errors import BenchError, unknown
 
 if TYPE_CHECKING:
@@ -95,3 +99,43 @@ def load_method(name: str) -> "type[Method]":
 def load_dataset(name: str) -> "type[Dataset]":
     """The data set adapter of this name. Raises InputError with the legal names if there is none."""
     return _load("dataset", name)
+
+
+def is_adapters(file: str | None) -> bool:
+    """Whether a source file belongs to an adapter: ours, or of another package's entry point."""
+    if not file or file.startswith("<"):
+        return False
+    folders = {room_folder(kind) for kind in ROOMS}
+    for name in plugin_packages():
+        spec = find_spec(name)
+        folders |= {Path(folder).resolve() for folder in (spec and spec.submodule_search_locations) or ()}
+        folders |= {Path(spec.origin).resolve()} if spec and spec.origin else set()
+    path = Path(file).resolve()
+    return any(folder in (path, *path.parents) for folder in folders)
+
+
+def blamed(error: BaseException, about: str = "") -> BenchError | None:
+    """One line for an error that an adapter raised, from its deepest frame there; None for any other error.
+
+    Args:
+        error: also `SystemExit`: an adapter that ends the program would leave no result and no word.
+        about: of which cell and settings, if known.
+    """
+    frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__) if is_adapters(f.filename)]
+    if isinstance(error, SyntaxError) and is_adapters(error.filename):
+        frames.append((error.filename or "", error.lineno))
+    if not frames:
+        return None
+    reason = next(iter(str(error).splitlines()), "")
+    what = f"asks to exit ({error.code})" if isinstance(error, SystemExit) else f"{type(error).__name__}: {reason}"
+    return BenchError(f"{place(*frames[-1])}: {what}{about and f' ({about})'}; bench --debug shows the traceback")
+
+
+def thread_of_adapter(ident: int | None) -> str | None:
+    """Where an adapter's thread is: its deepest line in an adapter's file, or None if it is in none."""
+    frame = sys._current_frames().get(ident or 0)
+    while frame:
+        if is_adapters(frame.f_code.co_filename):
+            return place(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
