@@ -1,4 +1,4 @@
-# Needs python3 (3.11 or newer), make and git. Everything goes into .venv; `make install` twice does nothing the second time.
+# These targets need python3 (3.11 or newer), make and git. Everything goes into .venv; `make install` can be repeated.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,10 +35,10 @@ picture: install ## draw README's picture from the models that make demo trains
 repro: install ## run the suite of params.yaml through DVC
 	dvc repro
 
-test: install ## run every test
+test: install ## run every test and list the longest
 	python -m pytest --durations=25
 
-quick-test: install ## run the tests but for the slow ones, many times a day
+quick-test: install ## run all tests but the slow ones, for use many times a day
 	python -m pytest -m "not slow"
 
 fuzz: install ## run the fuzzers for an hour; FUZZ_SECONDS=… and FUZZ_SEED=… change that
@@ -61,7 +61,7 @@ tables: install ## regenerate the tables from the committed results, and fail if
 	bench claims --check
 	bench findings --check
 
-speed: install ## run the benchmarks: ratios against the usual way, in one process
+speed: install ## run the benchmarks, which print ratios against the usual way
 	for file in tests/speed/bench_*.py; do python $$file || exit 1; done
 
 lock: install ## resolve the lock anew

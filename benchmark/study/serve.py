@@ -65,7 +65,7 @@ class RateLimit:
         with self._lock:
             left, before = self._buckets.pop(client, (self.burst, now))
             left = min(self.burst, left + (now - before) * self.rate)
-            self._buckets[client] = (left - 1 if left >= 1 else left, now)  # the last is the latest
+            self._buckets[client] = (left - 1 if left >= 1 else left, now)  # goes behind longer silent clients
             if len(self._buckets) > CLIENTS:
                 del self._buckets[next(iter(self._buckets))]
             return left >= 1
