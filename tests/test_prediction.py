@@ -157,10 +157,9 @@ def test_a_refused_evaluation_names_the_cell(monkeypatch: pytest.MonkeyPatch) ->
     cell: Any = SimpleNamespace(name="own-entry on sample, preset quick, seed 0", method="own-entry")
     prepared: Any = SimpleNamespace(images=lambda split: PHOTOGRAPHS, ids=lambda split: IDS)
     context: Any = SimpleNamespace(device=CPU, console=Console(file=StringIO()))
-    identity: Any = None
     monkeypatch.setattr(evaluation, "Scorer", lambda **settings: Scorer(device=CPU, metrics=["psnr"]))
     with pytest.raises(BenchError, match=r"own-entry on sample, .* is not scored: painter gives .* for image photo-4"):
-        evaluation._score(Painter(with_value(float("nan"))), cell, prepared, {}, identity, context)
+        evaluation._score(Painter(with_value(float("nan"))), cell, prepared, context)
 
 
 def test_what_is_shown_is_checked_too(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
 from benchmark.results.currency import Currency, made_on, why_result_stale
 from benchmark.running.stages.context import Context, machine_of
-from benchmark.scoring.evaluate import colorize, cost_of, device_name, evaluate
+from benchmark.scoring.evaluate import Evaluation, colorize, cost_of, device_name, evaluate
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.prediction import BadPrediction
 from benchmark.support.errors import BenchError
@@ -41,7 +41,8 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
     prepared = Prepared.open(context.workspace.data(cell))
     record = read_record(context.workspace.model(cell))
     identity, skipped = _identity(cell, prepared, record, context)
-    run = _run_of(cell)
+    named = {name: getattr(cell, name) for name in ("method", "adapter", "data", "preset", "seed")}
+    run = Run(**named, role=cell.method_class.role, overrides=dict(cell.overrides))
     root = context.workspace.results_of(cell)
     path = result_path(root, run)
     if skipped:
@@ -54,9 +55,20 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
     if path.is_file():
         context.say(f"{cell.name}: scored again: {why}")
     method = load_trained(cell, prepared, context)
-    result, per_image = _score(method, cell, prepared, record, identity, context)
-    draw_examples(method, prepared, context.device, picture_path(cell, context))
-    return write_result(root, result, per_image)
+    evaluation = _score(method, cell, prepared, context)
+    cost = cost_of(method, prepared, evaluation, context.device)
+    trained = {name: record.get(name) for name in ("train_seconds", "train_images_per_second", "peak_memory_bytes")}
+    scores = evaluation.scores
+    result = Result(
+        run=run,
+        metrics=scores.values,
+        notes=scores.notes,
+        images=evaluation.images,
+        cost=cost.model_copy(update=trained),
+        provenance=_provenance(cell, prepared, record, identity, context),
+    )
+    _draw_examples(method, prepared, context.device, picture_path(cell, context))
+    return write_result(root, result, scores.per_image)
 
 
 def _identity(cell: Cell, prepared: Prepared, record: dict[str, Any], context: Context) -> tuple[Identity, str | None]:
@@ -76,15 +88,13 @@ def _identity(cell: Cell, prepared: Prepared, record: dict[str, Any], context: C
     return made_on(identity, Identity.model_validate(record["identity"])), None
 
 
-def _score(
-    method: Method, cell: Cell, prepared: Prepared, record: dict[str, Any], identity: Identity, context: Context
-) -> tuple[Result, dict[str, Any]]:
+def _score(method: Method, cell: Cell, prepared: Prepared, context: Context) -> Evaluation:
     images = prepared.images("test")
     scorer = Scorer(prepared=prepared, device=context.device)
     with progress_bar(context.console) as bar:
         task = bar.add_task(f"scoring {cell.method}", total=len(images), figures="")
         try:
-            evaluation = evaluate(
+            return evaluate(
                 method,
                 images,
                 scorer=scorer,
@@ -94,30 +104,6 @@ def _score(
             )
         except BadPrediction as error:
             raise BenchError(f"{cell.name} is not scored: {error}") from None
-    trained = ("train_seconds", "train_images_per_second", "peak_memory_bytes")
-    cost = cost_of(method, prepared, evaluation, context.device)
-    scores = evaluation.scores
-    result = Result(
-        run=_run_of(cell),
-        metrics=scores.values,
-        notes=scores.notes,
-        images=evaluation.images,
-        cost=cost.model_copy(update={name: record.get(name) for name in trained}),
-        provenance=_provenance(cell, prepared, record, identity, context),
-    )
-    return result, scores.per_image
-
-
-def _run_of(cell: Cell) -> Run:
-    return Run(
-        method=cell.method,
-        adapter=cell.adapter,
-        data=cell.data,
-        preset=cell.preset,
-        seed=cell.seed,
-        role=cell.method_class.role,
-        overrides=dict(cell.overrides),
-    )
 
 
 def _provenance(
@@ -153,7 +139,7 @@ def picture_path(cell: Cell, context: Context) -> Path:
     return context.workspace.run(cell, read_record(context.workspace.model(cell))["key"]) / PICTURE_FILE
 
 
-def draw_examples(method: Method, prepared: Prepared, device: torch.device, path: Path) -> None:
+def _draw_examples(method: Method, prepared: Prepared, device: torch.device, path: Path) -> None:
     """A picture of test images: gray, output, truth, one below the other."""
     images = prepared.images("test")
     chosen = torch.from_numpy(images[evenly(len(images), PICTURE_IMAGES)].copy()).to(device)
