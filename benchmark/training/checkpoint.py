@@ -54,10 +54,10 @@ def _write(folder: Path, payload: memoryview) -> None:
 
 
 class CheckpointWriter:
-    """Writes checkpoints in a thread of its own: training waits for a copy of the state, not for the disk.
+    """Writes checkpoints in a thread of its own: training waits until the state is a file in memory, not for the disk.
 
-    `cost` is how long the last checkpoint took, copying and writing together: on a CPU the thread takes its time from
-    the training.
+    `cost` is how long the last checkpoint took, in memory and on the disk together: on a CPU the thread takes its time
+    from the training.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,7 +67,7 @@ class CheckpointWriter:
         self._pending: Future[None] | None = None
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """Copies the state and begins to write it, when the one before is written.
+        """Makes a file of the state in memory and begins to write it, when the one before is written.
 
         Raises:
             BenchError: the one before could not be written.

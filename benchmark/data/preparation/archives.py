@@ -87,8 +87,6 @@ class TarSource(Encoded):
 
     def read(self) -> bytes:
         """The bytes of the member."""
-        if self.size > MAX_FILE_BYTES:
-            raise BadImage(_TOO_LARGE)
         return read_at(self.path, self.offset, self.size)
 
 
@@ -131,8 +129,10 @@ def read_at(path: str, offset: int, size: int) -> bytes:
     """Exactly `size` bytes from `offset`.
 
     Raises:
-        BadImage: the file ends before.
+        BadImage: they are too many, or the file ends before.
     """
+    if size > MAX_FILE_BYTES:
+        raise BadImage(_TOO_LARGE)
     with open_regular(path) as file:
         file.seek(offset)
         data = file.read(size)
@@ -304,9 +304,10 @@ def _list_tar(path: Path) -> list[Found]:
         elif not (member.isfile() or member.isdir()):
             raise BenchError(f"{path}: refused, its member {printable(name)!r} is a device")
         if member.isfile():
-            place = {"offset": member.offset_data, "size": member.size}
-            signature = f"{member.offset_data}.{member.size}.{status.st_mtime_ns}"
-            found.append(Found(name, TarSource(path=os.fspath(path), member=name, signature=signature, **place)))
+            offset, size = member.offset_data, member.size
+            signature = f"{offset}.{size}.{status.st_mtime_ns}"
+            source = TarSource(path=os.fspath(path), member=name, signature=signature, offset=offset, size=size)
+            found.append(Found(name, source))
     return found
 
 
