@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.exceptions import Abort, Exit
 
-from benchmark.cli import cells, completion, data, methods, photographs, results, study, sweep, weights
+from benchmark.cli import beside, cells, completion, data, parts, results, sweep
 from benchmark.cli.options import CELL
 from benchmark.contracts.registry import blamed, thread_of_adapter
 from benchmark.support.errors import BenchError
@@ -104,9 +104,9 @@ def main(debug: bool) -> None:
 
 for command in (
     *(cells.run, cells.train, cells.evaluate, cells.fingerprint, cells.speed, sweep.cells, sweep.sweep),
-    *(sweep.reproduce, methods.list_, methods.check, methods.new_method, data.data, weights.weights_group),
-    *(weights.judge, results.leaderboard, results.score, results.claims, results.findings, results.report),
-    *(results.compare, photographs.colorize, photographs.app, study.study, completion.completion),
+    *(sweep.reproduce, parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data),
+    *(results.leaderboard, results.score, results.claims, results.findings, results.report, results.compare),
+    *(beside.colorize, beside.app, beside.study, completion.completion),
 ):
     main.add_command(command)
 completion.offer_names(main)

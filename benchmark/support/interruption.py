@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -91,21 +91,17 @@ def exclusive(folder: Path, doing: str) -> Iterator[None]:
     Raises:
         BenchError: another process holds it; says which. Or the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"cannot write in {folder}: {error.strerror}") from None
-    with file:
+    with ExitStack() as held:
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = held.enter_context((folder / "lock").open("a+", encoding="utf-8"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise BenchError(f"{folder} is being {doing} by {file.read().strip() or 'another process'}") from None
-        file.truncate(0)
-        try:
+            file.truncate(0)
             file.write(f"process {os.getpid()} on {platform.node()}")
             file.flush()
+        except BlockingIOError:
+            file.seek(0)
+            raise BenchError(f"{folder} is being {doing} by {file.read().strip() or 'another process'}") from None
         except OSError as error:
             raise BenchError(f"cannot write in {folder}: {error.strerror}") from None
         yield
