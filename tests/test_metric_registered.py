@@ -16,7 +16,7 @@ from benchmark.results.tables import build_table
 from benchmark.results.tables.markdown import markdown
 from benchmark.running.conformance import tiny_images
 from benchmark.running.inventory import inventory
-from benchmark.scoring.metrics import METRICS, Metric, register, unregister
+from benchmark.scoring.metrics import METRICS, Metric, register
 from benchmark.scoring.metrics.scorer import Scorer
 from projects import REPOSITORY
 
@@ -39,8 +39,7 @@ def metric(monkeypatch: pytest.MonkeyPatch) -> Iterator[Metric]:
     monkeypatch.setattr("report_project.fake_columns", with_column)
     exec(example[1], {})
     yield METRICS[NAME]
-    unregister(NAME)
-    assert NAME not in METRICS
+    del METRICS[NAME]
 
 
 def test_it_is_scored(metric: Metric) -> None:
@@ -92,4 +91,4 @@ def test_a_function_must_give_one_value_per_image() -> None:
         with pytest.raises(ValueError, match=r"metric broken: broken has shape \(\), not 3 values"):
             Scorer(device=torch.device("cpu"), metrics=["broken"]).update(images, images)
     finally:
-        unregister("broken")
+        del METRICS["broken"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmark.scoring.metrics import METRICS
-from benchmark.scoring.metrics.pooled import psnr_of
+from benchmark.scoring.metrics.metric import psnr_of
 
 IMAGES = 40
 
@@ -39,16 +39,6 @@ def test_rebalanced_area_weighs_images_by_their_pixels(columns: dict[str, np.nda
 def test_delta_colorfulness_is_the_difference_of_means(columns: dict[str, np.ndarray]) -> None:
     expected = abs(columns["colorfulness"].mean() - columns["colorfulness_target"].mean())
     assert METRICS["delta_colorfulness"].pooled(columns) == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.columns])
-def test_a_weight_counts_an_image_again(name: str, columns: dict[str, np.ndarray]) -> None:
-    rng = np.random.default_rng(1)
-    drawn = rng.integers(0, IMAGES, (3, IMAGES))
-    counts = np.stack([np.bincount(draw, minlength=IMAGES) for draw in drawn])
-    expected = [METRICS[name].pooled({column: values[draw] for column, values in columns.items()}) for draw in drawn]
-    np.testing.assert_allclose(METRICS[name].pooled(columns, counts), expected, rtol=1e-12)
-    assert METRICS[name].pooled(columns, counts[0]).shape == ()
 
 
 def test_what_exists_for_sets_only_is_refused(columns: dict[str, np.ndarray]) -> None:

@@ -197,8 +197,14 @@ def test_resample_is_pooled_in_every_draw() -> None:
     found = resample(columns)
     assert set(found) == {name for name, metric in METRICS.items() if metric.columns}
     for name, draws in found.items():
-        seeds = [{column: values[k] for column, values in columns.items()} for k in range(2)]
-        expected = np.mean([METRICS[name].pooled(seed, image_weights(30)) for seed in seeds], axis=0)
+        drawn = [
+            [
+                METRICS[name].pooled({column: np.repeat(values[k], count) for column, values in columns.items()})
+                for k in range(2)
+            ]
+            for count in np.rint(image_weights(30) * 30).astype(int)
+        ]
+        expected = np.mean(drawn, axis=1)
         np.testing.assert_allclose(draws, expected, rtol=1e-10, err_msg=name)
 
 

@@ -90,13 +90,6 @@ def data_code(adapter: str) -> str:
     return digest([_hash([*_listed(PREPARATION), *own]), registry.plugin_version("dataset", adapter)])
 
 
-def unlisted(*modules: str) -> list[str]:
-    """Files of the engine that these files import, directly or not, and that no list above names."""
-    named = (*WEIGHTS, *SCORES, *NEITHER)
-    found = _closure([ENGINE / module for module in modules], stop=False)
-    return sorted(_place(path) for path in found if not _matches(path, named))
-
-
 def _listed(patterns: Iterable[str]) -> list[Path]:
     """The files that the patterns name.
 
@@ -128,14 +121,14 @@ def _counted(files: Iterable[Path]) -> list[Path]:
     return [path for path in files if _matches(path, (*WEIGHTS, *SCORES)) or not _matches(path, NEITHER)]
 
 
-def _closure(files: Iterable[Path], stop: bool = True) -> set[Path]:
-    """These files and everything of ours that they import; what `NEITHER` names is not followed if `stop`."""
+def _closure(files: Iterable[Path]) -> set[Path]:
+    """These files and everything of ours that they import; what `NEITHER` names is not followed."""
     pending, seen = list(files), set[Path]()
     while pending:
         path = pending.pop()
         if path not in seen:
             seen.add(path)
-            if not stop or path in _counted([path]):
+            if _counted([path]):
                 pending += _read(path)[1]
     return seen
 

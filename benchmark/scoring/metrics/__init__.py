@@ -3,10 +3,9 @@
 Importing this costs nothing (no torch). A new metric is one function and one `register`: CONTRIBUTING.md shows it.
 """
 
-from benchmark.scoring.metrics.metric import METRICS, Metric, register, unregister
-from benchmark.scoring.metrics.pooled import difference, psnr_of, ratio, weighted
+from benchmark.scoring.metrics.metric import METRICS, Metric, difference, psnr_of, ratio, register, weighted
 
-__all__ = ["METRICS", "Metric", "register", "unregister"]
+__all__ = ["METRICS", "Metric", "register"]
 
 _PIXELS, _SETS = "benchmark.scoring.metrics.pixels:", "benchmark.scoring.metrics.sets:"
 _INCEPTION, _JUDGE = _SETS + "inception_metrics", _SETS + "JudgeMetrics"

@@ -18,11 +18,37 @@ class NotAvailable(ValueError):
     """A metric cannot be had of these images or on this machine; the message says why, and stands in its note."""
 
 
-def _themselves(*columns: np.ndarray) -> Sequence[np.ndarray]:
+PSNR_CAP = 100.0  # dB, of an exact match
+
+
+def psnr_of(mse: np.ndarray) -> np.ndarray:
+    """Peak signal-to-noise ratio in dB of mean squared errors on the 0–255 scale; at most 100, which 0 gets."""
+    with np.errstate(divide="ignore"):
+        return np.minimum(10 * np.log10(255.0**2 / np.asarray(mse, np.float64)), PSNR_CAP)
+
+
+def weighted(values: np.ndarray, weights: np.ndarray) -> Sequence[np.ndarray]:
+    """The moments of a mean in which each image counts as much as it weighs; `ratio` combines their means."""
+    return [values * weights, weights]
+
+
+def ratio(mean_product: np.ndarray, mean_weight: np.ndarray) -> np.ndarray:
+    """The weighted mean from the means of `weighted`."""
+    return np.asarray(mean_product / mean_weight)
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """How far two means are apart."""
+    return np.abs(first - second)
+
+
+def themselves(*columns: np.ndarray) -> Sequence[np.ndarray]:
+    """The moments of a plain mean."""
     return columns
 
 
-def _the_mean(mean: np.ndarray) -> np.ndarray:
+def the_mean(mean: np.ndarray) -> np.ndarray:
+    """A plain mean from the mean."""
     return mean
 
 
@@ -46,8 +72,8 @@ class Metric:
     per_image: str | Callable[..., Any] | None = None
     measured_by: str | Callable[..., Any] | None = None  # for whole sets: see `benchmark.scoring.metrics.sets`
     columns: tuple[str, ...] = ()  # per-image columns that are stored; () for sets, (name,) where a function is given
-    moments: Callable[..., Sequence[np.ndarray]] = _themselves
-    combine: Callable[..., np.ndarray] = _the_mean
+    moments: Callable[..., Sequence[np.ndarray]] = themselves
+    combine: Callable[..., np.ndarray] = the_mean
     needs: tuple[str, ...] = ()  # pretrained files, by their names in `benchmark.support.weights`
 
     def __post_init__(self) -> None:
@@ -69,19 +95,12 @@ class Metric:
             raise KeyError(f"{self.name} does not follow from per-image values")
         return self.moments(*(np.asarray(per_image[column], np.float64) for column in self.columns))
 
-    def pooled(self, per_image: Mapping[str, np.ndarray], weights: np.ndarray | None = None) -> np.ndarray:
-        """The value over a set of images.
+    def pooled(self, per_image: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The value over a set of images, (), from at least the metric's `columns`, each (N,), finite.
 
-        Args:
-            per_image: at least the metric's `columns`, each (N,), finite; KeyError otherwise.
-            weights: how often each image counts, (N,) or (draws, N), not negative; None counts each once.
-
-        Returns:
-            (), or (draws,) where weights are (draws, N).
+        KeyError if it has none, or one is missing.
         """
-        quantities = self.moments_of(per_image)
-        counts = np.ones(len(quantities[0])) if weights is None else np.asarray(weights, np.float64)
-        return self.combine(*(np.asarray(counts @ quantity / counts.sum(axis=-1)) for quantity in quantities))
+        return self.combine(*(np.asarray(quantity.mean()) for quantity in self.moments_of(per_image)))
 
 
 METRICS: dict[str, Metric] = {}
@@ -98,11 +117,6 @@ def register(metric: Metric) -> Metric:
             raise ValueError(f"{metric.name}: the column {min(shared)!r} is that of {other.name}")
     METRICS[metric.name] = metric
     return metric
-
-
-def unregister(name: str) -> None:
-    """Takes a metric out again."""
-    del METRICS[name]
 
 
 def loaded(reference: str | Any) -> Any:

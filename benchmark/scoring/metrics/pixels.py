@@ -10,8 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmark.scoring.metrics.metric import NotAvailable
-from benchmark.scoring.metrics.pooled import PSNR_CAP
+from benchmark.scoring.metrics.metric import PSNR_CAP, NotAvailable
 
 SSIM_WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
