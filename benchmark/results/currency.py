@@ -12,22 +12,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmark import PROTOCOL
 from benchmark.contracts.config import Cell, Params, find_root, read_params
 from benchmark.contracts.identity import Identity
-from benchmark.contracts.result import Result, ResultError, Run, read_result, result_path
+from benchmark.contracts.per_image import MANTISSA_BITS
+from benchmark.contracts.result import Result, ResultError, Run, read_per_image, read_result, result_path
 from benchmark.contracts.settings import Training
 from benchmark.contracts.workspace import Workspace
 from benchmark.data.prepared import Prepared
 from benchmark.results import manifest
+from benchmark.results.columns import Measured
 from benchmark.results.facts import Facts, cell_of, facts_of, parent_cell
-from benchmark.results.whole import read_whole
-from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.support import weights
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import digest, file_sha256
 from benchmark.training.record import MODEL_FILE, read_record
 
+AGREEMENT = 1e-4  # between a metric and its per-image values, relative
+ROUNDING = 2.0 ** -(MANTISSA_BITS + 1)  # the largest relative error of a stored per-image value
 EXTERNAL = "external"  # adapter of rows that another program colored
 ENTIRE, OF_WEIGHTS = ("training", "evaluation", "method", "data"), ("training", "method")  # what is compared
 MISSING = object()
@@ -136,10 +141,10 @@ class Currency:
         return facts_of(cell, self.workspace.root / ".cache" / "configs")
 
 
-def made_on(identity: Identity, trained: Identity) -> Identity:
-    """An identity with the machines, its own and its parents', on which it was trained already."""
-    parents = {name: made_on(parent, trained.parents[name]) for name, parent in identity.parents.items()}
-    return identity.model_copy(update={"machine": trained.machine, "parents": parents})
+def made_on(identity: Identity, trained: Identity | None) -> Identity:
+    """An identity with the machines, its own and its parents', on which it was trained; None: on whatever machine."""
+    parents = {name: made_on(one, trained and trained.parents[name]) for name, one in identity.parents.items()}
+    return identity.model_copy(update={"machine": trained.machine if trained else {}, "parents": parents})
 
 
 def external_identity(cell: Cell, prepared: Prepared | None = None) -> Identity:
@@ -182,6 +187,32 @@ def why_result_stale(
     if model_sha256 and result.status == "ok" and measured_on != model_sha256:
         return "measured on another model than the one that is here"
     return _compared(now, result.provenance.identity) or _lacks_what_is_here(result, has_model=has_model)
+
+
+def read_whole(path: Path, result: Result | None = None) -> Measured:
+    """A result that was measured, with its per-image values and the metrics that follow from these.
+
+    So means, intervals and tests have one source. Without `result`, it is read from the path.
+
+    Raises:
+        ResultError: a file is missing or damaged, or has another value for a metric than the per-image values say.
+    """
+    result = result or read_result(path)
+    columns = read_per_image(path, result)
+    values = {name: value for name, value in result.metrics.items() if value is not None}
+    for name, metric in METRICS.items():
+        if name in result.metrics and metric.columns and columns.keys() >= set(metric.columns):
+            expected, value = float(metric.pooled(columns)), result.metrics[name]
+            if value is None or not np.isclose(value, expected, rtol=AGREEMENT, atol=_error(metric, columns, expected)):
+                raise ResultError(f"{path}: {name} is {value}, but its per-image values say {expected:.6g}")
+            values[name] = expected
+    return Measured(path, result, columns, values)
+
+
+def _error(metric: Metric, columns: dict[str, np.ndarray], expected: float) -> float:
+    """How far the rounding of per-image values may move a metric: far, relatively, where two means nearly cancel."""
+    moved = [metric.pooled(columns | {one: columns[one] * (1 + ROUNDING)}) for one in metric.columns]
+    return float(sum(abs(value - expected) for value in moved)) if len(moved) > 1 else 0.0
 
 
 def difference(now: Identity, then: Identity, *, of_weights: bool = False) -> str | None:

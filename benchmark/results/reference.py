@@ -6,13 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.contracts.identity import Identity
 from benchmark.contracts.result import Provenance, holds_measurement, read_result, result_path
-from benchmark.results.currency import difference
+from benchmark.results.currency import difference, made_on, read_whole
 from benchmark.results.statistics import Estimate
 from benchmark.results.tables.collect import collect_row
 from benchmark.results.tables.table import estimates_of
-from benchmark.results.whole import read_whole
 from benchmark.scoring.metrics import METRICS
 
 SAME, INSIDE, OUTSIDE = "same bits", "inside the row's interval", "outside"
@@ -97,7 +95,7 @@ def _deviation(name: str, here: float, there: float, estimate: Estimate | None) 
 def likely_reason(own: Provenance, reference: Provenance) -> str:
     """What is recorded of two runs and differs, the most telling first."""
     reasons = []
-    if own.identity and reference.identity and (making := difference(_anywhere(own.identity), reference.identity)):
+    if own.identity and reference.identity and (making := difference(made_on(own.identity, None), reference.identity)):
         there, here = ((origin.commit or "unknown")[:7] for origin in (reference, own))
         reasons.append(f"it is {making} (commit {there} there, {here} here)")
     ours, theirs = own.trained_on or own.machine, reference.trained_on or reference.machine
@@ -108,9 +106,3 @@ def likely_reason(own: Provenance, reference: Provenance) -> str:
         facts.append(("machine", reference.device, own.device))
     reasons += [f"another {word} ({there} there, {here} here)" for word, there, here in facts if there != here]
     return "; ".join(reasons) or "nothing that is recorded differs"
-
-
-def _anywhere(identity: Identity) -> Identity:
-    """An identity on whatever machine: of machines more is recorded beside it."""
-    parents = {name: _anywhere(parent) for name, parent in identity.parents.items()}
-    return identity.model_copy(update={"machine": {}, "parents": parents})

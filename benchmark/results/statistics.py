@@ -162,11 +162,10 @@ def pairwise(
     things: Mapping[str, Thing], test: Callable[[Thing, Thing], Difference]
 ) -> dict[tuple[str, str], Difference]:
     """Every pair tested, p corrected for the number of pairs. Both orders of a pair are in the answer."""
-    pairs = list(combinations(things, 2))
-    found = [test(things[a], things[b]) for a, b in pairs]
+    found = {(a, b): test(things[a], things[b]) for a, b in combinations(things, 2)}
     answer = {}
-    for (a, b), difference, p in zip(pairs, found, holm([difference.p for difference in found]), strict=True):
-        effect, low, high, _ = difference
+    for (a, b), p in zip(found, holm([difference.p for difference in found.values()]), strict=True):
+        effect, low, high, _ = found[a, b]
         answer[a, b] = Difference(effect, low, high, float(p))
         answer[b, a] = Difference(-effect, -high, -low, float(p))
     return answer

@@ -9,7 +9,6 @@ from pathlib import Path
 from benchmark.contracts.result import Result, ResultError, read_result
 from benchmark.results import currency
 from benchmark.results.columns import LeftOut, Measured
-from benchmark.results.whole import read_whole
 
 
 @dataclass(frozen=True)
@@ -38,25 +37,23 @@ def collect(folder: Path, references: Path | None = None) -> Collection:
         references: the same folder of the committed results: they stand for the cells that were not measured here.
     """
     why_left_out = currency.of_project(folder)
-    found = _read_all(folder, why_left_out)
     references = references if references and references.is_dir() else None
-    own = [place for place, one in found.items() if isinstance(one, Measured)] if references else []
-    left_out = [one for one in found.values() if isinstance(one, LeftOut)]
-    if references:
-        committed = _read_all(references, why_left_out)
-        left_out += [one for place, one in committed.items() if isinstance(one, LeftOut) and place not in own]
-        found = {**committed, **{place: one for place, one in found.items() if place in own or place not in committed}}
-    measured = [one for _, one in sorted(found.items()) if isinstance(one, Measured)]
+    here = _read_all(folder, why_left_out)
+    own = [place for place, one in here.items() if isinstance(one, Measured)] if references else []
+    committed = _read_all(references, why_left_out) if references else {}
+    there = {place: one for place, one in committed.items() if place not in own}
+    left_out = [one for one in (*here.values(), *there.values()) if isinstance(one, LeftOut)]
+    shown = [one for _, one in sorted((here | there).items())]  # an own result that was not measured gives way
+    measured = [one for one in shown if isinstance(one, Measured)]
     odd = currency.one_kind([one.result for one in measured])
     left_out += [LeftOut(measured[k].path, why, f"run: {measured[k].result.run.command}") for k, why in odd.items()]
     kept = [one for k, one in enumerate(measured) if k not in odd]
     seeds = defaultdict(list)
-    for one in kept:
-        if (one.path.parent.name, one.path.name) in own:
-            seeds[one.result.run.method].append(one.result.run.seed)
+    for run in (one.result.run for one in kept if (one.path.parent.name, one.path.name) in own):
+        seeds[run.method].append(run.seed)
     return Collection(
         measured=kept,
-        skipped=[one for _, one in sorted(found.items()) if isinstance(one, Result)],
+        skipped=[one for one in shown if isinstance(one, Result)],
         left_out=sorted(left_out, key=lambda one: one.path),
         own=dict(seeds),
     )
@@ -85,6 +82,6 @@ def _read(path: Path, why_left_out: Callable[[Result], str | None]) -> Measured 
         result = read_result(path)
         if reason := why_left_out(result):
             return LeftOut(path, reason, f"run: {result.run.command}")
-        return result if result.status == "skipped" else read_whole(path, result)
+        return result if result.status == "skipped" else currency.read_whole(path, result)
     except ResultError as error:
         return LeftOut(path, str(error).removeprefix(f"{path}: ").replace(f"{path.parent}/", ""))
