@@ -37,7 +37,9 @@ def leaderboard(data_set: str | None, preset: str | None, check: bool, own: bool
     if check and stale:
         raise BenchError("tables differ from the results; run: bench leaderboard, and commit what it writes")
     if check and built.left_out:
-        raise BenchError(f"{len(built.left_out)} result files are in no table, for the reasons above; run their cells")
+        raise BenchError(
+            f"{len(built.left_out)} result files are in no table (reasons above); run their cells with --record"
+        )
 
 
 @click.command()

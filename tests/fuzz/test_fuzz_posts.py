@@ -46,8 +46,8 @@ def send(port: int, data: bytes) -> bytes:
             connection.shutdown(socket.SHUT_WR)
             while part := connection.recv(65536):
                 reply += part
-        except ConnectionError:
-            pass  # refused in the middle
+        except OSError:  # ENOTCONN, where the server has hung up already, is no ConnectionError
+            pass
     return reply
 
 
