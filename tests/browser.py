@@ -1,6 +1,6 @@
 """Headless Chromium for tests of the pages that people see.
 
-Needs Debian's packages `chromium` and `chromium-driver`; tests skip, saying so, where they are not installed. Checks of
+The module needs Debian's packages `chromium` and `chromium-driver`; without them tests skip and say so. Checks of
 accessibility need axe-core too, which is not ours to commit:
 
     npm install --silent --no-save --no-package-lock --prefix .cache/axe axe-core@4.14.1
@@ -41,7 +41,7 @@ FLAGS = (
 
 
 class Browser:
-    """One headless window. Everything that a page asks for or complains of is recorded from `open` on."""
+    """One headless window, which records every request and complaint of a page from `open` on."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
@@ -59,10 +59,10 @@ class Browser:
         """Loads a file or an address in a fresh window of this size.
 
         Args:
-            page: a file, opened from `file://`, or a URL.
-            size: width and height in CSS pixels; below 600 the window is a phone's (touch, viewport tag).
-            dark: what the page is told of the system's preference.
-            scripts: False: the page's scripts do not run. Ours do.
+            page: a file, which is opened from `file://`, or a URL.
+            size: width and height in CSS pixels; a window narrower than 600 is a phone's (touch, viewport tag).
+            dark: whether the page is told that the system prefers dark pages.
+            scripts: whether the page's scripts run; ours always do.
         """
         width, height = size
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -77,46 +77,46 @@ class Browser:
         self.driver.get(page if isinstance(page, str) else page.resolve().as_uri())
 
     def devtools(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """A command of Chromium's DevTools protocol."""
+        """Sends a command of Chromium's DevTools protocol and returns the reply."""
         return self.driver.execute_cdp_cmd(method, parameters)
 
     def find(self, selector: str) -> WebElement:
-        """The first element of a CSS selector."""
+        """Returns the first element of a CSS selector."""
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def all(self, selector: str) -> list[WebElement]:
-        """Every element of a CSS selector."""
+        """Returns every element of a CSS selector."""
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def shown(self, selector: str) -> list[WebElement]:
-        """Those that are displayed."""
+        """Returns the elements of a CSS selector that are displayed."""
         return [element for element in self.all(selector) if element.is_displayed()]
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """What a script `return`s."""
+        """Runs a script and returns the value of its `return`."""
         return self.driver.execute_script(script, *arguments)
 
     def press(self, *keys: str) -> None:
-        """Types keys to whatever has the focus."""
+        """Types keys into the element that has the focus."""
         ActionChains(self.driver).send_keys(*keys).perform()
 
     def requests(self) -> list[str]:
-        """Every address asked for since `open`, the page's own among them; not what the page's policy barred."""
+        """Returns every address requested since `open`, the page's own included, without those its policy barred."""
         self._read_logs()
         return list(self._requests.values())
 
     def requests_to_others(self) -> list[str]:
-        """Those that would leave this machine."""
+        """Returns the requests that would leave this machine."""
         own = ("file:", "data:", "blob:", "about:", "http://127.0.0.1", "http://localhost")
         return [url for url in self.requests() if not url.startswith(own)]
 
     def complaints(self) -> list[str]:
-        """Warnings and errors on the console since `open`: scripts that failed, files that are not there."""
+        """Returns the console's warnings and errors since `open`, such as failed scripts and missing files."""
         self._read_logs()
         return self._complaints
 
     def picture(self, path: Path, *, whole: bool = False) -> Path:
-        """A PNG of the window, or of the whole page."""
+        """Writes a PNG of the window, or of the whole page, and returns its path."""
         extent: dict[str, Any] = {}
         if whole:
             page = self.devtools("Page.getLayoutMetrics")["cssContentSize"]
@@ -126,13 +126,13 @@ class Browser:
         return path
 
     def overflow(self) -> int:
-        """CSS pixels by which the page is wider than the window: a phone would have to scroll sideways."""
+        """Returns by how many CSS pixels the page is wider than the window, so that a phone must scroll sideways."""
         return int(self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
     def faults(self, within: str = "html") -> list[str]:
-        """What axe-core calls a serious or critical fault of accessibility: rule, and the first element at fault.
+        """Returns axe-core's serious and critical faults of accessibility: the rule, and the first element at fault.
 
-        Skips the test where axe-core is not installed. Takes about a second per thousand elements.
+        It skips the test if axe-core is not installed, and takes about a second per thousand elements.
 
         Args:
             within: a CSS selector of the part to check.
@@ -162,7 +162,7 @@ class Browser:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser with a profile of its own; skips the test where Chromium or its driver is not installed."""
+    """Yields a browser with a profile of its own; skips the test if Chromium or its driver is not installed."""
     program, driver_program = shutil.which("chromium"), shutil.which("chromedriver")
     if not program or not driver_program:
         pytest.skip("no Chromium here; install Debian's packages chromium and chromium-driver")

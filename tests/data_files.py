@@ -1,4 +1,4 @@
-"""Files for the tests of the data room: photographs, archives and folders as users have them, made on the spot."""
+"""Makes files for the tests of the data room: photographs, archives and folders as users have them."""
 
 import io
 import tarfile
@@ -19,11 +19,11 @@ from benchmark.data.preparation.images import decode
 from benchmark.data.prepared import Prepared
 from benchmark.datasets.folder import Folder, FolderConfig
 
-SIZE = 16  # of prepared images
+SIZE = 16  # size of prepared images
 
 
 def picture(seed: int = 0, width: int = 40, height: int = 32) -> NDArray[np.uint8]:
-    """A smooth colorful picture (height, width, 3) uint8."""
+    """Returns a smooth colorful picture (height, width, 3) uint8."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     waves = [np.sin(6 * (x * rng.uniform(0.5, 3) + y * rng.uniform(0.5, 3) + rng.uniform())) for _ in range(3)]
@@ -31,12 +31,12 @@ def picture(seed: int = 0, width: int = 40, height: int = 32) -> NDArray[np.uint
 
 
 def gray_picture(seed: int = 0, width: int = 40, height: int = 32) -> NDArray[np.uint8]:
-    """A picture without any color, as three equal channels."""
+    """Returns a picture without any color, which has three equal channels."""
     return np.repeat(picture(seed, width, height)[..., :1], 3, axis=-1)
 
 
 def encoded(image: NDArray[np.uint8] | Image.Image, format_: str = "JPEG", **options: Any) -> bytes:
-    """An image file's bytes."""
+    """Returns the bytes of an image file."""
     image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     buffer = io.BytesIO()
     image.save(buffer, format_, **options)
@@ -44,12 +44,12 @@ def encoded(image: NDArray[np.uint8] | Image.Image, format_: str = "JPEG", **opt
 
 
 def photographs(count: int, **options: Any) -> dict[str, bytes]:
-    """Names and bytes of `count` JPEG files."""
+    """Returns the names and bytes of `count` JPEG files."""
     return {f"{number:06d}.jpg": encoded(picture(number, **options)) for number in range(1, count + 1)}
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
-    """Writes files below a folder, making it and theirs."""
+    """Writes files below a folder and makes all folders that they need."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def write_tar(path: Path, files: Mapping[str, bytes] | Sequence[tuple[str, bytes]], mode: str = "w") -> Path:
-    """Writes a tar archive; names are taken as they are, `../` and all."""
+    """Writes a tar archive, with the names unchanged even if they hold `../`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
         for name, content in files.items() if isinstance(files, Mapping) else files:
@@ -69,7 +69,7 @@ def write_tar(path: Path, files: Mapping[str, bytes] | Sequence[tuple[str, bytes
 
 
 def write_zip(path: Path, files: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
-    """Writes a zip archive; names are taken as they are."""
+    """Writes a zip archive with the names unchanged."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in files.items():
@@ -84,7 +84,7 @@ class FewConfig(DatasetConfig):
 
 
 class Few(Dataset):
-    """A data set of given items: what preparation sees of any adapter."""
+    """A data set of given items, with what preparation uses of an adapter."""
 
     name = "few"
     Config = FewConfig
@@ -107,28 +107,28 @@ class Few(Dataset):
 
 
 def pixels(count: int, size: int = 16, seed: int = 0) -> list[Source]:
-    """Sources of `count` pictures that need no decoding."""
+    """Returns sources of `count` pictures that need no decoding."""
     return [Pixels(picture(seed + number, size, size)) for number in range(count)]
 
 
 def data_set(name: str, root: Path | None, **settings: Any) -> Dataset:
-    """An adapter by name, with these settings."""
+    """Makes the data set of a name with these settings."""
     adapter = load_dataset(name)
     return adapter(adapter.Config(**settings), root)
 
 
 def folder_of(root: Path, size: int = SIZE) -> Dataset:
-    """The adapter of a folder of photographs."""
+    """Makes the data set of a folder of photographs."""
     return Folder(FolderConfig(image_size=size), root)
 
 
 def arrays(prepared: Prepared) -> dict[str, bytes]:
-    """Every array's file, byte by byte."""
+    """Returns the bytes of every array's file."""
     return {path.name: path.read_bytes() for path in sorted(prepared.folder.glob("*.npy"))}
 
 
 def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A list that grows with every file that this process decodes."""
+    """Returns a list that grows with every file that this process decodes."""
     decoded: list[int] = []
 
     def counting(data: bytes, size: int) -> np.ndarray:
@@ -140,7 +140,7 @@ def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def interrupt_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C when `count` more images are decoded."""
+    """Raises Ctrl-C's exception when `count` more images are decoded."""
     left = iter(range(count))
 
     def decoding(data: bytes, size: int) -> np.ndarray:

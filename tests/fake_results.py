@@ -19,7 +19,7 @@ IMAGES = 300
 
 
 def fake_columns(quality: float, images: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Per-image columns of a method whose PSNR is about 24 + `quality` dB; image k is as hard for every method."""
+    """Makes per-image columns with a PSNR of about 24 + `quality` dB; image k is equally hard for every method."""
     hardness = np.random.default_rng(7).normal(0, 4, images)
     psnr = 24 + quality + hardness + rng.normal(0, 0.5, images)
     mae = 10 ** (-(psnr - 24) / 20)
@@ -43,10 +43,10 @@ def fake_columns(quality: float, images: int, rng: np.random.Generator) -> dict[
 
 
 def fake_result(method: str, seed: int, columns: Mapping[str, np.ndarray], **changes: Any) -> Result:
-    """The result that these columns make.
+    """Makes the result of these columns.
 
-    Keywords: fields of `Run` and of `Result`, `config`, `sha`, `metrics`, `options` (of the recorded command),
-    `machine`, `dirty`.
+    The keywords are fields of `Run` and of `Result`, `config`, `sha`, `metrics`, `options` (of the recorded command),
+    `machine` and `dirty`.
     """
     run_fields = {name: changes.pop(name) for name in list(changes) if name in Run.model_fields}
     run = Run(
@@ -106,7 +106,7 @@ def write_method(
 
 
 def made_now(root: Path, result: Result) -> Result:
-    """The result as if it were made with the settings and the code of the project that it lies in, if there is one."""
+    """Returns the result as if the settings and the code of the project around it, if any, had made it."""
     try:
         project = find_root(root)
     except InputError:
@@ -133,7 +133,7 @@ def write_skipped(root: Path, method: str, reason: str) -> Path:
 
 
 def write_suite(root: Path, **changes: Any) -> None:
-    """Two methods clearly apart, one that ties with the better, one below gray, two baselines and a ceiling."""
+    """Writes two methods clearly apart, a tie with the better one, one below gray, two baselines and a ceiling."""
     write_method(root, "cgan", 2.0, **changes)
     write_method(root, "classification", 2.0, **changes)
     write_method(root, "l2", 1.0, **changes)

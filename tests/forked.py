@@ -1,4 +1,4 @@
-"""`bench` in processes forked from one that has imported everything: tenths of a second each, instead of seconds."""
+"""Runs `bench` in processes forked from one that has imported everything, in tenths of a second each."""
 
 import multiprocessing
 import os
@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-# What the commands import before they do anything.
+# Modules that the commands import before they do anything.
 PRELOAD = [
     "benchmark.cli",
     "benchmark.photographs.colorize",
@@ -26,7 +26,7 @@ PRELOAD = [
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended; a negative return code is the signal that killed it, as in `subprocess`."""
+    """The end of a command; a negative return code is the signal that killed it, as in `subprocess`."""
 
     returncode: int
     stdout: str
@@ -34,12 +34,12 @@ class Done:
 
     @property
     def errors(self) -> list[str]:
-        """The lines of ours that say what went wrong; a traceback counts as one."""
+        """Returns our lines that say what went wrong; a traceback counts as one."""
         return [line for line in self.stderr.splitlines() if line.startswith(("bench: ", "Traceback"))]
 
 
 class Forked:
-    """A `bench` command under way."""
+    """A running `bench` command."""
 
     def __init__(self, process: ForkServerProcess, steps: Connection, out: Path) -> None:
         self.process = process
@@ -48,12 +48,12 @@ class Forked:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The id of the command's process."""
         assert self.process.pid is not None
         return self.process.pid
 
     def wait_for(self, step: int, timeout: float = 60) -> bool:
-        """Waits until training has done `step` steps; False if the process ended before."""
+        """Waits until training has done `step` steps; returns False if the process ended before."""
         with suppress(EOFError):
             while self.steps.poll(timeout):
                 if self.steps.recv() >= step:
@@ -61,7 +61,7 @@ class Forked:
         return False
 
     def end(self, timeout: float = 60) -> Done:
-        """Waits until it ends; kills it and fails after `timeout` seconds."""
+        """Waits until the command ends; kills it and fails after `timeout` seconds."""
         self.process.join(timeout)
         if self.process.exitcode is None:
             self.process.kill()
@@ -74,7 +74,7 @@ class Forked:
 
 
 def forkserver() -> ForkServerContext:
-    """The context whose server has everything imported and has computed nothing, so that forking it is safe."""
+    """Returns the context whose server has imported everything and computed nothing, so that forking it is safe."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     return context
@@ -91,13 +91,13 @@ def start(
     """Starts `bench` in a process of its own.
 
     Args:
-        arguments: of the command.
-        cwd: the project.
-        out: folder for what it prints.
-        before: called in that process first, to put a fault in; a function of a module.
-        env: the process's environment; None: that of the test. What Python or torch reads as it starts or is imported
-            (PYTHONPATH, OMP_NUM_THREADS) has no effect here: such a test needs a new process.
-        path: a folder whose modules go before all others, as PYTHONPATH would have it; it may hold a copy of our own.
+        arguments: arguments of the command.
+        cwd: the project's folder.
+        out: the folder for the command's output.
+        before: a module's function that the process calls first, to inject a fault.
+        env: the process's environment, or None for the test's. Variables that Python or torch read at start or import
+            (PYTHONPATH, OMP_NUM_THREADS) have no effect here; tests of them need a new process.
+        path: a folder whose modules take precedence, as with PYTHONPATH; it may hold a copy of our own.
     """
     context = forkserver()
     out.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def start(
 
 
 def bench(*arguments: str, cwd: Path, out: Path, before: Callable[[], object] | None = None) -> Done:
-    """Runs `bench` to its end; see `start`."""
+    """Runs `bench` to its end; `start` explains the arguments."""
     return start(*arguments, cwd=cwd, out=out, before=before).end()
 
 
@@ -127,21 +127,21 @@ def _bench(
     if path:
         sys.path.insert(0, str(path))
         for name in [name for name in sys.modules if name.partition(".")[0] == "benchmark"]:
-            del sys.modules[name]  # to be imported from there, if it is there
+            del sys.modules[name]  # the next import finds it in `path`, if it is there
     from benchmark.cli import main
     from benchmark.running.monitor import TrainingMonitor
 
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.environ.clear()
-    os.environ.update(env)  # the server has that of the moment in which the first test asked for it
+    os.environ.update(env)  # the server has the environment of the first test that used it
     os.chdir(cwd)
-    torch.set_num_threads(1)  # sums are the same bits only for the same number of threads
+    torch.set_num_threads(1)  # sums have the same bits only for the same number of threads
     advance = TrainingMonitor.advance
 
     def report(monitor: TrainingMonitor, step: int) -> None:
         advance(monitor, step)
-        with suppress(OSError):  # nobody listens
+        with suppress(OSError):  # the test has stopped listening
             steps.send(step)
 
     TrainingMonitor.advance = report  # type: ignore[assignment, method-assign]

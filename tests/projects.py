@@ -1,4 +1,4 @@
-"""A tiny project of its own for tests that run the command line: seconds per cell."""
+"""Makes tiny projects, whose cells take seconds, for tests that run the command line."""
 
 import os
 import shutil
@@ -32,14 +32,14 @@ TINY: dict[str, Any] = {
 
 
 def make_project(folder: Path, params: Mapping[str, Any] = TINY) -> Path:
-    """A project folder with nothing but its parameters."""
+    """Makes a project folder that holds only its parameters."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(dict(params)))
     return folder
 
 
 def commit_project(folder: Path) -> Path:
-    """Puts a project with what lies in it under git, ignoring what this repository ignores; returns the folder."""
+    """Puts a project and its files under git, with this repository's ignored files, and returns the folder."""
     shutil.copy(REPOSITORY / ".gitignore", folder)
     git("init", "--quiet", cwd=folder)
     git("add", ".", cwd=folder)
@@ -48,14 +48,14 @@ def commit_project(folder: Path) -> Path:
 
 
 def git(*arguments: str, cwd: Path) -> str:
-    """What git prints."""
+    """Runs git and returns its output."""
     return subprocess.run(["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout
 
 
 def copy_code(folder: Path) -> dict[str, str]:
-    """Copies the code and the pipeline into a project; returns the environment in which that copy is what runs.
+    """Copies the code and the pipeline into a project; returns the environment in which that copy runs.
 
-    The copy finds its own plug-in rooms through links, as nothing is installed for it.
+    The copy finds its own plug-in rooms through links, because nothing is installed for it.
     """
     ignore = shutil.ignore_patterns("__pycache__")
     for room in ("benchmark", "methods", "datasets"):
@@ -73,7 +73,7 @@ def copy_code(folder: Path) -> dict[str, str]:
 
 
 def one_thread(env: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """An environment in which torch uses one thread: sums are the same bits only for the same number of threads."""
+    """Returns an environment in which torch uses one thread, as sums' bits depend on the number of threads."""
     return {**env, "OMP_NUM_THREADS": "1"}
 
 
@@ -84,6 +84,6 @@ def bench(
     path: Path | None = None,
     timeout: float = 300,
 ) -> Done:
-    """Runs `bench` to its end in a forked process; see `forked.start`."""
+    """Runs `bench` to its end in a forked process; `forked.start` explains the arguments."""
     with tempfile.TemporaryDirectory() as out:
         return start(*arguments, cwd=cwd, out=Path(out), env=env, path=path).end(timeout)

@@ -1,6 +1,6 @@
 """Draws docs/report.png, the picture of the report in README: `python tests/report_picture.py [REPORT] [PNG]`.
 
-Needs Chromium (see tests/browser.py) and a report: `bench report`.
+It needs Chromium (see tests/browser.py) and a report of `bench report`.
 """
 
 import sys
@@ -21,11 +21,11 @@ return [...document.images].every(image => {
 
 
 def take_picture(browser: Browser, page: Path, path: Path, *, size: tuple[int, int] = SIZE, dark: bool = False) -> Path:
-    """A picture of the top of a report."""
+    """Takes a picture of the top of a report."""
     browser.open(page, size=size, dark=dark)
     WebDriverWait(browser.driver, 10).until(lambda _: browser.run(SEEN))
     browser.picture(path)
-    Image.open(path).convert("RGB").save(path, optimize=True)  # without a palette: its subject is color
+    Image.open(path).convert("RGB").save(path, optimize=True)  # no palette, because the picture shows colors
     return path
 
 

@@ -1,4 +1,4 @@
-"""A project to report on: ten methods on three tables with (untrained) models, and one table of results alone."""
+"""Makes a project for reports: ten methods on three tables with untrained models, and a table without models."""
 
 import csv
 from collections.abc import Callable

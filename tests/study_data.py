@@ -1,4 +1,4 @@
-"""Studies and participants for tests: made-up pictures, people with known rates of being fooled."""
+"""Makes studies of made-up pictures for tests, and participants with known rates of being fooled."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ SMALL = Design({"pair": 3, "single": 2, "pick": 2, "rate": 2}, checks=3, forms=8
 
 
 def make_key(design: Design = SMALL, methods: Sequence[str] = METHODS, **changes: object) -> Key:
-    """The key of a study of photographs that nobody took."""
+    """Makes the key of a study of made-up photographs."""
     plan = make_plan(design, methods, [f"photo-{k}" for k in range(design.photographs)])
     content = {
         "study": "study-of-tests",
@@ -33,18 +33,18 @@ def make_key(design: Design = SMALL, methods: Sequence[str] = METHODS, **changes
 
 
 def make_pictures(key: Key, size: int = 16) -> list[Rgb]:
-    """A picture for each number of the page."""
+    """Makes a picture for each number of the page."""
     drawn = [picture(k, size, size) for k in range(len(key.pictures))]
     return [tinted(p, k) if key.pictures[k].source == CHECK else p for k, p in enumerate(drawn)]
 
 
 def logistic(x: float) -> float:
-    """A rate from log-odds."""
+    """Returns the rate of log-odds."""
     return float(1 / (1 + np.exp(-x)))
 
 
 def log_odds(rate: float) -> float:
-    """Log-odds of a rate."""
+    """Returns the log-odds of a rate."""
     return float(np.log(rate / (1 - rate)))
 
 
@@ -58,16 +58,16 @@ def take_part(
     credulity: float = 0.0,
     attentive: bool = True,
 ) -> Participant:
-    """Everything that a made-up participant answers.
+    """Makes all answers of a made-up participant.
 
     Args:
-        key: of the study.
-        name: the token.
+        key: the study's key.
+        name: the participant's token.
         fooled: method → rate at which its pictures are taken for real.
-        rng: of everything random.
-        form: what is seen; None: any.
-        credulity: added to the log-odds of every rate.
-        attentive: passes the checks; otherwise fails them.
+        rng: the generator of everything random.
+        form: number of the participant's form, or None for any.
+        credulity: amount added to the log-odds of every rate.
+        attentive: whether the participant passes the checks.
     """
     form = int(rng.integers(len(key.forms))) if form is None else form
     rates = {method: logistic(log_odds(rate) + credulity) for method, rate in fooled.items()}
@@ -89,14 +89,14 @@ def _check(key: Key, trial: Trial, attentive: bool) -> dict[str, int]:
 
 def _judge(key: Key, trial: Trial, rates: Mapping[str, float], rng: np.random.Generator) -> dict[str, int]:
     sources = key.sources(trial)
-    if trial.task == "rate":  # the truth gets 4 or 5, a method more the more it fools
+    if trial.task == "rate":  # the truth gets 4 or 5, and a method's rating grows with its rate
         score = 4 + int(rng.integers(2)) if sources[0] == TRUTH else 1 + int(rng.binomial(4, rates[sources[0]]))
         return {"realism": score, "quality": score}
     if trial.task == "single":
         real = rng.random() < (0.9 if sources[0] == TRUTH else rates[sources[0]])
         return {"choice": 0 if real else 1}
     shares = [0.0 if source == TRUTH else rates[source] for source in sources]
-    if trial.task == "pick":  # at most one of several can be taken for real
+    if trial.task == "pick":  # only one of several pictures can be taken for real
         shares = [share / (len(sources) - 1) for share in shares]
     shares[sources.index(TRUTH)] = 1 - sum(shares)
     return {"choice": int(rng.choice(len(sources), p=shares))}

@@ -1,4 +1,4 @@
-"""An adapter that fails in whatever way: one line that names its file and line, exit code 1."""
+"""An adapter that fails in any way ends the command with exit code 1 and one line that names its file and line."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs `bench run` with an adapter that comes from another package; old text is replaced in a whole one."""
+    """Runs `bench run` with an adapter from another package, which is a valid one with some text replaced."""
     monkeypatch.syspath_prepend(tmp_path / "plugin")
     monkeypatch.chdir(make_project(tmp_path / "project"))
     point = EntryPoint("faulty", "faulty_plugin:Faulty", "benchmark.methods")

@@ -1,4 +1,4 @@
-"""The app: what it shows of a photograph, what it refuses, and how it looks in a real browser."""
+"""The app shows versions and scores of a photograph, refuses what it must, and works in a real browser."""
 
 import re
 import sys
@@ -27,7 +27,7 @@ VIEWS = {"light": (DESKTOP, False), "dark": (DESKTOP, True), "phone": (PHONE, Fa
 
 
 class Sepia(Method):
-    """One color for everything."""
+    """Gives every pixel one color."""
 
     name = "sepia"
 
@@ -71,7 +71,7 @@ def test_a_color_photograph_is_scored(tmp_path: Path, colorizers: dict[str, Colo
     ]  # fmt: skip
     assert html.count("data:image/png;base64,") == 4
     assert re.findall(r'<th scope="col">(.*?)</th>', html) == ["PSNR ↑", "SSIM ↑", "AuC ↑", "ΔE00 ↓", "CF"]
-    assert len(re.findall(r"<td>\d+\.\d+</td>", html)) == 3 * 5 + 1  # of the photograph, its colorfulness alone
+    assert len(re.findall(r"<td>\d+\.\d+</td>", html)) == 3 * 5 + 1  # the photograph has its colorfulness alone
 
 
 def test_a_gray_photograph_is_not(tmp_path: Path, colorizers: dict[str, Colorizer]) -> None:
@@ -95,7 +95,7 @@ def test_scores_are_the_metrics_of_the_tables() -> None:
 def test_large_photographs_are_shown_reduced(tmp_path: Path, colorizers: dict[str, Colorizer]) -> None:
     large = Image.fromarray(picture(3, 300, 200)).resize((3000, 2000))
     html = app.color_upload(save(tmp_path / "a.jpg", encoded(large, "JPEG")), {"sepia": colorizers["sepia"]})
-    assert len(html) < 3 * 1024 * 683 * 3 * 4 / 3  # never the full size
+    assert len(html) < 3 * 1024 * 683 * 3 * 4 / 3  # the page never holds the full size
 
 
 @pytest.mark.parametrize(

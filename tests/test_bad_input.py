@@ -1,4 +1,4 @@
-"""Bad names and values: refused at the first moment, in one line, before any path is made of them."""
+"""Bad names and values are refused at once, in one line, before any path is made of them."""
 
 import copy
 from collections.abc import Callable
@@ -19,7 +19,7 @@ BAD_NAMES = ["my method", "é", "a/b", "<script>", "-x", "../../../x", "", "a\nb
 
 
 def edited(*path: str, value: Any) -> dict[str, Any]:
-    """The tiny project's parameters with one place changed."""
+    """Returns the tiny project's parameters with one place changed."""
     content = copy.deepcopy(TINY)
     place = content
     for key in path[:-1]:

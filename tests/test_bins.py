@@ -1,4 +1,4 @@
-"""The 313 bins against brute force in float64, scikit-learn and the definitions of the paper."""
+"""The 313 bins agree with brute force in float64, with scikit-learn and with the definitions of the paper."""
 
 import numpy as np
 import pytest
@@ -13,24 +13,24 @@ from benchmark.support.errors import InputError
 
 @pytest.fixture(scope="module")
 def photo_ab() -> Tensor:
-    """(1, 2, 96, 96): a colorful photograph's ab."""
+    """The ab of a colorful photograph, (1, 2, 96, 96)."""
     lab = color.rgb2lab(data.astronaut()[::5, ::5][:96, :96])
     return torch.from_numpy(lab[..., 1:]).permute(2, 0, 1)[None].float()
 
 
 def as_image(points: Tensor) -> Tensor:
-    """Points (N, 2) as an ab batch (1, 2, N, 1)."""
+    """Turns points (N, 2) into an ab batch (1, 2, N, 1)."""
     return points.T.reshape(1, 2, -1, 1).float()
 
 
 def brute_force(points: Tensor, k: int) -> Tensor:
-    """(N, k) nearest bins by sorting all distances in float64; ties to the higher index."""
+    """Returns the nearest bins (N, k) by sorting all distances in float64; of equal ones the higher index wins."""
     squared = (points.double()[:, None] - ab_bins.centers().double()).square().sum(-1)
     return (ab_bins.BINS - 1) - squared.flip(1).sort(dim=1, stable=True).indices[:, :k]
 
 
 def dense(targets: ab_bins.SoftTargets) -> Tensor:
-    """Targets as (B, 313, H, W)."""
+    """Returns targets as a dense (B, 313, H, W)."""
     shape = list(targets.indices.shape)
     shape[1] = ab_bins.BINS
     return torch.zeros(shape).scatter_add_(1, targets.indices, targets.weights)
@@ -81,7 +81,7 @@ def test_weights_equal_scikit_learn(photo_ab: Tensor, k: int, sigma: float) -> N
     expected = np.exp(-(distances**2) / (2 * sigma**2))
     expected /= expected.sum(1, keepdims=True)
     found = targets.weights[0].flatten(1).T.sort(1, descending=True).values.numpy()
-    np.testing.assert_allclose(found, expected, atol=1e-6)  # sorted: which of two equally near bins does not matter
+    np.testing.assert_allclose(found, expected, atol=1e-6)  # sorted: the order of equally near bins does not matter
 
 
 def test_dense_targets_equal_brute_force(photo_ab: Tensor) -> None:
@@ -102,7 +102,7 @@ def test_batches_and_odd_shapes_keep_their_layout(photo_ab: Tensor) -> None:
     assert torch.equal(ab_bins.nearest_bin(batch)[1:], ab_bins.nearest_bin(batch[1:]))
     # The nearest bin is the one with the largest weight.
     heaviest = targets.indices.gather(1, targets.weights.argmax(1, keepdim=True)).squeeze(1)
-    assert (heaviest == ab_bins.nearest_bin(batch)).float().mean() > 0.999  # but for exact ties
+    assert (heaviest == ab_bins.nearest_bin(batch)).float().mean() > 0.999  # exact ties may differ
 
 
 def test_many_pixels_go_through_in_pieces_unchanged(photo_ab: Tensor) -> None:
@@ -119,7 +119,7 @@ def test_the_way_of_other_devices_finds_the_same_bins() -> None:
     cell = ((points * 2).floor() + 256) @ torch.tensor([512.0, 1.0])
     found = ab_bins._by_sorting(candidates[cell.long()], points[:, 0], points[:, 1], 5)
     assert torch.equal(found.T.sort(1).values, brute_force(points, 5).sort(1).values)
-    targets = ab_bins.soft_encode(torch.empty(2, 2, 4, 3, device="meta"))  # no count of pixels is waited for
+    targets = ab_bins.soft_encode(torch.empty(2, 2, 4, 3, device="meta"))  # which never waits for a count of pixels
     assert targets.indices.shape == (2, 5, 4, 3)
 
 
@@ -177,7 +177,7 @@ def test_smoothing_keeps_all_mass(photo_ab: Tensor) -> None:
     assert smooth.max() < prior.max()
     uniform_inside = ab_bins.smooth_prior(torch.eye(313)[156].double(), sigma=1e-3)
     torch.testing.assert_close(uniform_inside, torch.eye(313)[156].double())
-    # One bin's mass falls off with the distance as the Gaussian says: neighbors at 10 and 20 units.
+    # One bin's mass falls off with the distance as in the Gaussian; neighbors are 10 and 20 units away.
     index = {tuple(c.tolist()): i for i, c in enumerate(ab_bins.centers())}
     spread = ab_bins.smooth_prior(torch.eye(313)[index[0, 0]])
     assert float(spread[index[10, 0]] / spread[index[0, 0]]) == pytest.approx(np.exp(-100 / 50))
@@ -188,10 +188,10 @@ def test_class_weights_follow_the_paper() -> None:
     prior = torch.zeros(313, dtype=torch.float64)
     prior[:4] = torch.tensor([0.7, 0.2, 0.1 - 1e-6, 1e-6])
     weights = ab_bins.class_weights(prior, uniform=0.5)
-    expected = 1 / (0.5 * prior[:4] + 0.5 / 4)  # Q counts the bins that occur
+    expected = 1 / (0.5 * prior[:4] + 0.5 / 4)  # Q is the number of bins that occur
     expected /= (prior[:4] * expected).sum()
     torch.testing.assert_close(weights[:4], expected)
-    assert torch.equal(weights[4:], weights[3].expand(309))  # empty bins weigh as the rarest
+    assert torch.equal(weights[4:], weights[3].expand(309))  # empty bins have the weight of the rarest
     torch.testing.assert_close((prior * weights).sum(), torch.tensor(1.0, dtype=torch.float64))
     torch.testing.assert_close(ab_bins.class_weights(prior, uniform=1.0)[:4], torch.ones(4, dtype=torch.float64))
     inverse = ab_bins.class_weights(prior, uniform=0.0)

@@ -1,4 +1,4 @@
-"""Claims on made-up cells whose truth is known; what the sources report stands beside, unranked."""
+"""Claims are decided rightly on made-up cells whose truth is known; sources' figures stand beside ours, unranked."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def verdicts(root: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """cgan and classification alike, l2 behind them and less colorful, eccv16 below gray; nothing else measured."""
+    """Results of cgan and classification alike, of l2 behind them and less colorful, and of eccv16 below gray."""
     root = tmp_path_factory.mktemp("results")
     write_suite(root)
     build(root)
@@ -46,7 +46,7 @@ def test_a_false_claim_is_refuted(tmp_path: Path) -> None:
     write_method(tmp_path, "cgan", 0.0)
     write_method(tmp_path, "classification", 1.0)
     assert verdicts(tmp_path)["C1"] == "refuted"
-    assert verdicts(tmp_path)["C2"] == "undecided"  # 0.008 apart: the interval reaches over the margin of 0.01
+    assert verdicts(tmp_path)["C2"] == "undecided"  # they are 0.008 apart, and the interval crosses the margin of 0.01
     write_method(tmp_path, "classification", 4.0)
     assert verdicts(tmp_path)["C2"] == "refuted"
 
@@ -67,7 +67,7 @@ def test_a_true_claim_is_supported(tmp_path: Path) -> None:
 
 
 def test_metrics_of_one_method_are_paired(suite: Path) -> None:
-    """Red is 12 to blue's 11 on every image: the difference is far surer than either mean."""
+    """Red is 12 and blue is 11 on every image, so the difference is far surer than either mean."""
     finding = decided(suite, "C3").decisions[0].findings[1]
     assert finding.text == "cgan: mae_r higher than mae_b"
     assert finding.difference.high - finding.difference.low < 0.2
@@ -83,7 +83,7 @@ def test_few_seeds_decide_nothing(tmp_path: Path) -> None:
 
 
 def test_a_thin_method_hinders_support_but_not_the_refutation_by_others(tmp_path: Path) -> None:
-    """C12 speaks of every learned method: one that is shown to be below gray refutes it whatever the others are."""
+    """C12 is about every learned method, so one that is shown to be below gray refutes it, whatever the others are."""
     write_method(tmp_path, "gray", 0.0, seeds=(0,), role="floor")
     write_method(tmp_path, "mean-color", -0.3, seeds=(0,), role="baseline")
     write_method(tmp_path, "l2", 1.0)
@@ -123,7 +123,7 @@ def test_what_is_not_measured_names_the_commands(tmp_path: Path) -> None:
 
 
 def test_metrics_without_weights(suite: Path, tmp_path: Path) -> None:
-    """C5 takes whichever realism score there is; with none it says so."""
+    """C5 uses any realism score that a table has, and says so if it has none."""
     assert decided(suite, "C5").unavailable[0] == "fd_judge (fd_judge weights missing)"
     for seed in range(3):
         write_method(tmp_path, "cgan", seeds=(seed,), metrics={"fid": 20.0 + seed / 10})
@@ -136,7 +136,7 @@ def test_metrics_without_weights(suite: Path, tmp_path: Path) -> None:
 def test_a_skipped_method_gives_its_reason_and_no_command(tmp_path: Path) -> None:
     write_method(tmp_path, "eccv16")
     write_skipped(tmp_path, "gan-perceptual", "VGG-19 weights missing")
-    write_method(tmp_path, "eccv16", data="coco")  # where nobody has tried it
+    write_method(tmp_path, "eccv16", data="coco")  # no source has tried it there
     found = decided(tmp_path, "C6")
     assert (found.to_run, found.unavailable) == ([], ["gan-perceptual (VGG-19 weights missing)"])
     assert "Not yet measured; missing: gan-perceptual (VGG-19 weights missing).\n" in build_claims(tmp_path).page
@@ -213,7 +213,7 @@ def test_reported_numbers_stand_beside_ours(suite: Path) -> None:
     assert zhang[0][4] == "89.5"
     assert "`eccv16` on cifar10/quick" in zhang[0][5]
     assert zhang[0][6].startswith("88.")  # what gray scores on the same images
-    assert zhang[0][7] == "–"  # ImageNet there, CIFAR-10 here: no difference to speak of
+    assert zhang[0][7] == "–"  # data sets differ, so there is no difference
 
 
 def test_reported_numbers_are_in_our_units() -> None:

@@ -1,4 +1,4 @@
-"""The command line from end to end on tiny tiles: run, up-to-date checks, tables, and bad input."""
+"""The command line works from end to end on tiny tiles: runs, up-to-date checks, tables, and bad input."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def test_a_run_prints_its_row_and_where_everything_lies(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "> cgan" in done.stdout
     assert "gray" in done.stdout
-    assert "trained already" in done.stderr  # the second time nothing is done again
+    assert "trained already" in done.stderr  # the second run does nothing again
     assert "scored already" in done.stderr
     picture = next(line.rpartition(": ")[2] for line in done.stdout.splitlines() if line.startswith("picture"))
     height, width, _ = np.asarray(Image.open(picture)).shape

@@ -17,7 +17,7 @@ def random_rgb() -> Tensor:
 
 @pytest.fixture(scope="module")
 def random_lab() -> tuple[Tensor, Tensor]:
-    """Lab of which two thirds are outside the gamut."""
+    """Lab values, of which two thirds are outside the gamut."""
     generator = torch.Generator().manual_seed(1)
     L = torch.rand(4, 1, 40, 41, generator=generator) * 100
     return L, torch.rand(4, 2, 40, 41, generator=generator) * 220 - 110

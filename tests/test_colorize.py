@@ -1,4 +1,4 @@
-"""Photographs of any size and kind, colored by trained methods, under names that never replace anything unasked."""
+"""Trained methods color photographs of any size and kind, under names that never replace anything unasked."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ PRIOR = [1 / 313] * 313
 
 
 def save_l2(path: Path, prior: Sequence[object] = PRIOR, **changes: Any) -> Path:
-    """A model file of an untrained network of 32×32, as training would write it."""
+    """Writes the model file of an untrained network for 32×32, as training would write it."""
     torch.manual_seed(0)
     method_class = load_method("l2")
     info = DataInfo("tiny", 32, 10, (0.0, 0.0), torch.tensor(PRIOR))
@@ -89,7 +89,7 @@ def test_strips_give_the_same_picture_as_the_whole(colors: tuple[int, int], monk
     pixels = picture(3, 64, 48)
     ab = torch.randn(1, 2, *colors, generator=torch.Generator().manual_seed(0)) * 20
     expected = join(rgb_to_lab(torch.from_numpy(pixels)[None])[0], ab)[0][0].numpy()
-    assert np.abs(join_strips(pixels, ab).astype(int) - expected).max() <= 1  # the same sums in another order
+    assert np.abs(join_strips(pixels, ab).astype(int) - expected).max() <= 1  # sums in another order round differently
 
 
 def test_color_is_what_the_protocol_calls_color() -> None:
@@ -200,7 +200,7 @@ def test_a_folder_keeps_its_shape(tmp_path: Path) -> None:
     for name in ("a.jpg", "trip/b.PNG", "trip/notes.txt", ".hidden.jpg", "out/old.png"):
         save(tmp_path / name, b"")
     jobs = plan([tmp_path], ["l2", "cgan"], tmp_path / "out", side_by_side=True)
-    assert [job.source.name for job in jobs] == ["a.jpg", "b.PNG"]  # what lies in the folder of outputs is none
+    assert [job.source.name for job in jobs] == ["a.jpg", "b.PNG"]  # a picture in the folder of outputs is no input
     names = [path.relative_to(tmp_path / "out").as_posix() for path in jobs[1].files]
     assert names == ["trip/b-l2.png", "trip/b-cgan.png", "trip/b-side-by-side.png"]
 
@@ -284,7 +284,7 @@ def test_every_kind_of_file_is_colored_or_named(tmp_path: Path, colorizer: Color
 
 
 def run(*arguments: str) -> Result:
-    """The command, in this process."""
+    """Runs the command in this process."""
     return CliRunner().invoke(main, ["colorize", *arguments])
 
 

@@ -1,4 +1,4 @@
-"""The picture of `bench compare`: rows of images with their names."""
+"""The picture of `bench compare` shows rows of images with their names."""
 
 from pathlib import Path
 

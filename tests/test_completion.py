@@ -1,4 +1,4 @@
-"""Names that shells complete, asked for as a shell does, and the scripts that make shells ask."""
+"""Shells complete the right names, and the printed scripts make shells ask for them."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def offered(*words: str) -> list[str]:
-    """What is offered for the last word."""
+    """Returns the completions of the last word."""
     completer = ShellComplete(main, {}, "bench", "_BENCH_COMPLETE")
     return [item.value for item in completer.get_completions(list(words[:-1]), words[-1])]
 
@@ -43,7 +43,7 @@ def offered(*words: str) -> list[str]:
         (("study", "build", "--method", "l"), ["l2"]),
         (("colorize", "--method", "l"), ["l2"]),
         (("compare", "--methods", "gray,l"), ["gray,l2"]),
-        (("run", "--method", "gray,l"), []),  # one name, not a list
+        (("run", "--method", "gray,l"), []),  # a shell completes one name, not a list
         (("judge", "train", "cif"), ["cifar10"]),
         (("completion", "f"), ["fish"]),
     ],

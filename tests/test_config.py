@@ -1,4 +1,4 @@
-"""params.yaml and --set: precedence, and one clear line for everything that is wrong."""
+"""params.yaml and --set have a fixed precedence, and everything wrong in them gives one clear line."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def cell(params: Params, **names: Any) -> Cell:
 
 def test_the_later_section_wins(params: Params) -> None:
     plain, wide = cell(params), cell(params, method="cgan-wide")
-    assert plain.method_config.l1_weight == 100  # the adapter's default: the paper
+    assert plain.method_config.l1_weight == 100  # the adapter's default, which is the paper's value
     assert plain.method_config.base_channels == 8  # the preset
     assert plain.method_config.dropout == 0.2  # the preset for this data set
     assert wide.method_config.l1_weight == 10  # the entry

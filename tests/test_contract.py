@@ -27,10 +27,10 @@ STEPPING = (check_declaration, check_training_step)
 
 
 def cases() -> Iterator[Any]:
-    """Every entry with every check; one that differs from an earlier entry in numbers alone, with a training step.
+    """Yields every entry with every check, or only a training step if it differs from an earlier one in numbers.
 
-    A learning rate or a weight of a loss changes no path through the code, unless it is 0. Entries under
-    another name than their adapter are slow.
+    A learning rate or a loss's weight changes no path through the code, unless it is 0. Entries whose name is not their
+    adapter's are slow.
     """
     seen = set()
     for name in ENTRIES:
@@ -57,7 +57,7 @@ def test_contract(method: str, check: Check) -> None:
 
 
 class Faulty(Method):
-    """A method with one fault at a time."""
+    """A method that has one fault at a time."""
 
     name = "faulty"
     Config = MethodConfig
@@ -144,4 +144,4 @@ def test_a_sound_method_passes_and_a_skipped_one_says_why() -> None:
 
 
 def test_a_violation_is_an_assertion() -> None:
-    assert issubclass(Violation, AssertionError)  # so that other packages' pytest shows it as a failure, not an error
+    assert issubclass(Violation, AssertionError)  # other packages' pytest then shows a failure, not an error

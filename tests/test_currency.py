@@ -1,4 +1,4 @@
-"""What is current: which files, settings, data, parents and machine decide it, and who asks."""
+"""Files, settings, data, parents and machine decide whether something is current, for everyone who asks."""
 
 import ast
 import json
@@ -82,7 +82,7 @@ def test_what_is_said_to_people_means_nothing(text: str) -> None:
 
 @pytest.fixture
 def edited(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Path, str]]:
-    """Files that read as if so much had been added to them."""
+    """Returns a mapping of files to text; each file reads as if that text had been added to it."""
     edits: dict[Path, str] = {}
     text, content = Path.read_text, Path.read_bytes
     monkeypatch.setattr(Path, "read_text", lambda path, **kwargs: text(path, **kwargs) + edits.get(path, ""))
@@ -120,7 +120,7 @@ DATA = {"sample", "cifar10"}
 @pytest.mark.parametrize(
     ("file", "reaches"),
     [
-        ("training/fit.py", EVERY),  # build_method, the seed, the memory format, the order of loading
+        ("training/fit.py", EVERY),  # has build_method, seeding, the memory format and the order of loading
         ("contracts/schedules.py", EVERY),
         ("training/trainer.py", EVERY),
         ("training/checkpoint.py", EVERY),
@@ -132,8 +132,8 @@ DATA = {"sample", "cifar10"}
         ("scoring/metrics/pixels.py", {"scores"}),
         ("support/download.py", set()),
         ("support/errors.py", set()),
-        ("support/weights.py", set()),  # URLs and messages; the files' hashes count by themselves
-        ("contracts/settings.py", set()),  # values count
+        ("support/weights.py", set()),  # holds URLs and messages; the files' hashes count by themselves
+        ("contracts/settings.py", set()),  # the values of settings count, not this file
         ("running/stages/training.py", set()),
         ("results/tables/table.py", set()),
         ("cli/cells.py", set()),
@@ -282,7 +282,7 @@ def context_of(project: Path) -> Context:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which `l2`, `eccv16` and `gan-l1`, which starts from it, have results."""
+    """A project with results of `l2`, `eccv16` and `gan-l1`, which starts from `eccv16`."""
     project = make_project(tmp_path_factory.mktemp("trained"), FAMILY)
     for method in ("l2", "eccv16", "gan-l1"):
         run_cell(cell_of(project, method), context_of(project))
@@ -291,7 +291,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(trained: Path, tmp_path: Path) -> Path:
-    """A copy of it to change."""
+    """A copy of the trained project that a test may change."""
     return Path(shutil.copytree(trained, tmp_path / "project"))
 
 
@@ -304,7 +304,7 @@ def result_of(project: Path, method: str = "l2") -> Path:
 
 
 def record(project: Path) -> Path:
-    """Makes the results of runs the committed ones; returns their root."""
+    """Makes the results of runs the committed ones, and returns their root."""
     shutil.rmtree(project / "results", ignore_errors=True)
     return Path(shutil.move(project / "runs/results", project / "results"))
 
@@ -437,7 +437,7 @@ def test_a_model_that_is_not_what_was_trained_is_scored_by_nobody(project: Path)
         with pytest.raises(BenchError, match="is damaged or of another training"):
             load()
     assert "is missing, or not the file" in str(currency_of(project).why_untrained(cell))
-    alone = Path(shutil.copy(model, project / "alone.safetensors"))  # as somebody might send it
+    alone = Path(shutil.copy(model, project / "alone.safetensors"))  # somebody might send such a file
     with pytest.raises(BenchError, match="is damaged: its content has not the SHA-256"):
         load_colorizer(alone, context.device)
     rerun(project)

@@ -1,4 +1,4 @@
-"""Folders and archives are listed whole and in order; nothing in them leads out of them."""
+"""Folders and archives are listed whole and in order, and nothing in them leads outside."""
 
 import io
 import os
@@ -190,7 +190,7 @@ def test_a_damaged_copy_of_a_member_refuses_the_zip(tmp_path: Path) -> None:
 def test_a_zip_of_an_unusual_kind_is_one_line(place: int, value: int, tmp_path: Path) -> None:
     path = write_zip(tmp_path / "x.zip", {"1.jpg": b"0123456789"})
     content = bytearray(path.read_bytes())
-    content[content.index(b"PK\1\2") + place] = value  # of the entry in the directory at the end
+    content[content.index(b"PK\1\2") + place] = value  # changes the entry in the directory at the end
     path.write_bytes(content)
     with pytest.raises(BenchError, match="unpack it yourself") as caught:
         list_archive(path, SUFFIXES)
@@ -215,7 +215,7 @@ def test_no_damage_of_an_archive_is_a_traceback(kind: str, tmp_path: Path) -> No
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.jpg"
     with path.open("wb") as file:
-        file.truncate(300 << 20)  # sparse: takes no room
+        file.truncate(300 << 20)  # a sparse file takes no room
     with pytest.raises(BadImage, match="larger than 256 MiB"):
         read_image_file(path)
 
@@ -228,6 +228,6 @@ def test_where_originals_are_looked_for(tmp_path: Path, monkeypatch: pytest.Monk
     assert own_places("coco", tmp_path) == [tmp_path / "coco", tmp_path]
     monkeypatch.setenv("BENCH_DATA", str(tmp_path))
     assert places("coco", None) == places("coco", tmp_path) == [tmp_path, tmp_path / "coco", *downloads]
-    assert tmp_path not in own_places("coco", None)  # what lies there may belong to other data sets
+    assert tmp_path not in own_places("coco", None)  # files there may belong to other data sets
     with pytest.raises(InputError, match="does not exist"):
         places("coco", tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""Bad input: every kind of file that users have, as a real file, ends in the right array or in one line naming it."""
+"""Every kind of file that users have gives the right array, or one line that names the file."""
 
 import os
 import resource
@@ -43,14 +43,14 @@ RED, GREEN, BLUE = (200, 30, 40), (30, 180, 50), (40, 50, 210)
 
 
 def halves(first: tuple[int, ...], second: tuple[int, ...], mode: str = "RGB", *, upright: bool = True) -> Image.Image:
-    """32×32, one color over the other, or left of it."""
+    """Returns a picture of 32×32 with one color above the other, or left of it."""
     image = Image.new(mode, (32, 32), second)
     image.paste(first, (0, 0, 32, 16) if upright else (0, 0, 16, 32))
     return image
 
 
 def png16(image: Image.Image) -> bytes:
-    """A PNG with 16 bits per channel, which Pillow cannot write for RGB."""
+    """Returns a PNG with 16 bits per channel, which Pillow cannot write for RGB."""
     levels = np.asarray(image).astype(">u2") * 257
     rows = b"".join(b"\0" + row.tobytes() for row in levels)
     header = struct.pack(">2I5B", image.width, image.height, 16, 2, 0, 0, 0)
@@ -60,28 +60,28 @@ def png16(image: Image.Image) -> bytes:
 
 
 def png_chunk(kind: bytes, data: bytes = b"") -> bytes:
-    """Length, kind, data, checksum."""
+    """Returns a chunk of a PNG: length, kind, data, checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def turned() -> bytes:
-    """A JPEG that lies on its side, and whose EXIF data says so."""
+    """Returns a JPEG that lies on its side and says so in its EXIF data."""
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90° clockwise
+    exif[0x0112] = 6  # a viewer has to turn it by 90° clockwise
     return encoded(
         halves(RED, GREEN).transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=95, subsampling=0
     )
 
 
 def panorama() -> Image.Image:
-    """30,000×20, of which the middle 20×20 are seen."""
+    """Returns a picture of 30,000×20, of which preparation keeps the middle 20×20."""
     image = Image.new("RGB", (30_000, 20), BLUE)
     image.paste(RED, (14_990, 0, 15_010, 10))
     image.paste(GREEN, (14_990, 10, 15_010, 20))
     return image
 
 
-ODD = {  # each shows red over green
+ODD = {  # each file shows red over green
     "alpha.png": encoded(halves((*RED, 255), (*GREEN, 255), "RGBA"), "PNG"),
     "cmyk.jpg": encoded(halves(RED, GREEN).convert("CMYK"), "JPEG", quality=95),
     "palette.gif": encoded(halves(RED, GREEN).quantize(4), "GIF"),
@@ -108,7 +108,7 @@ def test_odd_files_become_what_they_show(tmp_path: Path) -> None:
 
 
 def bomb() -> bytes:
-    """A PNG that claims 50,000×50,000 pixels in 100 bytes."""
+    """Returns a PNG that claims 50,000×50,000 pixels in 100 bytes."""
     header = struct.pack(">2I5B", 50_000, 50_000, 8, 2, 0, 0, 0)
     data = zlib.compress(b"\0" * 1000)
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", data)
@@ -149,13 +149,13 @@ def test_one_corrupt_file_among_thousands(tmp_path: Path) -> None:
 
 
 class Killer(NamedTuple):
-    """An image that takes the process with it, as a lack of memory does."""
+    """An image that kills the process which loads it, as a lack of memory does."""
 
     where: str = "nowhere"
     signature: str = "1"
 
     def load(self, size: int) -> NDArray[np.uint8]:
-        """Never returns."""
+        """Kills this process."""
         os._exit(9)
 
 
@@ -203,9 +203,9 @@ def test_a_corrupt_file_left_out_before_is_not_forgotten(
 
 @pytest.fixture
 def as_nobody(photos: Path, tmp_path: Path) -> Iterator[Path]:
-    """A folder that everyone may read, and the rights of an ordinary user for as long as the test runs.
+    """Gives a folder that everyone may read, and takes an ordinary user's rights for the length of the test.
 
-    One preparation goes before, so that all code is loaded: the project may lie where that user cannot read.
+    One preparation runs before, so that all code is loaded, because that user may be unable to read the project.
     """
     prepare(folder_of(photos), tmp_path / "before", workers=1, quiet=True)
     with tempfile.TemporaryDirectory() as folder:

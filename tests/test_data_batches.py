@@ -1,4 +1,4 @@
-"""Batches are a pure function of (seed, step): each epoch a permutation, the same at any world size."""
+"""Batches are a pure function of (seed, step): each epoch is a permutation, and the world size changes nothing."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from benchmark.support.memory import free_memory, peak_memory
 
 
 def numbered(count: int, size: int = 8) -> np.ndarray:
-    """Images that tell their number (red) and their column (green): (count, size, size, 3) uint8."""
+    """Returns images (count, size, size, 3) uint8 whose red is their number and whose green is the column."""
     images = np.zeros((count, size, size, 3), dtype=np.uint8)
     images[..., 0] = np.arange(count)[:, None, None]
     images[..., 1] = np.arange(size)[None, None]
@@ -24,7 +24,7 @@ def numbered(count: int, size: int = 8) -> np.ndarray:
 
 
 def shown(batches: Batches, step: int) -> torch.Tensor:
-    """The bytes that a batch was made from (B, S, S, 3): Lab of `numbered` images is as good as they are."""
+    """Returns the bytes (B, S, S, 3) from which a batch was made; Lab keeps those of `numbered` images."""
     return lab_to_rgb(*batches(step))[0]
 
 
@@ -37,7 +37,7 @@ def test_a_batch_depends_on_seed_and_step_alone() -> None:
     first, second = (Batches(images, 8, seed=3, device="cpu") for _ in range(2))
     for step in (0, 5, 6, 40, 7, 1000):
         assert torch.equal(shown(first, step), shown(second, step))
-    for step in reversed(range(10)):  # whatever was asked before
+    for step in reversed(range(10)):  # earlier calls change nothing
         assert torch.equal(shown(first, step), shown(Batches(images, 8, seed=3, device="cpu"), step))
     assert not torch.equal(shown(first, 0), shown(Batches(images, 8, seed=4, device="cpu"), 0))
     assert not torch.equal(shown(first, 0), shown(first, 1))
@@ -99,7 +99,7 @@ def test_lab_is_that_of_the_bytes(on_device: Literal["no", "yes"], size: int) ->
         rgb = images[order.image]
         rgb = np.where(order.mirrored[:, None, None, None], rgb[:, :, ::-1], rgb)
         L, ab = rgb_to_lab(torch.from_numpy(rgb))
-        error = 0 if size == 16 else 1e-4  # the last pixels of odd sizes go through other instructions
+        error = 0 if size == 16 else 1e-4  # other instructions handle the last pixels of odd sizes
         torch.testing.assert_close(batch.L, L, atol=error, rtol=0)
         torch.testing.assert_close(batch.ab, ab, atol=error, rtol=0)
         assert batch.L.is_contiguous()
@@ -126,14 +126,14 @@ def test_a_split_stays_in_main_memory_only_if_it_fits(
     free: int | None, world: int, stays: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.data.batches.free_memory", lambda: free)
-    images = numbered(4)  # 768 bytes; as Lab, in half of the memory: eight times as much
+    images = numbered(4)  # 768 bytes; Lab may take half of the memory and needs four times the bytes
     assert (Batches(images, 2, seed=0, device="cpu", world=world)._resident is not None) == stays
     assert Batches(images, 2, seed=0, device="cpu", on_device="no", world=world)._resident is None
     assert Batches(images, 2, seed=0, device="cpu", on_device="yes", world=world)._resident is not None
 
 
 def machine(root: Path, groups: str, files: dict[str, int | str]) -> Path:
-    """A system with 1,000,000 KiB available whose control groups hold these files."""
+    """Makes a system with 1,000,000 KiB available whose control groups hold these files."""
     content = {"proc/meminfo": "MemTotal: 2000000 kB\nMemAvailable: 1000000 kB\n", "proc/self/cgroup": groups}
     for name, text in {**content, **{f"sys/fs/cgroup/{name}": text for name, text in files.items()}}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

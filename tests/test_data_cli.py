@@ -1,4 +1,4 @@
-"""`bench data …` as a user types it: what it prints, where files go, exit codes, one line for each error."""
+"""`bench data …` prints, writes and exits as a user expects, with one line for each error."""
 
 import json
 from pathlib import Path
@@ -160,7 +160,7 @@ def test_a_contact_sheet_shows_photographs_of_every_split(tmp_path: Path) -> Non
     sheet = np.asarray(Image.open(contact_sheet(prepared, tmp_path / "sheet.png")))
     counts = [int((sheet == color).all(-1).sum()) // 96**2 for color in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
     assert counts == [36, 1, 2]
-    assert sheet.shape[0] == 5 * 100 - 4  # no empty rows
+    assert sheet.shape[0] == 5 * 100 - 4  # the sheet has no empty rows
 
 
 def test_a_chroma_histogram_counts_every_pixel(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The real fetch code against a server on this machine that plays the official hosts, and their failures."""
+"""The real fetch code works with a server on this machine that plays the official hosts and their failures."""
 
 import hashlib
 import http.server
@@ -26,16 +26,16 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @dataclass
 class Host:
-    """What the server serves, how it misbehaves, and what it was asked."""
+    """The server's files, its faults, and the requests that it got."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
-    cut_at: float | None = None  # share of what it sends after which it closes the connection,
-    cuts: int = 0  # so many times
+    cut_at: float | None = None  # share of a reply after which the server closes the connection
+    cuts: int = 0  # number of connections that it closes so
     ranges: bool = True  # whether it can send a part
     validators: bool = True  # whether it sends ETag and Last-Modified
-    failures: int = 0  # answers 503 so many times
-    surplus: bytes = b""  # sent behind the file, whose length is then not announced
+    failures: int = 0  # number of requests that it answers with 503
+    surplus: bytes = b""  # bytes sent behind the file, whose length is then not announced
     content_type: str = "application/octet-stream"
     asked: list[tuple[str, str | None]] = field(default_factory=list)  # path and Range of each request
 
@@ -72,7 +72,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if host.cuts and host.cut_at is not None:
             host.cuts -= 1
             body = body[: int(len(content) * host.cut_at) - start]
-        with suppress(ConnectionError):  # the client may have seen enough
+        with suppress(ConnectionError):  # the client may have closed the connection
             self.wfile.write(body)
 
     def _start(self, etag: str) -> int:
@@ -82,7 +82,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return int(wanted.removeprefix("bytes=").removesuffix("-"))
 
     def log_message(self, *_: object) -> None:
-        """Silence."""
+        """Logs nothing."""
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_servers_that_can_do_less(fault: str, host: Host, tmp_path: Path) -> Non
     host.ranges = fault == "no validators"
     host.validators = fault == "no ranges"
     assert get(host, tmp_path).read_bytes() == CONTENT
-    if fault == "no validators":  # and no checksum: nothing would vouch for the first half
+    if fault == "no validators":  # without a checksum too, nothing would vouch for the first half
         assert host.asked[1][1] is None
     host.cuts, host.ranges = 1, True
     (tmp_path / "file.bin").unlink()

@@ -13,7 +13,7 @@ from benchmark.data.preparation.images import BadImage, decode, square
 
 
 def resized_then_cropped(image: Image.Image, size: int) -> np.ndarray:
-    """The protocol's sentence, word for word: the whole image is resized, then its center is cut out."""
+    """Does what the protocol says, word for word: resizes the whole image, then cuts out its center."""
     width, height = image.size
     short = min(width, height)
     width, height = (max(size, int(side * size / short + 0.5)) for side in (width, height))
@@ -41,7 +41,7 @@ def test_an_image_of_the_right_size_is_untouched() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(orientation: int) -> None:
     upright = picture(2, 32, 32)
-    undo = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}[orientation]  # what turns the upright one into the stored
+    undo = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}[orientation]  # turns the upright image into the stored one
     stored = Image.fromarray(upright)
     exif = Image.Exif()
     exif[0x0112] = undo
@@ -90,7 +90,7 @@ def test_transparency_shows_white(mode: str) -> None:
 
 
 def png16(levels: np.ndarray) -> bytes:
-    """A PNG with 16 bits per channel, which Pillow cannot write for RGB: (H, W, 3) uint16."""
+    """Returns a PNG of (H, W, 3) uint16, because Pillow cannot write 16 bits per channel for RGB."""
     height, width, _ = levels.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
     chunks = [
@@ -121,7 +121,7 @@ def test_one_pixel_becomes_a_plain_square() -> None:
 
 def test_an_extreme_panorama_costs_no_more_than_its_center() -> None:
     image = np.zeros((20, 30_000, 3), dtype=np.uint8)
-    image[:, 14_990:15_010] = (200, 100, 50)  # the center 20×20, which alone is seen
+    image[:, 14_990:15_010] = (200, 100, 50)  # only the center of 20×20 is kept
     found = decode(encoded(image, "PNG"), 256)
     assert found.shape == (256, 256, 3)
     assert (found[:, 64:192] == (200, 100, 50)).all()
@@ -134,7 +134,7 @@ def test_the_first_frame_of_an_animation_is_taken() -> None:
 
 
 def bomb() -> bytes:
-    """A PNG of 50,000×50,000 pixels that begins well: 2.5 gigapixels in 100 bytes."""
+    """Returns a PNG that begins well and claims 50,000×50,000 pixels in 100 bytes."""
     header = struct.pack(">2I5B", 50_000, 50_000, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
     data = zlib.compress(b"\0" * 1000)

@@ -1,4 +1,4 @@
-"""Preparation: the same bytes from any number of workers, resumed after a kill, whole or not there, nothing silent."""
+"""Preparation gives the same bytes with any number of workers, resumes after a kill, and hides nothing."""
 
 import json
 import os
@@ -90,8 +90,8 @@ def test_nothing_is_done_twice(photos: Path, tmp_path: Path) -> None:
     prepare(folder_of(photos), out, quiet=True)
     assert (out / "meta.json").stat().st_mtime_ns == before
     photos.rename(tmp_path / "moved")
-    prepare(folder_of(tmp_path / "moved"), out, quiet=True)  # moved as a whole: the same originals
-    prepare(folder_of(photos), out, quiet=True)  # gone: what was prepared from them still serves
+    prepare(folder_of(tmp_path / "moved"), out, quiet=True)  # a folder moved as a whole holds the same originals
+    prepare(folder_of(photos), out, quiet=True)  # prepared arrays serve even if the originals are gone
     assert (out / "meta.json").stat().st_mtime_ns == before
 
 
@@ -168,7 +168,7 @@ p.prepare(Folder(FolderConfig(image_size=16), Path(root)), Path(out), workers=in
 
 
 def start_child(root: Path, out: Path, workers: int) -> subprocess.Popen[str]:
-    """Prepares chunk by chunk, one for each line that we write to it."""
+    """Starts a process that prepares one chunk for each line that we write to it."""
     command = [sys.executable, "-c", CHILD, str(root), str(out), str(workers)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -212,7 +212,7 @@ def test_ctrl_c_says_how_to_go_on_and_changed_files_are_made_again(
     interrupt_after(26, monkeypatch)
     with pytest.raises(BenchError, match=r"interrupted.*the same command goes on"):
         prepare(folder_of(photos), out, workers=1, quiet=True)
-    changed = folder_of(photos).items("train")[9].id  # in the third of six finished chunks
+    changed = folder_of(photos).items("train")[9].id  # the item is in the third of six finished chunks
     (photos / f"{changed}.jpg").write_bytes(encoded(picture(99)))
     decoded = count_decoded(monkeypatch)
     resumed = prepare(folder_of(photos), out, workers=1, quiet=True)
@@ -304,7 +304,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, str(tmp_path / "memory.py"), str(tmp_path)]
     small, large = map(int, subprocess.run(command, env=environment, check=True, capture_output=True).stdout.split())
-    assert large - small < 128 << 20  # what workers map, and their threads
+    assert large - small < 128 << 20  # the workers' maps and threads take memory too
     assert large < 1.5 * (1 << 30)
 
 
@@ -351,7 +351,7 @@ def test_damage_is_named_when_opened(damage: str, prepared: Prepared) -> None:
 
 def test_grayscale_means_every_pixel() -> None:
     images = np.stack([gray_picture(n, 32, 32) for n in range(4)] + [picture(n, 32, 32) for n in range(4)])
-    images[1, 5, 3] = (200, 0, 0)  # one red pixel, off the coarse grid
+    images[1, 5, 3] = (200, 0, 0)  # one red pixel lies off the coarse grid
     images[2, 5, 3] = images[2, 5, 3] + np.array([2, 0, 0], dtype=np.uint8)  # a tint within the limit
     assert grayscale(images).tolist() == [True, False, True, True, False, False, False, False]
     _, ab = rgb_to_lab(torch.from_numpy(images))

@@ -1,4 +1,4 @@
-"""Color profiles: what is not sRGB is converted while it is decoded, what is keeps its bytes, and meta.json counts."""
+"""Images whose color profile is not sRGB are converted while decoded and counted; others keep their bytes."""
 
 import json
 import struct
@@ -21,7 +21,7 @@ ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.0
 
 
 def icc(space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """A color profile of version 2 (ICC.1:2001, 6)."""
+    """Returns a color profile of version 2 (ICC.1:2001, 6)."""
     text = b"made for a test"
     name = b"desc" + bytes(4) + struct.pack(">I", len(text) + 1) + text + bytes(1 + 4 + 4 + 2 + 1 + 67)
     tags = {b"desc": name, b"wtpt": xyz((0.9642, 1.0, 0.82491)), b"cprt": b"text" + bytes(4) + b"none\0", **tags}
@@ -49,7 +49,7 @@ def adobe_rgb() -> bytes:
 
 
 def in_adobe_rgb(image: np.ndarray) -> np.ndarray:
-    """An sRGB image (H, W, 3) uint8 as Adobe RGB, by the formulas of both (IEC 61966-2-1; Adobe 2005)."""
+    """Converts an sRGB image (H, W, 3) uint8 to Adobe RGB by their formulas (IEC 61966-2-1; Adobe 2005)."""
     levels = image / 255
     linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
     srgb = np.array(
@@ -66,7 +66,7 @@ def test_adobe_rgb_becomes_what_it_shows() -> None:
         found = np.asarray(open_rgb(file))
     assert notes == [CONVERTED]
     assert deltaE_ciede2000(rgb2lab(found), rgb2lab(image)).mean() < 0.5
-    assert deltaE_ciede2000(rgb2lab(in_adobe_rgb(image)), rgb2lab(image)).mean() > 2  # what was scored before
+    assert deltaE_ciede2000(rgb2lab(in_adobe_rgb(image)), rgb2lab(image)).mean() > 2  # protocol 1 scored these colors
 
 
 @pytest.mark.parametrize("profile", [None, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()])
@@ -81,7 +81,7 @@ def test_srgb_keeps_its_bytes(mode: str, profile: bytes | None) -> None:
 
 
 def test_transparency_and_palettes_are_converted_too() -> None:
-    """On white, which is the same in both spaces."""
+    """They are composited on white, which is the same in both spaces."""
     adobe = in_adobe_rgb(picture(4))
     expected = np.asarray(open_rgb(encoded(adobe, "PNG", icc_profile=adobe_rgb())))
     glass = Image.fromarray(adobe).convert("RGBA")

@@ -1,4 +1,4 @@
-"""The adapters: each finds its data set in every layout that users have, and splits it as docs/protocol.md §4 says."""
+"""Each adapter finds its data set in every layout that users have, and splits it as docs/protocol.md §4 says."""
 
 import hashlib
 import pickle
@@ -75,7 +75,7 @@ def test_what_data_means(tmp_path: Path) -> None:
     ["été", "写真", "a+b", "C++", "ünï", "a b", "-x", ".x", "x" * 250, "<script>", "\udce9t", "a.", "(1)", "\n"],
 )
 def test_any_folder_gets_a_legal_name_of_its_own(folder: str, tmp_path: Path) -> None:
-    """The result's schema refused some of them, after the whole training."""
+    """The result's schema once refused some of these names, after the whole training."""
     _, path, name = parse_spec(f"folder:{tmp_path}/{folder}")
     assert path == tmp_path / folder
     assert Run(method="l2", adapter="l2", data=name, preset="quick", seed=0).data == name
@@ -169,7 +169,7 @@ TRAIN, TEST, VAL = 50, 10, 5  # instead of 50,000, 10,000 and 5,000
 
 @pytest.fixture
 def cifar(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """A CIFAR-10 of one thousandth its size: split → images (N, 32, 32, 3) and labels (N,)."""
+    """A CIFAR-10 of a thousandth of its size: split → images (N, 32, 32, 3) and labels (N,)."""
     module = sys.modules[registry.load_dataset("cifar10").__module__]
     monkeypatch.setattr(module, "COUNTS", {"train": TRAIN, "test": TEST})
     monkeypatch.setattr(module, "VALIDATION", VAL)
@@ -201,7 +201,7 @@ def batch_files(cifar: dict[str, tuple[np.ndarray, np.ndarray]], binary: bool) -
 
 
 def write_cifar(layout: str, cifar: dict[str, tuple[np.ndarray, np.ndarray]], root: Path) -> Path:
-    """CIFAR-10 in one of the forms that it comes in. Returns what to give as root."""
+    """Writes CIFAR-10 in one of its layouts, and returns the root to use."""
     classes = registry.load_dataset("cifar10").__module__ and sys.modules["benchmark.datasets.cifar10"].CLASSES
     kind, _, form = layout.partition(" ")
     if kind in ("binary", "python"):
@@ -399,7 +399,7 @@ def test_a_part_of_celeba_is_split_by_hash_and_says_so(container: str, tmp_path:
 
 
 def test_more_of_a_part_prepares_anew(tmp_path: Path) -> None:
-    """The note says how much of the data set is there, so it belongs to what was prepared."""
+    """The note says how much of the data set is there, so it is part of the prepared data."""
     names = ["000001.jpg", "162771.jpg", "182638.jpg"]
     files = {f"img_align_celeba/{name}": encoded(picture(n)) for n, name in enumerate(names)}
     settings = {"image_size": 32, "train_count": 1}
@@ -437,7 +437,7 @@ def test_coco_trains_on_train2017_and_tests_on_val2017(layout: str, tmp_path: Pa
     assert set(found["train"]) == {name[:-4] for name in ordered[:-3]}
     assert found["test"] == [f"9{n:06d}" for n in range(1, 5)]
     assert "10 of train2017's 118,287 and 4 of val2017's 5,000" in (data_set("coco", tmp_path).listing.note or "")
-    chosen = ids(data_set("coco", tmp_path, val_count=3, train_count=5, test_count=2))  # as in preset seed-001
+    chosen = ids(data_set("coco", tmp_path, val_count=3, train_count=5, test_count=2))  # like preset seed-001
     assert set(chosen["train"]) == {name[:-4] for name in ordered[:5]}
     assert chosen["val"] == found["val"]
     assert len(chosen["test"]) == 2
@@ -544,7 +544,7 @@ def test_images_yield_ids_and_pixels(tmp_path: Path) -> None:
 
 
 def make_root(name: str, cifar: dict[str, tuple[np.ndarray, np.ndarray]], folder: Path) -> Path:
-    """Small originals of a data set."""
+    """Writes small originals of a data set, and returns the root."""
     if name == "cifar10":
         return write_cifar("binary", cifar, folder)
     if name == "coco":
@@ -565,7 +565,7 @@ def test_every_adapter_holds_the_contract(
 
 
 def broken(fault: str) -> Dataset:
-    """A data set with one fault."""
+    """Returns a data set with one fault."""
     splits = {"train": pixels(3), "val": pixels(1, seed=10), "test": pixels(1, seed=20)}
     dataset = Few(splits, classes=("a", "b"))
     items = {split: list(dataset.items(split)) for split in SPLITS}

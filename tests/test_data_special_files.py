@@ -1,4 +1,4 @@
-"""Only regular files are opened: a pipe, a device or a socket under an image's name is refused and never waited for."""
+"""Only regular files are opened; a pipe, a device or a socket with an image's name is refused, without any wait."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What was prepared is verified before it is used, whatever happened to it; what is wrong is prepared again."""
+"""Prepared data is verified before it is used, whatever happened to it, and damaged data is prepared again."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def flip(path: Path, count: int = 50) -> None:
-    """Changes bytes in place: neither the size nor, as a failing disk would leave it, the time of change."""
+    """Changes bytes in place and keeps the size and the time of change, as a failing disk would."""
     before = path.stat()
     content = bytearray(path.read_bytes())
     for place in np.random.default_rng(0).choice(np.arange(128, len(content)), count, replace=False):
@@ -75,7 +75,7 @@ def test_a_number_changed_in_meta_is_noticed_and_repaired(key: str, value: objec
 
 @pytest.mark.parametrize("name", ["train.npy", "val_labels.npy", "ab_prior.npy", "meta.json"])
 def test_an_empty_file_is_named_and_repaired(name: str, folder: Path) -> None:
-    """numpy's EOFError looked like Ctrl-C, and the command that repairs it ended by it too."""
+    """numpy's EOFError once looked like Ctrl-C and ended even the command that repairs the file."""
     clean = arrays(Prepared.open(folder))
     os.truncate(folder / name, 0)
     with pytest.raises(Damaged, match=name):
@@ -84,7 +84,7 @@ def test_an_empty_file_is_named_and_repaired(name: str, folder: Path) -> None:
 
 
 def count_hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A list that grows with every file that is read to be hashed."""
+    """Returns a list that grows with every file that is read to be hashed."""
     hashed: list[str] = []
     original = files.hashlib.file_digest
 
@@ -117,7 +117,7 @@ def test_what_verify_finds_wrong_is_repaired_though_no_time_tells(
     noted, status = json.loads(notes.read_text()), (folder / "test.npy").stat()
     noted["test.npy"][-4:] = [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
     notes.write_text(json.dumps(noted))
-    assert up_to_date(few(), folder) is not None  # nothing tells
+    assert up_to_date(few(), folder) is not None  # nothing shows the damage
     assert [name for name, right in verify(folder).files.items() if not right] == ["test.npy"]
     assert arrays(prepare(few(), folder, quiet=True)) == clean
 
@@ -136,7 +136,7 @@ def test_notes_that_cannot_be_read_are_not_trusted(
 
 
 def test_a_file_that_just_changed_is_not_noted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within one tick of the file system's clock it could change again and look the same."""
+    """A file could change again within one tick of the file system's clock and look the same."""
     monkeypatch.setattr(files, "_SETTLED_NS", 10**18)
     notes = folder.with_name(".few-quick.verified.json")
     notes.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ STEPS, BATCH = 20, 8
 
 
 def make_gan() -> Method:
-    """A conditional GAN whose BatchNorm layers are frozen: on a CPU each rank would normalize its own share."""
+    """Makes a conditional GAN with frozen BatchNorm, because on a CPU each rank would normalize its own share."""
     adapter = load_method("cgan")
     method = build(adapter, adapter.Config.model_validate({"base_channels": 4, "discriminator_channels": 4}))
     for module in method.modules():
@@ -157,7 +157,7 @@ class Ranked:
     """A training of two processes that goes on for ever.
 
     Args:
-        folder: for the project.
+        folder: the folder of the project.
         failing: the rank that fails in its 26th step.
     """
 
@@ -178,7 +178,7 @@ class Ranked:
             time.sleep(0.05)
 
     def pid(self, rank: int) -> int:
-        """The process of a rank."""
+        """Returns the id of a rank's process."""
         return int((self.folder / "pids" / str(rank)).read_text())
 
     def end(self) -> Done:
@@ -202,7 +202,7 @@ class Environment:
 
 
 def lives(pid: int) -> bool:
-    """Whether a process is there and is not just waiting for its parent to notice that it has ended."""
+    """Returns whether a process exists and is not just waiting for its parent to notice that it has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -240,7 +240,7 @@ def test_a_stopped_rank_ends_all_and_is_named(tmp_path: Path, monkeypatch: pytes
     os.kill(ranked.pid(1), signal.SIGSTOP)
     while lives(ranked.pid(0)):
         time.sleep(0.05)
-    os.kill(ranked.pid(1), signal.SIGCONT)  # spares the launcher its 30 seconds
+    os.kill(ranked.pid(1), signal.SIGCONT)  # saves the launcher's 30 seconds of waiting
     done = ranked.end()
     assert done.returncode == 1
     assert len(done.errors) == 1, done.stderr
@@ -277,7 +277,7 @@ def test_of_several_ends_the_cause_is_shown(tmp_path: Path, capsys: pytest.Captu
     lost, told = distributed.LOST, -signal.SIGTERM
     assert distributed._explain({1: lost, 2: 3, 0: told}, 3, tmp_path) == 3
     assert capsys.readouterr().err == "Traceback: of rank 2\n"
-    assert distributed._explain({2: 3, 1: lost, 0: 2}, 3, tmp_path) == 2  # rank 0's line stands there already
+    assert distributed._explain({2: 3, 1: lost, 0: 2}, 3, tmp_path) == 2  # rank 0 has printed its line already
     assert capsys.readouterr().err == ""
     with pytest.raises(BenchError, match="rank 0 of 2 was killed by SIGSEGV"):
         distributed._explain({1: lost, 0: -signal.SIGSEGV}, 2, tmp_path)
@@ -336,11 +336,11 @@ def test_a_rank_that_stops_beating_is_named_and_one_that_left_is_not_missed() ->
     silent = [first.beat() for _ in range(BEATS + 1)]  # the third one is frozen, and the first looks after it now
     assert silent == [None] * BEATS + [2]
     third.leave()
-    assert [first.beat() for _ in range(3 * BEATS)] == [None] * 3 * BEATS  # alone
+    assert [first.beat() for _ in range(3 * BEATS)] == [None] * 3 * BEATS  # a rank alone watches nobody
 
 
 class Unused(Method):
-    """One of its parameters has no part in the loss."""
+    """A method with a parameter that has no part in the loss."""
 
     name = "unused"
 

@@ -1,4 +1,4 @@
-"""Eccv16 against a re-statement of its layer table, the released file's keys, and the published size."""
+"""Eccv16 agrees with a restatement of its layer table, with the released file's keys, and with the published size."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from benchmark.methods._eccv16 import Eccv16
 from benchmark.running.conformance import build, make_trainer, tiny_batch, tiny_images, tiny_info
 from benchmark.support import weights
 
-# Names and shapes of colorization_release_v2-9b330a0b.pth: convolutions (out, in), by block; N is a BatchNorm.
+# Names and shapes of colorization_release_v2-9b330a0b.pth by block: (out, in) is a convolution, N is a BatchNorm.
 RELEASED: dict[str, list[Any]] = {
     "model1": [(64, 1), (64, 64), "N"],
     "model2": [(128, 64), (128, 128), "N"],
@@ -29,7 +29,7 @@ RELEASED: dict[str, list[Any]] = {
 
 
 def released_state(seed: int = 0) -> dict[str, Tensor]:
-    """Random weights under the released names; activations keep their size."""
+    """Returns random weights under the released names, with which activations keep their size."""
     generator = torch.Generator().manual_seed(seed)
 
     def drawn(*shape: int, scale: float = 1.0) -> Tensor:
@@ -61,7 +61,7 @@ def released_state(seed: int = 0) -> dict[str, Tensor]:
 
 
 def published_forward(L: Tensor, state: dict[str, Tensor]) -> Tensor:
-    """The released network's colors (B, 2, H, W), layer by layer as its table has them."""
+    """Computes the released network's colors (B, 2, H, W), layer by layer as in its table."""
 
     def convolve(x: Tensor, name: str, stride: int = 1, dilation: int = 1) -> Tensor:
         return F.relu(F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], stride, dilation, dilation))
@@ -101,7 +101,7 @@ def test_takes_the_released_file_unchanged_and_gives_its_colors(
     monkeypatch.setitem(weights.WEIGHTS, "colorization-v2", entry)
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
     adapter: Any = load_method("eccv16")
-    config = adapter.Config(pretrained=True, width=0.25)  # the width is the released one all the same
+    config = adapter.Config(pretrained=True, width=0.25)  # the width is the released one anyway
     assert adapter.skip(config, tiny_info()) is None
     method = build(adapter, config).eval()
     assert method.optimizers("train") == {}
@@ -147,7 +147,7 @@ def test_width_scales_the_channels_and_the_decoding_stays() -> None:
                 network.mean(logits, temperature), decode(logits, temperature), atol=1e-3, rtol=1e-4
             )
         assert network.colors(L, "mode").shape == (4, 2, 32, 32)
-        # Any size: what lies beyond the edge is the edge, repeated.
+        # The edge of a picture of any size is repeated beyond it.
         assert network.colors(L[..., :30, :21], 0.38).shape == (4, 2, 30, 21)
     assert not network.model_out.weight.requires_grad
 

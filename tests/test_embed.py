@@ -73,7 +73,7 @@ def test_a_part_of_a_table_fits_a_page(tmp_path: Path) -> None:
     assert "- Mean over seeds (0, 1, 2), 95 % interval" in text
     assert "`unborn` is not measured yet." in text
     assert "3 more methods: [the whole table](results/cifar10/quick/leaderboard.md)." in text
-    assert "fid" not in text  # what is said of columns and rows that are not shown is left away too
+    assert "fid" not in text  # notes on columns and rows that are not shown are left out too
     assert "l2-wide" not in text
     assert not build(results, check=True).stale
 

@@ -1,4 +1,4 @@
-"""`bench score`: images colored by another program go through the same code into the same table."""
+"""`bench score` takes images that another program colored through the same code into the same table."""
 
 import json
 from pathlib import Path

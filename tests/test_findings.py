@@ -1,4 +1,4 @@
-"""docs/findings.md says what the results say, whatever of them is there, and its figures stand alone."""
+"""docs/findings.md agrees with the results, however few there are, and its figures stand alone."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ PART = "500 of 202,599 faces."
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that no test may change: CIFAR-10 with gray and all that beat it or not, a part of CelebA; written."""
+    """A project that no test may change, with results on CIFAR-10 and a part of CelebA, and its page."""
     root = tmp_path_factory.mktemp("project")
     write_suite(root / "results", config={"training": {"steps": 2000, "batch_size": 64}})
     write_suite(root / "results", data="celeba", images=120, config={"data_note": PART})
@@ -45,7 +45,7 @@ def section(page: str, title: str) -> str:
 
 
 def cells_of(text: str) -> list[list[str]]:
-    """The lines of the first pipe table, head and rule left away."""
+    """Returns the lines of the first pipe table without its head and rule."""
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     return lines[2:]
 
@@ -200,7 +200,7 @@ def test_the_main_table_is_the_fullest_of_the_first_data_set(project: Path) -> N
 
 def test_rank_correlation_and_spread_of_seeds(project: Path) -> None:
     table = build_table(project / "results/cifar10/quick")
-    assert facts.rank_correlation(table, "psnr", "auc") is None  # of four methods
+    assert facts.rank_correlation(table, "psnr", "auc") is None  # there are only four methods
     five = replace(table, rows=[*table.rows, *table.baselines[:1]])
     assert facts.rank_correlation(five, "psnr", "psnr") == pytest.approx(1)
     assert facts.rank_correlation(five, "psnr", "mae_r") == pytest.approx(-1)

@@ -1,4 +1,4 @@
-"""The networks of L2 regression and the conditional GAN agree with their sources; the losses point the right way."""
+"""The networks of L2 regression and the conditional GAN agree with their sources; the losses have the right sign."""
 
 from pathlib import Path
 
@@ -38,11 +38,11 @@ def test_the_patch_has_the_receptive_field_of_the_image_size(image_size: int, pa
     (gradient,) = torch.autograd.grad(logits[0, 0, height // 2, width // 2], L)
     rows = gradient[0, 0].abs().sum(dim=1).nonzero()
     seen = int(rows.max() - rows.min()) + 1
-    assert seen == min(patch, image_size) or (seen < patch and image_size == 32)  # 32²: cut by the picture's edge
+    assert seen == min(patch, image_size) or (seen < patch and image_size == 32)  # at 32² the edge cuts the patch
 
 
 def test_discriminator_at_256_has_the_papers_size() -> None:
-    assert abs(count(PatchGAN(256)) - 2.767e6) < 0.01e6  # pix2pix's has 2.769 M with 6 channels in, ours takes 3
+    assert abs(count(PatchGAN(256)) - 2.767e6) < 0.01e6  # pix2pix's has 2.769 M and takes 6 channels, ours takes 3
 
 
 def test_resnet18_is_torchvisions() -> None:
@@ -76,7 +76,7 @@ def test_pretrained_encoder_is_used_where_its_weights_are_and_skipped_where_not(
 
 @pytest.mark.parametrize("loss", ["non-saturating", "minimax"])
 def test_the_generator_learns_to_be_taken_for_real(loss: str) -> None:
-    """With λ = 0 its update must raise the discriminator's logits on its own pictures."""
+    """With λ = 0 the generator's update must raise the discriminator's logits on its pictures."""
     adapter = load_method("cgan")
     config = adapter.Config.model_validate(
         {"base_channels": 8, "discriminator_channels": 8, "l1_weight": 0, "generator_loss": loss}
@@ -87,7 +87,7 @@ def test_the_generator_learns_to_be_taken_for_real(loss: str) -> None:
     before = _realism(method, batch)
     for _ in range(5):
         updates = method.training_step(batch, "adversarial")
-        next(updates)  # the discriminator's: not applied, so that one judge judges before and after
+        next(updates)  # the discriminator's update is not applied, so that it judges alike before and after
         generator = next(updates)
         optimizer.zero_grad()
         generator.loss.backward(inputs=list(method.colorizer.parameters()))
@@ -125,7 +125,7 @@ OVERFITTED: dict[str, tuple[str, dict[str, object]]] = {
 
 @pytest.mark.parametrize("case", ["l2", *(pytest.param(name, marks=pytest.mark.slow) for name in list(OVERFITTED)[1:])])
 def test_overfits_eight_images(case: str, tmp_path: Path) -> None:
-    """The ab error falls at least fivefold: no wrong sign, no detached graph."""
+    """The ab error falls at least fivefold, so no sign is wrong and no graph is detached."""
     name, settings = OVERFITTED[case]
     adapter = load_method(name)
     method = build(adapter, adapter.Config.model_validate(settings))
@@ -136,7 +136,7 @@ def test_overfits_eight_images(case: str, tmp_path: Path) -> None:
 
 
 def ab_error(method: Method, batch: Batch) -> float:
-    """Mean squared distance in ab, on the training images, as in prediction."""
+    """Returns the mean squared distance in ab of predictions on the training images."""
     with torch.no_grad():
         predicted = method.eval().predict_ab(batch.L)
     return float((predicted - batch.ab).square().sum(dim=1).mean())

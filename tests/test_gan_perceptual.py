@@ -1,4 +1,4 @@
-"""The perceptual GAN: its features, what it starts from, and that it learns."""
+"""The perceptual GAN has the right features, starts from its parent, and learns."""
 
 import json
 from dataclasses import replace
@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {"width": 0.125, "discriminator_channels": 8}
 
 
 def ab_error(method: Method, batch: Batch) -> float:
-    """Mean squared distance in ab, on the training images, as in prediction."""
+    """Returns the mean squared distance in ab of predictions on the training images."""
     with torch.no_grad():
         predicted = method.eval().predict_ab(batch.L)
     return float((predicted - batch.ab).square().sum(dim=1).mean())
@@ -40,7 +40,7 @@ def ab_error(method: Method, batch: Batch) -> float:
 
 @pytest.fixture
 def own_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A feature network for the made-up data, with random weights."""
+    """Registers a feature network for the made-up data, with random weights."""
     torch.manual_seed(0)
     state = _vgg.VGG(_vgg.OWN, ["relu4_2"]).state_dict()
     monkeypatch.setitem(_vgg.OWN_FILES, "tiny", ("vgg-tiny-v1", "0" * 64))
@@ -90,7 +90,7 @@ def test_features_that_are_not_here_are_a_reason_to_skip(monkeypatch: pytest.Mon
     assert "for 'tiny'" in str(adapter.skip(adapter.Config(features="own"), unknown))
     assert adapter.skip(adapter.Config(perceptual_weight=0.0), tiny_info()) is None
     with pytest.raises(BenchError, match="no feature network was trained for 'tiny'"):
-        adapter(adapter.Config(features="own"), unknown).load_pretrained()  # never another in its place
+        adapter(adapter.Config(features="own"), unknown).load_pretrained()  # no other network takes its place
 
 
 def test_imagenet_features_come_from_the_verified_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_starts_from_the_colors_of_its_parent() -> None:
         method.load_parents({"eccv16-pretrained": Eccv16(0.25).state_dict()})
 
 
-# Not the check on torch's meta device: conversion to sRGB turns autocast off, and that device has none.
+# The check on torch's meta device is left out: conversion to sRGB turns autocast off, which that device does not have.
 ON_THE_CPU = [check for check in CHECKS if check is not check_device]
 
 
@@ -146,7 +146,7 @@ def test_overfits_eight_images(features: bool, own_features: None, tmp_path: Pat
 def test_a_feature_network_learns_labels_and_is_folded_exactly() -> None:
     images = torch.from_numpy(tiny_images(64))
     labels = torch.arange(64) % 2
-    images[labels == 1] = 255 - images[labels == 1]  # what is orange becomes blue
+    images[labels == 1] = 255 - images[labels == 1]  # orange becomes blue
     prepared: Any = SimpleNamespace(
         meta=SimpleNamespace(name="tiny", classes=["orange", "blue"]),
         images=lambda split: images.numpy(),

@@ -1,8 +1,8 @@
-"""What the fuzzers share: seeds, a budget of seconds, values that programs stumble over, and a watch for hangs.
+"""Gives the fuzzers seeds, a budget of seconds, values that programs stumble over, and a watch for hangs.
 
-The environment decides: FUZZ_SECONDS for all fuzzers together (60 in the test suite, 3600 by `make fuzz`), FUZZ_SEED,
-and FUZZ_CASE to repeat one case alone. Case k of a seed is the same on every machine; what the commands before it left
-in the project may matter to one of `cli`.
+Environment variables decide: FUZZ_SECONDS for all fuzzers together (60 in the test suite, 3600 in `make fuzz`),
+FUZZ_SEED, and FUZZ_CASE to repeat one case alone. Case k of a seed is the same on every machine, but a case of `cli`
+may depend on what the commands before it left in the project.
 """
 
 import os
@@ -20,7 +20,7 @@ SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
 SEED = os.environ.get("FUZZ_SEED", "0")
 CASE = os.environ.get("FUZZ_CASE")
 SHARES = {"cli": 0.5, "params": 0.1, "archives": 0.1, "images": 0.1, "results": 0.1, "posts": 0.1}
-LEAST = 25  # cases that run however slow the machine is
+LEAST = 25  # cases that run on any machine, however slow
 HANG_SECONDS = 20
 
 TEXTS = (
@@ -74,7 +74,7 @@ NUMBERS = (-(2**63), -1, 0, 1, 2, 7, 16, 10**5, 2**31, 2**32, 2**63, 2**64, 10**
 
 
 def fuzzer(test: Callable[..., None]) -> Callable[..., None]:
-    """Marks a fuzzer: slow, and watched by pytest in a thread, as a case is watched by the signal it would use."""
+    """Marks a fuzzer as slow, and has pytest watch it in a thread, because `watched` uses pytest's signal."""
     return pytest.mark.slow(pytest.mark.timeout(4 * SECONDS + 600, method="thread")(test))
 
 
@@ -83,7 +83,7 @@ class HangError(AssertionError):
 
 
 def cases(name: str) -> Iterator[tuple[int, random.Random]]:
-    """Numbers of cases, each with its own source of chance, until the fuzzer's share of the time is spent."""
+    """Yields the numbers of cases, each with its own random generator, until the fuzzer's share of time is spent."""
     end, case = time.monotonic() + SHARES[name] * SECONDS, 0
     while CASE is None and (case < LEAST or time.monotonic() < end):
         yield case, random.Random(f"{name}/{SEED}/{case}")
@@ -95,7 +95,7 @@ def cases(name: str) -> Iterator[tuple[int, random.Random]]:
 
 @contextmanager
 def watched(name: str, case: int, told: object) -> Iterator[None]:
-    """Fails on a case that hangs; whatever a case raises is told with what repeats it."""
+    """Fails on a case that hangs, and reports whatever a case raises with the command that repeats it."""
 
     def hang(number: int, frame: FrameType | None) -> NoReturn:
         raise HangError(f"longer than {HANG_SECONDS} s")
@@ -148,7 +148,7 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (_flip, _fli
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
-    """The bytes, damaged in one to four places."""
+    """Returns the bytes, damaged in one to four places."""
     data = bytearray(content)
     for _ in range(rng.choice((1, 1, 2, 4))):
         if data:

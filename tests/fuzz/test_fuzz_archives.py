@@ -1,4 +1,4 @@
-"""Whatever stands in an archive of photographs: images come out, or one line; nothing is written anywhere."""
+"""Any archive of photographs gives images or one line of error, and nothing is written anywhere."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""Whatever is typed after `bench`: it works, or one line says what is wrong; no traceback, no hang.
+"""Any words after `bench` work, or one line says what is wrong; there is no traceback and no hang.
 
-What takes long or leaves the machine is stood in for: training loops, servers, other processes, the network. All else
+Stand-ins replace what takes long or leaves the machine: training loops, servers, other processes, the network. All else
 is the program itself, in this process.
 """
 
@@ -47,7 +47,7 @@ STOOD_IN_FOR = (
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command with the words that call it."""
+    """Yields every command with the words that call it."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
@@ -62,7 +62,7 @@ def setting(rng: random.Random) -> str:
 
 
 def value(param: click.Parameter, rng: random.Random) -> str:
-    """A value for an option or argument: half of the time one that makes sense."""
+    """Returns a value for an option or argument, which makes sense half of the time."""
     name = param.opts[0]
     if name == "--set":
         return setting(rng)
@@ -78,7 +78,7 @@ def value(param: click.Parameter, rng: random.Random) -> str:
 
 
 def arguments(path: tuple[str, ...], command: click.Command, rng: random.Random) -> list[str]:
-    """A command line: what is required mostly, the rest now and then, in any order."""
+    """Returns a command line in any order, mostly with what is required and sometimes with the rest."""
     words: list[list[str]] = []
     for param in command.params:
         if rng.random() > (0.9 if param.required else 0.25):
@@ -95,7 +95,7 @@ def arguments(path: tuple[str, ...], command: click.Command, rng: random.Random)
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small project with photographs, in which nothing takes long and nothing leaves the machine."""
+    """Makes a small project with photographs, in which nothing takes long and nothing leaves the machine."""
 
     def not_here(*_: Any, **__: Any) -> NoReturn:
         raise BenchError("stood in for")

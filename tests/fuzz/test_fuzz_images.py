@@ -1,4 +1,4 @@
-"""Whatever stands in an image file: it is decoded to the size asked for, or refused as an image."""
+"""Any image file is decoded to the requested size, or refused as an image."""
 
 import numpy as np
 from data_files import encoded, gray_picture, picture

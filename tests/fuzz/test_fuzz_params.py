@@ -1,4 +1,4 @@
-"""Whatever stands in params.yaml: it is read, or refused in one line that names the file."""
+"""Any params.yaml is read, or refused in one line that names the file."""
 
 import copy
 import random
@@ -30,7 +30,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def replaced(node: Any, rng: random.Random) -> Any:
-    """A copy in which one key or value is another."""
+    """Returns a copy in which one key or value is another."""
     if not isinstance(node, dict | list) or not node or rng.random() < 0.25:
         return rng.choice(VALUES)
     node = copy.copy(node)
@@ -43,7 +43,7 @@ def replaced(node: Any, rng: random.Random) -> Any:
 
 
 def content(rng: random.Random) -> bytes:
-    """A file: of a changed structure, or of damaged bytes."""
+    """Returns a file's bytes with a changed structure, or damaged."""
     if rng.random() < 0.5:
         return yaml.safe_dump(replaced(TINY, rng), allow_unicode=rng.random() < 0.5).encode("utf-8", "surrogatepass")
     text = yaml.safe_dump(TINY).encode()

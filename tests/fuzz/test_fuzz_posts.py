@@ -1,4 +1,4 @@
-"""Whatever is sent to the study's server: an answer in HTTP or a closed line, never an exception, and it goes on."""
+"""The study's server answers any bytes in HTTP or closes the line, raises nothing, and goes on."""
 
 import json
 import random
@@ -20,7 +20,7 @@ VALUES: tuple[Any, ...] = (*TEXTS, *NUMBERS, None, True, [], {}, 0.5, {"trial": 
 
 
 def request(study: str, participant: str, rng: random.Random) -> bytes:
-    """One request, changed in its values, its headers or its bytes."""
+    """Returns one request, changed in its values, its headers or its bytes."""
     answer: dict[str, Any] = {"trial": rng.randrange(12), "choice": rng.randrange(3), "milliseconds": 700}
     if rng.random() < 0.5:
         answer[rng.choice((*answer, "realism", "extra"))] = rng.choice(VALUES)
@@ -38,7 +38,7 @@ def request(study: str, participant: str, rng: random.Random) -> bytes:
 
 
 def send(port: int, data: bytes) -> bytes:
-    """What comes back until the line is closed."""
+    """Sends bytes and returns the reply until the line is closed."""
     reply = b""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         try:
@@ -46,7 +46,7 @@ def send(port: int, data: bytes) -> bytes:
             connection.shutdown(socket.SHUT_WR)
             while part := connection.recv(65536):
                 reply += part
-        except OSError:  # ENOTCONN, where the server has hung up already, is no ConnectionError
+        except OSError:  # a server that has hung up gives ENOTCONN, which is no ConnectionError
             pass
     return reply
 
@@ -72,7 +72,7 @@ def test_the_server_answers_or_hangs_up_and_goes_on(tmp_path: Path, monkeypatch:
     thread.start()
     try:
         for case, rng in cases("posts"):
-            if case % 50 == 0 or not participant:  # whose trials are not answered yet
+            if case % 50 == 0 or not participant:  # a new participant has unanswered trials
                 participant = server.store.start(None, rng.choice((None, 3))).participant
             data = request(key.study, participant, rng)
             with watched("posts", case, data):

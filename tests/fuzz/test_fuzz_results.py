@@ -1,4 +1,4 @@
-"""Whatever stands in a result file, its per-image values or a study's files: believed whole, or refused in one line."""
+"""Any result file, per-image values or files of a study are believed whole, or refused in one line."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from benchmark.support.errors import BenchError
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """A suite of results, and a study beside it."""
+    """Writes a suite of results and a study beside it."""
     write_suite(tmp_path / "results")
     key = make_key()
     write(key, tmp_path / "key.json")

@@ -1,8 +1,8 @@
-"""Soft-encoding against scikit-learn's NearestNeighbors doing the same: `python tests/speed/bench_bins.py`.
+"""Compares soft-encoding with scikit-learn's NearestNeighbors: `python tests/speed/bench_bins.py`.
 
-Prints images per second at 256×256 for both, and their ratio; exits with 1 if at the default number of neighbors ours
-is less than 30 times as fast as scikit-learn with its default settings. Its fastest setting stands beside it (brute
-force, two jobs). Busy cores slow the threads inside our operations down more than they slow scikit-learn.
+The benchmark prints images per second at 256×256 for both, and their ratio. It exits with 1 if ours, at the default
+number of neighbors, is less than 30 times as fast as scikit-learn with default settings; scikit-learn's fastest setting
+(brute force, two jobs) is printed too. Busy cores slow down our operations' threads more than scikit-learn.
 """
 
 import sys
@@ -22,7 +22,7 @@ PHOTOS = ("astronaut", "coffee", "cat", "rocket")
 
 
 def images_per_second(encode: Callable[[], object], images: int, repeats: int) -> float:
-    """The median over `repeats` runs, after one to warm up."""
+    """Returns the median over `repeats` runs, after one to warm up."""
     encode()
     seconds = []
     for _ in range(repeats):
@@ -33,7 +33,7 @@ def images_per_second(encode: Callable[[], object], images: int, repeats: int) -
 
 
 def scikit_learn(points: np.ndarray, k: int, **settings: object) -> float:
-    """Images per second for the ab (N, 2) of one image: neighbors and normalised weights, as sparse as ours."""
+    """Returns images per second for the ab (N, 2) of one image: neighbors and normalised weights, sparse like ours."""
     search = NearestNeighbors(n_neighbors=k, **settings).fit(ab_bins.centers().numpy().astype(np.float64))
 
     def encode() -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,9 @@
-"""What checkpoints cost a training at default settings: `python tests/speed/bench_checkpoint.py`.
+"""Measures what checkpoints cost a training at default settings: `python tests/speed/bench_checkpoint.py`.
 
-Methods at their papers' widths are trained with and without a checkpoint being written, in turns. What a checkpoint
-takes from the training is the time from `save` until the file is on the disk, less what the steps done meanwhile take
-otherwise. Its share is that over the time that the trainer leaves between two checkpoints. Exits with 1 if a share is
-more than 1 %.
+Methods at their papers' widths are trained with and without a checkpoint being written, in turns. The cost of a
+checkpoint is the time from `save` until the file is on the disk, less the usual time of the steps done meanwhile. Its
+share is this cost divided by the trainer's time between two checkpoints. The benchmark exits with 1 if a share is more
+than 1 %.
 """
 
 import sys
@@ -27,7 +27,7 @@ SIZE, REPEATS, PLAIN_SECONDS = 64, 3, 2.0
 
 
 def seconds_per_step(trainer: Trainer) -> float:
-    """The median over at least `PLAIN_SECONDS` and three steps, while nothing is written."""
+    """Returns the median over at least `PLAIN_SECONDS` and three steps, while nothing is written."""
     steps: list[float] = []
     while sum(steps) < PLAIN_SECONDS or len(steps) < 3:
         began = time.perf_counter()
@@ -37,15 +37,15 @@ def seconds_per_step(trainer: Trainer) -> float:
 
 
 class Cost(NamedTuple):
-    """What one checkpoint took from the training, in seconds."""
+    """The cost of one checkpoint, in seconds."""
 
-    stood: float  # no step was under way
-    lost: float  # until the file was written
-    written: float  # from the first copy to the disk
+    stood: float  # time in which no step was under way
+    lost: float  # time lost until the file was written
+    written: float  # time from the first copy to the disk
 
 
 def cost_of_a_checkpoint(trainer: Trainer) -> Cost:
-    """Saves once while training goes on; steps before and after say how long those meanwhile would have taken."""
+    """Saves once while training goes on; steps before and after give the usual time of the steps meanwhile."""
     before, earlier = seconds_per_step(trainer), trainer.writer.cost
     began, steps = time.perf_counter(), 0
     trainer.save()
@@ -63,7 +63,7 @@ def share_of(name: str, folder: Path) -> float:
     adapter = load_method(name)
     method = build(adapter, adapter.Config())
     trainer = make_trainer(method, 10**6, folder, images=tiny_images(image_size=SIZE), validate_every=10**6)
-    cost_of_a_checkpoint(trainer)  # the first allocates
+    cost_of_a_checkpoint(trainer)  # the first checkpoint allocates memory and is not counted
     measured = zip(*(cost_of_a_checkpoint(trainer) for _ in range(REPEATS)), strict=True)
     cost = Cost(*(median(column) for column in measured))
     trainer.writer.close()

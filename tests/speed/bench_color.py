@@ -1,8 +1,8 @@
-"""RGB ↔ Lab against scikit-image: `python tests/speed/bench_color.py`.
+"""Compares our RGB ↔ Lab with scikit-image: `python tests/speed/bench_color.py`.
 
-Prints images per second for both directions at 256² and 32², for scikit-image on float32 images one by one (which is
-its fastest input type), and for the same on one thread per core. Ours gives 8-bit images and the clipped pixels; its
-reference stops before rounding. Exits with 1 where ours is slower than the better of the two at 256².
+The benchmark prints images per second for both directions at 256² and 32², for scikit-image on float32 images (its
+fastest type) one by one, and for the same on one thread per core. Ours gives 8-bit images and the clipped pixels; the
+reference stops before rounding. The benchmark exits with 1 if ours is slower than the better of the two at 256².
 """
 
 import sys
@@ -20,7 +20,7 @@ SIZES = {256: 8, 32: 512}  # pixels of an edge → images
 
 
 def images_per_second(run: Callable[[], object], images: int, repeats: int = 15) -> float:
-    """The median over `repeats` runs, after one to warm up."""
+    """Returns the median over `repeats` runs, after one to warm up."""
     run()
     seconds = []
     for _ in range(repeats):
@@ -31,7 +31,7 @@ def images_per_second(run: Callable[[], object], images: int, repeats: int = 15)
 
 
 def photographs(size: int, count: int) -> np.ndarray:
-    """(count, size, size, 3) uint8: crops of photographs."""
+    """Returns crops of photographs, (count, size, size, 3) uint8."""
     rng = np.random.default_rng(0)
     sources = (data.astronaut(), data.coffee(), data.rocket())
     crops = []

@@ -1,4 +1,4 @@
-"""Preparation and batches against what is usual: `python tests/speed/bench_data.py`.
+"""Compares preparation and batches with the usual ways: `python tests/speed/bench_data.py`.
 
 Everything is measured in one run on one machine, on JPEG files cut from scikit-image's photographs:
 
@@ -6,7 +6,7 @@ Everything is measured in one run on one machine, on JPEG files cut from scikit-
 - training batches in Lab on the device against a `Dataset` that opens, resizes, crops and converts with
   `skimage.color.rgb2lab` behind a `DataLoader(num_workers=2)`, at 256² (files of 640×480) and at 32² (files of 32×32).
 
-Exits with 1 if a target is missed. Much is imported late: worker processes import this file anew.
+The benchmark exits with 1 if a target is missed. Much is imported late, because worker processes import this file anew.
 """
 
 import os
@@ -34,7 +34,7 @@ BATCH_SIZE = {SIZE: 16, THUMBNAIL_SIZE: 128}
 
 
 def make_files(folder: Path, count: int, width: int, height: int) -> Path:
-    """JPEG files of random parts of five photographs."""
+    """Writes JPEG files of random parts of five photographs."""
     spec = find_spec("skimage")
     assert spec
     assert spec.origin
@@ -54,17 +54,17 @@ def make_files(folder: Path, count: int, width: int, height: int) -> Path:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall time."""
+    """Returns the wall time of a piece of work."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 class Took(NamedTuple):
-    """What a piece of work took, in seconds."""
+    """The time of a piece of work, in seconds."""
 
     wall: float
-    processor: float  # of this process and those it started, user and system: the same on a busy machine
+    processor: float  # user and system time of this process and its children, which a busy machine hardly changes
 
 
 def took(work: Callable[[], object]) -> Took:
@@ -88,7 +88,7 @@ def preparation(photos: Path, scratch: Path) -> bool:
         shutil.rmtree(out, ignore_errors=True)
         return took(lambda: prepare(adapter(adapter.Config(), photos), out, workers=workers, quiet=True))
 
-    prepare(adapter(adapter.Config(image_size=32), photos), scratch / "warm", quiet=True)  # imports, tables, disk cache
+    prepare(adapter(adapter.Config(image_size=32), photos), scratch / "warm", quiet=True)  # warms up
     rounds = [
         (took(lambda: [np.asarray(open_square(path, SIZE)) for path in paths]), prepared_by(1), prepared_by(2))
         for _ in range(3)
@@ -125,7 +125,7 @@ def batches(folder: Path, size: int, scratch: Path) -> bool:
 
     batch_size = BATCH_SIZE[size]
     loader = make_loader(sorted(folder.iterdir()), size, batch_size, flip=True)
-    sum(1 for _ in loader)  # starts the workers
+    sum(1 for _ in loader)  # the first epoch starts the workers
     usual = len(loader) * batch_size / seconds(lambda: sum(1 for _ in loader))
     adapter = load_dataset("folder")
     prepared = prepare(adapter(adapter.Config(image_size=size), folder), scratch / f"size-{size}", quiet=True)

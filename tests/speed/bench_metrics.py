@@ -1,11 +1,11 @@
-"""All weight-free metrics against scikit-image and NumPy: `python tests/speed/bench_metrics.py`.
+"""Compares all weight-free metrics with scikit-image and NumPy: `python tests/speed/bench_metrics.py`.
 
 The reference computes the same columns image by image, as one would with the libraries: scikit-image for PSNR, SSIM,
-Lab and CIEDE2000, NumPy for the rest, sharing what can be shared (each image is converted to Lab once, the curve of
-thresholds is one histogram, the nearest bins come from a tree). Exits with 1 below 4× at 256² or 15× at 32², or where
-a value differs. Beside it the same in one process per core.
+Lab and CIEDE2000, NumPy for the rest. It shares work where possible: each image is converted to Lab once, the curve of
+thresholds is one histogram, and the nearest bins come from a tree. The same in one process per core stands beside it.
+The benchmark exits with 1 below 4× at 256² or 15× at 32², or if a value differs.
 
-Also: Inception features against pytorch-fid's own loop, both on random weights and the same decoded images.
+It also compares Inception features with pytorch-fid's loop, both on random weights and the same decoded images.
 """
 
 import os
@@ -49,7 +49,7 @@ def colorfulness(image: np.ndarray) -> float:
 
 
 def reference(pair: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
-    """Every column for one pair of (H, W, 3) uint8 images."""
+    """Returns every column of one pair of (H, W, 3) uint8 images."""
     predicted, target = pair
     lab, true_lab = rgb2lab(predicted), rgb2lab(target)
     difference = predicted.astype(np.float32) - target
@@ -85,7 +85,7 @@ def reference(pair: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
 
 
 def ours(predicted: torch.Tensor, target: torch.Tensor) -> dict[str, np.ndarray]:
-    """The same columns, in the batches of an evaluation."""
+    """Returns the same columns, computed in the batches of an evaluation."""
     prepared: Any = SimpleNamespace(ab_prior=PRIOR, folder=Path(), sha256={"test": ""}, ids=lambda split: ())
     scorer = Scorer(
         device=torch.device("cpu"), prepared=prepared, metrics=[n for n in METRICS if n not in WITH_NETWORKS]
@@ -97,7 +97,7 @@ def ours(predicted: torch.Tensor, target: torch.Tensor) -> dict[str, np.ndarray]
 
 
 def compare_columns(size: int, pool: ProcessPoolExecutor) -> bool:
-    """Prints one line; whether ours is fast enough and right."""
+    """Prints one line; returns whether ours is fast enough and right."""
     target = photographs(size, IMAGES[size])
     noise = np.random.default_rng(1).normal(0, 8, target.shape)
     predicted = (target * [0.9, 1, 1.05] + noise).clip(0, 255).astype(np.uint8)
@@ -119,7 +119,7 @@ def compare_columns(size: int, pool: ProcessPoolExecutor) -> bool:
 
 
 def compare_features(images: int = 32) -> bool:
-    """Prints one line; whether ours is no slower."""
+    """Prints one line; returns whether ours is no slower."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["TORCH_HOME"] = name

@@ -1,8 +1,8 @@
-"""How fast a large report opens: `python tests/speed/bench_report.py`. The figures of docs/report.md.
+"""Measures how fast a large report opens, for docs/report.md: `python tests/speed/bench_report.py`.
 
-Ten methods on three tables with pictures and curves, and a fourth table without, opened from `file://` by a fresh
-Chromium several times, until everything in its window is painted. Each picture is replaced by noise of the largest size
-that a report has, so that none can be heavier. Exits with 1 if the median is above 2 s. Needs Debian's packages
+A fresh Chromium opens ten methods on three tables with pictures and curves, and a fourth table without, from `file://`
+several times, until everything in its window is painted. Each picture is replaced by noise of the largest size in a
+report, so that none can be heavier. The benchmark exits with 1 if the median is above 2 s. It needs Debian's packages
 `chromium` and `chromium-driver`.
 """
 
@@ -25,7 +25,7 @@ PAINTED = "requestAnimationFrame(() => requestAnimationFrame(() => arguments[0](
 
 
 def replace_pictures(folder: Path) -> tuple[int, int]:
-    """Makes every picture below a folder noise, which nothing compresses; their number, and the bytes of each."""
+    """Replaces every picture below a folder by noise, which nothing compresses; returns their number and size."""
     heaviest = folder / "noise.webp"
     noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     Image.fromarray(noise).save(heaviest, lossless=True)
@@ -37,7 +37,7 @@ def replace_pictures(folder: Path) -> tuple[int, int]:
 
 
 def opening_seconds(page: Path) -> float:
-    """From asking a fresh browser for the page until all that its window shows of it is painted."""
+    """Returns the seconds from asking a fresh browser for the page until all that its window shows is painted."""
     from browser import chromium
     from report_picture import SEEN
 
@@ -53,7 +53,7 @@ def opening_seconds(page: Path) -> float:
 
 def main() -> int:
     """Prints size and times, and returns the exit code."""
-    sys.path.insert(0, str(TESTS))  # where the project of the report's own tests is made
+    sys.path.insert(0, str(TESTS))  # the report's own tests make the project there
     from report_project import METHODS, PRESETS, make_report_project, report_on
 
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,9 +1,9 @@
-"""Speed and truthfulness of the statistics: `python tests/speed/bench_statistics.py`.
+"""Measures the speed and truthfulness of the statistics: `python tests/speed/bench_statistics.py`.
 
-1. Intervals and ranks of 10 methods × 3 seeds × 10,000 images × every per-image metric, against the same bootstrap
-   written draw by draw. Exits with 1 above 2 s.
-2. How often intervals cover the truth, and how often tests find a difference where there is none, on synthetic scores:
-   ours beside the usual ways. The figures of docs/statistics.md. Exits with 1 if ours leave 90–99 % and 0–7.5 %.
+1. It compares intervals and ranks of 10 methods × 3 seeds × 10,000 images × every per-image metric with the same
+   bootstrap written draw by draw, and exits with 1 above 2 s.
+2. It counts how often intervals cover the truth, and how often tests find a difference where there is none, on
+   synthetic scores, for ours and the usual ways (docs/statistics.md). It exits with 1 outside 90–99 % and 0–7.5 %.
 """
 
 import sys
@@ -18,12 +18,12 @@ from benchmark.scoring.metrics import METRICS
 
 METHODS, SEEDS, IMAGES, TRIALS = 10, 3, 10_000, 1000
 SECONDS_WANTED = 2.0
-SMALL = 500  # images of a synthetic test split; hardness varies by 3 between them
+SMALL = 500  # images of a synthetic test split, whose hardness has a standard deviation of 3
 SCENES = {"images decide": 0.0, "both": 0.15, "seeds decide": 1.0}  # name → standard deviation between seeds
 
 
 def draw(rng: np.random.Generator, spread: float, hardness: np.ndarray) -> np.ndarray:
-    """(SEEDS, N) scores of a method of mean 0, in one training per seed."""
+    """Draws scores (SEEDS, N) of a method of mean 0, with one training per seed."""
     shape = (SEEDS, len(hardness))
     return rng.normal(0, spread, (SEEDS, 1)) + hardness + rng.normal(0, 1, shape)
 
@@ -37,7 +37,7 @@ def our_interval(scores: np.ndarray, _: np.random.Generator) -> tuple[float, flo
 
 
 def resampled_seeds(scores: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """The textbook's hierarchical bootstrap: seeds with replacement, then images with replacement."""
+    """Returns the interval of the textbook's hierarchical bootstrap, which resamples seeds, then images."""
     images = scores.shape[1]
     weights = rng.multinomial(images, np.full(images, 1 / images), DRAWS) / images
     means = weights @ scores.T
@@ -46,7 +46,7 @@ def resampled_seeds(scores: np.ndarray, rng: np.random.Generator) -> tuple[float
 
 
 def images_alone(scores: np.ndarray, _: np.random.Generator) -> tuple[float, float]:
-    """Seeds averaged away: the interval over images."""
+    """Returns the interval over images of the means over seeds."""
     low, high = stats.t.interval(0.95, scores.shape[1] - 1, scores.mean(), stats.sem(scores.mean(axis=0)))
     return float(low), float(high)
 
@@ -64,7 +64,7 @@ def wilcoxon(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def coverage(interval: Callable[..., tuple[float, float]], spread: float) -> float:
-    """Share of trials whose interval holds the true mean."""
+    """Returns the share of trials whose interval holds the true mean."""
     hits = 0
     for trial in range(TRIALS):
         rng = np.random.default_rng(trial)
@@ -74,7 +74,7 @@ def coverage(interval: Callable[..., tuple[float, float]], spread: float) -> flo
 
 
 def false_positives(test: Callable[[np.ndarray, np.ndarray], float], spread: float) -> float:
-    """Share of trials in which two methods of the same mean are called different at 5 %."""
+    """Returns the share of trials in which two methods of the same mean are called different at 5 %."""
     hits = 0
     for trial in range(TRIALS):
         rng = np.random.default_rng(trial)
@@ -84,7 +84,7 @@ def false_positives(test: Callable[[np.ndarray, np.ndarray], float], spread: flo
 
 
 def speed() -> float:
-    """Seconds for a whole table; prints them beside a draw-by-draw bootstrap of one column."""
+    """Returns the seconds for a whole table, and prints them beside a draw-by-draw bootstrap of one column."""
     rng = np.random.default_rng(0)
     names = [name for name, metric in METRICS.items() if metric.columns == (name,)]
     methods = [{name: rng.gamma(3, 2, (SEEDS, IMAGES)) for name in names} for _ in range(METHODS)]
@@ -110,7 +110,7 @@ def speed() -> float:
 
 
 def main() -> int:
-    """Prints all figures; 1 if a bound is missed."""
+    """Prints all figures; returns 1 if a bound is missed."""
     missed = speed() > SECONDS_WANTED
     intervals = {"ours": our_interval, "seeds resampled": resampled_seeds, "images alone": images_alone}
     tests = {"ours": our_test, "paired t over images": paired_t, "Wilcoxon over images": wilcoxon}

@@ -1,7 +1,7 @@
-"""Truthfulness of the study's statistics: `python tests/speed/bench_study.py`. The figures of docs/study.md.
+"""Measures the truthfulness of the study's statistics, for docs/study.md: `python tests/speed/bench_study.py`.
 
-How often 95 % intervals of a fooling rate cover the truth, and how often tests call equal methods different at 5 %, in
-simulated studies: ours beside the usual ways. Exits with 1 if ours leave 92–99 % and 0–6 %.
+It counts in simulated studies how often 95 % intervals of a fooling rate cover the truth, and how often tests call
+equal methods different at 5 %, for ours and the usual ways. It exits with 1 if ours leave 92–99 % and 0–6 %.
 """
 
 import sys
@@ -13,7 +13,7 @@ from scipy import stats
 from benchmark.study.analysis import Sample, compare, design_effect, rate_interval, wilson
 
 STUDIES, PAIRS, PHOTOGRAPHS = 1000, 20, 20
-RATES = (0.05, 0.30, 0.30)  # of three methods; the last two are equal
+RATES = (0.05, 0.30, 0.30)  # rates of three methods, of which the last two are equal
 # name → participants, and the standard deviations (in log-odds) of people's credulity and of pictures' deceptiveness
 SCENES = {
     "all alike": (16, 0.0, 0.0),
@@ -24,7 +24,7 @@ SCENES = {
 
 
 def study(people: int, between_people: float, between_pictures: float, rng: np.random.Generator) -> list[Sample]:
-    """One study: everyone sees each photograph once, with one of the methods."""
+    """Simulates a study in which everyone sees each photograph once, with one of the methods."""
     credulity = rng.normal(0, between_people, people)
     deceptiveness = rng.normal(0, between_pictures, (PHOTOGRAPHS, len(RATES)))
     participant = np.repeat(np.arange(people), PAIRS)
@@ -37,7 +37,7 @@ def study(people: int, between_people: float, between_pictures: float, rng: np.r
 
 
 def true_rates(between_people: float, between_pictures: float) -> np.ndarray:
-    """What the rates are on average over people and pictures."""
+    """Returns the rates, averaged over people and pictures."""
     spread = np.random.default_rng(1).normal(0, np.hypot(between_people, between_pictures), 200_000)
     base = np.log(np.array(RATES) / (1 - np.array(RATES)))
     return (1 / (1 + np.exp(-(base + spread[:, None])))).mean(axis=0)
@@ -66,7 +66,7 @@ def chi_squared(a: Sample, b: Sample) -> float:
 
 
 def coverage(interval: Callable[[list[Sample], int], tuple[float, float]], scene: tuple[int, float, float]) -> float:
-    """Share of intervals, of all methods, that hold the true rate."""
+    """Returns the share of all methods' intervals that hold the true rate."""
     rng, truth = np.random.default_rng(0), true_rates(*scene[1:])
     covered = []
     for _ in range(STUDIES):
@@ -76,13 +76,13 @@ def coverage(interval: Callable[[list[Sample], int], tuple[float, float]], scene
 
 
 def false_alarms(test: Callable[[Sample, Sample], float], scene: tuple[int, float, float]) -> float:
-    """How often two equal methods are called different."""
+    """Returns how often two equal methods are called different."""
     rng = np.random.default_rng(0)
     return float(np.mean([test(*study(*scene, rng)[1:]) < 0.05 for _ in range(STUDIES)]))
 
 
 def main() -> int:
-    """Prints all figures; 1 if a bound is missed."""
+    """Prints all figures; returns 1 if a bound is missed."""
     missed = False
     print(f"{STUDIES} studies, {PAIRS} pairs each\n{'':32}" + "".join(f"{scene:>16}" for scene in SCENES))
     for name, interval in {"ours": our_interval, "plain Wilson": plain_wilson}.items():

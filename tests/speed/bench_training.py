@@ -1,4 +1,4 @@
-"""Trainings against the plain loop, and what each default of the trainer is worth.
+"""Compares trainings with the plain loop, and measures what each default of the trainer is worth.
 
     python tests/speed/bench_training.py ratios     # 3 minutes on 2 cores
     python tests/speed/bench_training.py choices    # 4 minutes, of which 1 is torch.compile
@@ -9,9 +9,9 @@ Everything is measured in one process, in alternation, on JPEG files cut from sc
 - ratios: `bench speed` for l2 and cgan (its adversarial phase) with the widths of the preset `quick`, at 256² in
   batches of 16 from files of 640×480, and at 32² in batches of 64 from files of 32×32. Exits with 1 if a target is
   missed.
-- choices: steps of cgan as it is trained by default against the same with one setting changed.
+- choices: steps of cgan with the default settings, and with one setting changed.
 
-On a GPU the same command measures there. What it said, and on what machine, stands in docs/speed.md.
+On a GPU the same command measures the GPU. docs/speed.md has the figures and the machine.
 """
 
 import statistics
@@ -44,12 +44,12 @@ ROUNDS = 3
 
 
 class Bench:
-    """A project of its own in a temporary folder, with photographs of each size."""
+    """A project in a temporary folder, with photographs of each size."""
 
     def __init__(self, folder: Path) -> None:
         self.device = choose_device("auto")
         self.params = read_params(find_root(Path(__file__)))
-        # One process prepares: others would import this file, and with it torch, anew.
+        # One process prepares, because worker processes would import this file, and with it torch, anew.
         self.context = Context(self.params, Workspace(folder), Console(quiet=True), self.device, workers=1)
         self.folders = {
             size: make_files(folder / f"files-{size}", count, *file_size)
@@ -57,7 +57,7 @@ class Bench:
         }
 
     def cell(self, method: str, size: int, *assignments: str) -> Cell:
-        """A method on the photographs of a size."""
+        """Returns the cell of a method on the photographs of a size."""
         only_adversarial = ("pretrain_share=0",) if method == "cgan" else ()
         given = (f"data.image_size={size}", f"batch_size={SIZES[size][0]}", *only_adversarial, *assignments)
         data = f"folder:{self.folders[size]}"
@@ -75,7 +75,7 @@ def ratios(bench: Bench) -> bool:
 
 
 def meets_targets(report: Report, device: str) -> bool:
-    """Says what is wanted and missed."""
+    """Prints each missed target; returns whether all are met."""
     assert report.plain
     checks = [
         (f"waiting for data at most {MOST_WAITING:.0%}", report.ours.waiting <= MOST_WAITING),
@@ -92,34 +92,34 @@ def meets_targets(report: Report, device: str) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """One setting that is not as it is by default."""
+    """One setting that differs from its default."""
 
     label: str
     assignments: tuple[str, ...] = ()
-    change: Callable[[OurLoop], object] = lambda loop: None  # after the first step
-    during: Callable[[], object] = lambda: None  # at the beginning of each block
+    change: Callable[[OurLoop], object] = lambda loop: None  # called after the first step
+    during: Callable[[], object] = lambda: None  # called at the beginning of each block
 
 
 def contiguous(loop: OurLoop) -> None:
-    """Weights, and with them activations, as (B, C, H, W) in memory."""
+    """Lays out weights, and with them activations, as (B, C, H, W) in memory."""
     loop.trainer.method.to(memory_format=torch.contiguous_format)
 
 
 def unfused(loop: OurLoop) -> None:
-    """Optimizers in torch's default way for the device."""
+    """Sets optimizers to torch's default implementation for the device."""
     for optimizer in loop.trainer.optimizers.values():
         for group in optimizer.param_groups:
             group["fused"] = None
 
 
 def all_gradients(loop: OurLoop) -> None:
-    """Each update's gradients go wherever they reach, as a bare `backward()` leaves them."""
+    """Lets each update compute every gradient that a bare `backward()` computes."""
     trainer = loop.trainer
     trainer.parameters = {name: list(trainer.method.parameters()) for name in trainer.parameters}
 
 
 def channels_last_inputs(loop: OurLoop) -> None:
-    """The batch, too, as (B, H, W, C) in memory."""
+    """Lays out the batch as (B, H, W, C) in memory, like the weights."""
     loop.fixed = Batch(*(part.contiguous(memory_format=torch.channels_last) for part in loop.fixed))
 
 
@@ -151,13 +151,13 @@ class Variant:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """As our loop runs, but for the one setting."""
+        """Runs our loop with the one setting changed."""
         with self.loop.running():
             self.choice.during()
             yield
 
     def seconds(self, plan: Plan) -> float:
-        """Per step."""
+        """Returns the seconds per step."""
         with self.running():
             return seconds_per_call(self.loop.step, self.device, plan)
 

@@ -1,4 +1,4 @@
-"""Sepia: one color for every pixel, learned; the smallest method with training that there can be."""
+"""Sepia learns one color for every pixel; no method with training can be smaller."""
 
 from collections.abc import Iterator
 
@@ -17,19 +17,19 @@ class SepiaConfig(MethodConfig):
 
 
 class Tint(nn.Module):
-    """Knows one color."""
+    """A network that gives one color."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ab = nn.Parameter(torch.tensor([5.0, 20.0]))
 
     def forward(self, L: Tensor) -> Tensor:
-        """(B, 1, H, W) → (B, 2, 1, 1) in Lab units; the harness upsamples."""
+        """Maps (B, 1, H, W) to (B, 2, 1, 1) in Lab units, which the harness upsamples."""
         return self.ab.view(1, 2, 1, 1).expand(len(L), 2, 1, 1)
 
 
 class Sepia(Method):
-    """The mean color, found by descent."""
+    """A method that finds the mean color by gradient descent."""
 
     name = "sepia"
     Config = SepiaConfig
@@ -39,13 +39,13 @@ class Sepia(Method):
         self.colorizer = Tint()
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
-        """One."""
+        """Returns one optimizer."""
         return {"tint": SGD(self.colorizer.parameters(), lr=self.config.learning_rate)}
 
     def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
-        """Mean squared error in ab."""
+        """Makes one update with the mean squared error in ab."""
         yield Update("tint", (self.colorizer(batch.L) - batch.ab).square().mean())
 
     def predict_ab(self, L: Tensor) -> Tensor:
-        """The one color."""
+        """Returns the one color."""
         return self.colorizer(L)
