@@ -1,7 +1,7 @@
-"""Which room of `benchmark/` may use which, and how large a room may be: read from the source, nothing is imported.
+"""Rooms of `benchmark/` use only the rooms that they may, and stay small; the source is read, nothing is imported.
 
 Rooms stand one above the other, and an import never goes up. Beside them stand rooms that use the engine from outside,
-by the modules that `PUBLIC` names. There are no exceptions.
+through the modules that `PUBLIC` names. There are no exceptions.
 """
 
 import ast
@@ -27,7 +27,7 @@ LEVELS = (
 )
 BESIDE = {"paper", "study", "photographs", "speed"}
 TOP = "cli"
-"""The command line alone puts the engine and the rooms beside it together."""
+"""Only the command line puts the engine and the rooms beside it together."""
 
 PUBLIC = (
     "benchmark",
@@ -58,14 +58,14 @@ PUBLIC = (
     "benchmark.report.svg",
     "benchmark.photographs.colorizer",  # a study shows photographs as `bench colorize` makes them
 )
-"""What the rooms beside the engine may import, of the engine and of each other."""
+"""The modules of the engine and of each other that the rooms beside the engine may import."""
 
 MODULE_LINES, ENGINE_LINES, ROOT_ENTRIES = 350, 12_000, 14
 
 
 @cache
 def modules() -> dict[str, Path]:
-    """Dotted name → file, of everything below `benchmark/`."""
+    """Returns dotted name → file of every module below `benchmark/`."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -80,7 +80,7 @@ def tree_of(module: str) -> ast.Module:
 
 @cache
 def imports_of(module: str) -> frozenset[str]:
-    """Our modules that a module imports, wherever it does so and for whatever purpose."""
+    """Returns our modules that a module imports, anywhere in it and for any purpose."""
     found = set()
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
@@ -140,7 +140,7 @@ def test_rooms_beside_the_engine_use_what_is_public() -> None:
 
 
 def test_what_people_watch_is_used_from_above_only() -> None:
-    """The monitor of a training is made where a training is started, and known nowhere else."""
+    """Only the code that starts a training makes its monitor, and no other code knows it."""
     found = {
         (module, name)
         for module, name in arrows()
@@ -154,7 +154,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def cycles() -> list[set[str]]:
-    """Groups of modules each of which reaches every other."""
+    """Returns groups of modules, each of which reaches every other of its group."""
     reach = {module: reached_from(module) for module in modules()}
     groups = {frozenset({other for other in reach[module] if module in reach[other]}) for module in modules()}
     return [set(group) for group in groups if group]
@@ -190,7 +190,7 @@ def test_the_engine_stays_small() -> None:
 
 @cache
 def method_names() -> frozenset[str]:
-    """Adapters, as their files are named, and as params.yaml and result files spell them."""
+    """Returns the adapters' names as their files, params.yaml and result files spell them."""
     stems = {path.stem for path in (ROOT / "methods").glob("*.py") if not path.stem.startswith("_")}
     return frozenset(stems | {stem.replace("_", "-") for stem in stems})
 
@@ -201,7 +201,7 @@ def test_no_method_is_named_in_the_engine() -> None:
 
 
 def names_in(module: str) -> Iterator[str]:
-    """The strings of a module, docstrings aside, that are a method's name or a command with one."""
+    """Yields the strings of a module, without docstrings, that are a method's name or a command with one."""
     command = re.compile(rf"--methods? (?:{'|'.join(map(re.escape, method_names()))})(?![\w-])")
     tree = tree_of(module)
     told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings and the like

@@ -1,4 +1,4 @@
-"""Tables follow from the result files alone, say who may be called better, and name what they leave out."""
+"""Tables follow from the result files alone, say which methods are better, and name what they leave out."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ FORMS = ("md", "csv", "tex")
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder that no test may change, its tables written."""
+    """A results folder with tables, which no test may change."""
     root = tmp_path_factory.mktemp("results")
     write_suite(root)
     write_method(root, "photoshop", 0.5, seeds=(0,), external=True)
@@ -62,7 +62,7 @@ def test_order_and_ranks(table: Table) -> None:
         "gray": None, "mean-color": None, "oracle-bins": None,
     }  # fmt: skip
     assert {row.name for row in table.rows if row.cells["psnr"].best} == {"cgan", "classification"}
-    assert not any(row.cells["colorfulness"].rank for row in table.rows)  # neither side of it is better
+    assert not any(row.cells["colorfulness"].rank for row in table.rows)  # colorfulness has no better side
 
 
 def test_means_and_intervals(table: Table) -> None:
@@ -122,13 +122,13 @@ def test_caption_notes_and_commands(suite: Path) -> None:
 def test_few_seeds_are_marked(suite: Path) -> None:
     assert "‡ fewer than 3 seeds (`photoshop`): with one" in markdown(suite)
     lines = read_csv(suite)
-    assert lines["photoshop"]["psnr_low"] < lines["photoshop"]["psnr"]  # over images alone
+    assert lines["photoshop"]["psnr_low"] < lines["photoshop"]["psnr"]  # the interval is over images alone
     assert re.search(r"`photoshop` .* 1‡ ", markdown(suite))
-    assert re.search(r"`gray` .* 1 ", markdown(suite))  # a baseline has no luck to average over
+    assert re.search(r"`gray` .* 1 ", markdown(suite))  # a baseline does not vary between seeds
 
 
 def test_metrics_of_the_whole_set(tmp_path: Path) -> None:
-    """No per-image values: interval and test over seeds alone, and neither with one seed."""
+    """They have no per-image values, so interval and test are over seeds alone, and one seed has neither."""
     for seed, fid in enumerate((20.0, 20.5, 21.0)):
         write_method(tmp_path, "cgan", seeds=(seed,), metrics={"fid": fid})
         write_method(tmp_path, "l2", seeds=(seed,), metrics={"fid": fid + 30})
@@ -168,7 +168,7 @@ def test_a_single_cell_makes_a_table(tmp_path: Path) -> None:
 
 
 def test_a_table_says_what_made_it(suite: Path, table: Table) -> None:
-    """Four methods of 75, 76 and 77 s; 16 results whose 300 images take 3 s to color."""
+    """Four methods trained for 75, 76 and 77 s, and 16 results have 300 images that take 3 s to color."""
     text = markdown(suite)
     assert "- Time: 16 cells, 15.2 min of training (the longest 1.28 min: `" in text
     assert "and 48 s of coloring the test images" in text
@@ -197,7 +197,7 @@ def test_rows_of_other_machines_say_so_and_are_repeated_as_they_ran(tmp_path: Pa
 def test_what_the_prepared_data_says_of_itself_stands_above_the_table(tmp_path: Path) -> None:
     part = "500 of 202,599 faces."
     write_method(tmp_path, "cgan", data="celeba", config={"data_note": part})
-    write_method(tmp_path, "cgan", data="celeba", seeds=(3,))  # made before results carried the note
+    write_method(tmp_path, "cgan", data="celeba", seeds=(3,))  # old results do not carry the note
     [table] = build(tmp_path).tables
     assert table.note == part
     assert [row.seeds for row in table.rows] == [(0, 1, 2, 3)]
@@ -249,7 +249,7 @@ def test_what_must_not_stand_in_a_table_is_named(tmp_path: Path, spoil: Callable
 
 
 def test_an_edit_of_every_seed_beyond_what_rounding_explains_is_left_out(tmp_path: Path) -> None:
-    """+0.0018 in SSIM once passed, and stood outside its own interval."""
+    """An SSIM raised by 0.0018 once passed, and stood outside its own interval."""
     write_method(tmp_path, "cgan")
     for path in write_method(tmp_path, "l2"):
         edit(path, lambda content: content["metrics"].update(ssim=content["metrics"]["ssim"] + 0.0018))
@@ -267,7 +267,7 @@ def test_a_value_taken_out_by_hand_is_left_out(tmp_path: Path) -> None:
 
 
 def test_means_follow_from_per_image_values_even_where_two_nearly_cancel(tmp_path: Path) -> None:
-    """A difference of two means of 30 that is 0.01 itself: their rounding moves it by more than 1e-4 of it."""
+    """The rounding of two means of 30 moves their difference of 0.01 by more than 1e-4 of it."""
     columns = fake_columns(0.0, IMAGES, np.random.default_rng(1))
     columns["colorfulness"] = columns["colorfulness_target"] + 0.01
     path = write_result(tmp_path, fake_result("cgan", 0, columns), columns)
@@ -316,7 +316,7 @@ def test_presets_and_data_sets_have_tables_of_their_own(suite: Path) -> None:
     readme = (suite / "README.md").read_text()
     assert "[cifar10/quick](cifar10/quick/leaderboard.md)" in readme
     assert "[sample/quick](sample/quick/leaderboard.md)" in readme
-    assert re.search(r"\d+\.\d\d `c\w+`, `c\w+`", readme)  # both of rank 1
+    assert re.search(r"\d+\.\d\d `c\w+`, `c\w+`", readme)  # both have rank 1
 
 
 def test_methods_side_by_side_across_the_tables(suite: Path, tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_methods_side_by_side_across_the_tables(suite: Path, tmp_path: Path) -> 
     lines = [[cell.strip() for cell in line.split("|")] for line in psnr.splitlines() if line.startswith("|")]
     cells = {line[1]: line[2:-1] for line in lines}
     assert re.fullmatch(r"\*\*25\.\d\d\*\*", cells["`cgan`"][0])
-    assert re.fullmatch(r"\*\*2\d\.\d\d\*\*", cells["`cgan`"][1])  # alone in that table
+    assert re.fullmatch(r"\*\*2\d\.\d\d\*\*", cells["`cgan`"][1])  # it is alone in that table
     assert re.fullmatch(r"2\d\.\d\d† \(5\)", cells["`eccv16`"][0])
     assert cells["`eccv16`"][1] == "–"
     assert list(cells)[-3:] == ["`gray`", "`mean-color`", "`oracle-bins`"]

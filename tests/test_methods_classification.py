@@ -1,4 +1,4 @@
-"""Baselines, the ceiling and the U-Net classifier."""
+"""Baselines, the ceiling and the U-Net classifier predict what they should."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from benchmark.running.conformance import build, make_trainer, tiny_batch, tiny_
 
 
 def ab_error(method: Method, batch: Batch) -> float:
-    """Mean squared distance in ab, on the training images, as in prediction."""
+    """Returns the mean squared distance in ab of predictions on the training images."""
     with torch.no_grad():
         predicted = method.eval().predict_ab(batch.L)
     return float((predicted - batch.ab).square().sum(dim=1).mean())

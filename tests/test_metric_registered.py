@@ -1,4 +1,4 @@
-"""A metric that CONTRIBUTING.md adds is found wherever metrics are, and leaves nothing behind."""
+"""The metric that CONTRIBUTING.md adds appears wherever metrics do, and leaves nothing behind."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ NAME = "chroma_error"
 
 @pytest.fixture
 def metric(monkeypatch: pytest.MonkeyPatch) -> Iterator[Metric]:
-    """Registered by the lines of CONTRIBUTING.md; results that tests make up have its column."""
+    """Registers the metric by the lines of CONTRIBUTING.md, and adds its column to made-up results."""
     section = (REPOSITORY / "CONTRIBUTING.md").read_text().partition("## A metric")[2]
     example = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert example is not None
@@ -70,7 +70,7 @@ def test_it_is_in_tables_and_report(metric: Metric, tmp_path: Path) -> None:
     assert cell.mean is not None
     assert cell.interval is not None
     assert cell.interval[0] < cell.mean < cell.interval[1]
-    assert cell.rank == 1  # the lower the better, and cgan's colors are near
+    assert cell.rank == 1  # lower is better, and cgan's colors are near
     assert f"{NAME} ↓" in markdown(table)
     report_on(project, tmp_path / "report")
     page = (tmp_path / "report/index.html").read_text()

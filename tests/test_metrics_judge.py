@@ -1,4 +1,4 @@
-"""The judge: training, its file, and which one it is."""
+"""The judge is trained, saved, and recognised by its hash."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def colored_noise(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images of three classes, told apart by their color only: (N, 16, 16, 3) uint8, (N,)."""
+    """Returns images (N, 16, 16, 3) uint8 of three classes that differ only in color, and labels (N,)."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, count)
     return (rng.normal(110, 30, (count, 16, 16, 3)) + 50 * np.eye(3)[labels][:, None, None]).clip(0, 255).astype(

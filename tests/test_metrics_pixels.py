@@ -1,4 +1,4 @@
-"""Every per-image metric against an independent implementation or a case that can be worked out by hand."""
+"""Every per-image metric agrees with an independent implementation or a case worked out by hand."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from benchmark.scoring.metrics import METRICS, pixels
 
 Lab = tuple[Tensor, Tensor]
 
-# Sharma, Wu & Dalal 2005, table 1: L, a, b of two colors, and their difference.
+# Table 1 of Sharma, Wu & Dalal 2005 gives L, a, b of two colors, and their difference.
 SHARMA = np.array(
     [
         [50.0000, 2.6772, -79.7751, 50.0000, 0.0000, -82.7485, 2.0425],
@@ -58,7 +58,7 @@ SHARMA = np.array(
 
 
 def photographs(size: int) -> np.ndarray:
-    """(3, size, size, 3) uint8."""
+    """Returns three photographs, (3, size, size, 3) uint8."""
     return np.stack(
         [image[60 : 60 + size, 100 : 100 + size] for image in (data.astronaut(), data.coffee(), data.cat())]
     )
@@ -66,7 +66,7 @@ def photographs(size: int) -> np.ndarray:
 
 @pytest.fixture(scope="module", params=[32, 224])
 def pair(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
-    """Photographs, with their colors changed, and as they are: (3, S, S, 3) uint8."""
+    """Photographs with changed colors, and the originals, (3, S, S, 3) uint8 each."""
     truth = photographs(request.param)
     noise = np.random.default_rng(0).normal(0, 12, truth.shape)
     return (truth * [0.8, 1.0, 1.1] + noise).clip(0, 255).astype(np.uint8), truth

@@ -1,4 +1,4 @@
-"""A column's value, from what the images scored."""
+"""A column's value follows from the images' values."""
 
 import numpy as np
 import pytest

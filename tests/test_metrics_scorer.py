@@ -1,4 +1,4 @@
-"""From batches to a row of the table."""
+"""The scorer turns batches into a row of the table."""
 
 import resource
 from pathlib import Path
@@ -30,7 +30,7 @@ def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def target() -> Tensor:
-    """(24, 32, 32, 3) tiles of two photographs."""
+    """Tiles of two photographs, (24, 32, 32, 3) uint8."""
     photographs = [image[:192, :256] for image in (data.coffee(), data.astronaut())]
     tiles = [image.reshape(6, 32, 8, 32, 3).swapaxes(1, 2).reshape(48, 32, 32, 3) for image in photographs]
     return torch.from_numpy(np.concatenate(tiles)[::4].copy())
@@ -44,7 +44,7 @@ def predicted(target: Tensor) -> Tensor:
 
 @pytest.fixture
 def prepared(target: Tensor, tmp_path: Path) -> Any:
-    """What a scorer sees of a prepared data set: a prior in which half of the bins are empty, and labels."""
+    """The parts of a prepared data set that a scorer uses: labels, and a prior with half of the bins empty."""
     prior = np.random.default_rng(0).dirichlet(np.ones(313)) * (np.arange(313) % 2)
     return SimpleNamespace(
         ab_prior=prior / prior.sum(),
@@ -137,12 +137,12 @@ def test_the_truth_is_converted_to_lab_once(
 
     monkeypatch.setattr("benchmark.scoring.metrics.pair.rgb_to_lab", convert)
     expected = score(predicted, target, prepared=prepared)
-    assert [torch.equal(rgb, target) for rgb in converted] == [True, False]  # by judge and metrics together: once
+    assert [torch.equal(rgb, target) for rgb in converted] == [True, False]  # judge and metrics convert it once
     converted.clear()
     (prepared.folder.parent / ".features").rename(prepared.folder.parent / "elsewhere")
     scorer = Scorer(device=CPU, prepared=prepared)
     scorer.update(predicted, target, None, rgb_to_lab(target))
-    assert [torch.equal(rgb, predicted) for rgb in converted] == [True]  # where it is known: never
+    assert [torch.equal(rgb, predicted) for rgb in converted] == [True]  # known Lab is never converted
     assert scorer.compute().values == expected.values
 
 

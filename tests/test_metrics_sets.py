@@ -1,4 +1,4 @@
-"""Distances between sets, the networks behind them, and the features kept on disk."""
+"""Distances between sets, their networks, and the features kept on disk are right."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def gaussian(mean: list[float], deviations: list[float]) -> Gaussian:
 
 
 def test_frechet_distance_of_two_gaussians_in_closed_form() -> None:
-    # With diagonal covariances: the squared distance of the means plus that of the standard deviations.
+    # Diagonal covariances give the squared distance of the means plus that of the standard deviations.
     first, second = gaussian([0, 0, 1], [1, 2, 0.5]), gaussian([3, 4, 1], [2, 2, 1.5])
     assert frechet_distance(first, second) == pytest.approx(25 + 1 + 1)
     assert frechet_distance(second, first) == pytest.approx(27)
@@ -50,7 +50,7 @@ def test_frechet_distance_does_not_depend_on_the_axes() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The `disp` argument")
-@pytest.mark.parametrize("images", [200, 40])  # more and fewer than features: then the covariances are singular
+@pytest.mark.parametrize("images", [200, 40])  # more than features, and fewer, which makes the covariances singular
 def test_frechet_distance_equals_pytorch_fid(images: int) -> None:
     rng = np.random.default_rng(0)
     scales = np.logspace(0, -2, 64)
@@ -77,7 +77,7 @@ def test_a_covariance_of_one_image_is_refused() -> None:
 
 
 def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
-    """Bińkowski et al. 2018, equation 4, term by term."""
+    """Computes equation 4 of Bińkowski et al. 2018 term by term."""
 
     def kernel(a: np.ndarray, b: np.ndarray) -> float:
         return float((a @ b / len(a) + 1) ** 3)
@@ -111,7 +111,7 @@ def test_kernel_distance_of_large_sets_is_a_mean_over_subsets(monkeypatch: pytes
 
 
 class Averages:
-    """A network that needs no weights, and counts its work."""
+    """A network that needs no weights and counts its work."""
 
     name, sha256, dimensions, batch_sizes = "averages", "0" * 64, 3, (16, 64)
 
@@ -150,9 +150,9 @@ def test_features_are_kept_and_found(images: Tensor, tmp_path: Path) -> None:
     assert torch.equal(again.compute(), expected)
     assert len(network.batches) == done
 
-    cache.write_bytes(cache.read_bytes()[:-5])  # cut off
+    cache.write_bytes(cache.read_bytes()[:-5])  # the end is cut off
     assert not FeatureStream(network, CPU, truths).known
-    np.save(cache, np.zeros((3, 3), np.float32))  # of another set
+    np.save(cache, np.zeros((3, 3), np.float32))  # features of another set
     assert not FeatureStream(network, CPU, truths).known
 
 
@@ -201,7 +201,7 @@ def test_arithmetic_is_exact_inside_and_as_it_was_outside(way: str) -> None:
 
 
 def randomise(network: nn.Module) -> nn.Module:
-    """Weights that keep the signal's size through all layers, and normalisations that do something."""
+    """Draws weights that keep the signal's size through all layers, and normalisations that have an effect."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for module in network.modules():
@@ -217,7 +217,7 @@ def randomise(network: nn.Module) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of random weights, where pytorch-fid looks for its own when TORCH_HOME is the folder's grandparent."""
+    """A file of random weights, which pytorch-fid finds if TORCH_HOME is the folder's grandparent."""
     folder = tmp_path_factory.mktemp("torch") / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     network = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
@@ -228,7 +228,7 @@ def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two folders of PNGs: noise of different contrast."""
+    """Two folders of PNGs with noise of different contrast."""
     rng = np.random.default_rng(0)
     made = []
     for name, contrast in (("outputs", 30), ("truths", 60)):
@@ -262,7 +262,7 @@ def test_inception_equals_pytorch_fid(
 
 
 class SecondBlock:
-    """The reference network up to its second block: its 192 features, not 2,048, whose root takes half a minute."""
+    """The reference network up to its second block, because the root of all 2,048 features takes half a minute."""
 
     name, sha256, dimensions, batch_sizes = "second-block", "0" * 64, 192, (4, 4)
 
@@ -278,7 +278,7 @@ class SecondBlock:
 def test_fid_equals_the_command_line_of_pytorch_fid(
     inception_weights: Path, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From folders to the distance; that our features are the reference's is the test above."""
+    """The distance of two folders is the same; the test above holds that our features are the reference's."""
     monkeypatch.setenv("TORCH_HOME", str(inception_weights.parents[2]))
     command = [sys.executable, "-m", "pytorch_fid", *map(str, folders), "--device", "cpu", "--num-workers", "0"]
     printed = subprocess.run([*command, "--dims", "192"], capture_output=True, text=True, check=True).stdout
@@ -314,7 +314,7 @@ def test_fid_and_kid_of_a_set_and_itself(images: Tensor, tmp_path: Path) -> None
     again = InceptionMetrics(network, CPU, reference)
     again.update(Pair(images, images))
     assert again.compute() == found
-    assert sum(network.batches) == len(images)  # the outputs' features only
+    assert sum(network.batches) == len(images)  # only the outputs' features are computed
 
 
 # LPIPS, with a random AlexNet ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a training shows: TensorBoard, the history's validation rows, the same pictures again and again, plain lines."""
+"""A training shows curves in TensorBoard, validation rows in its history, the same pictures again, and plain lines."""
 
 import io
 from pathlib import Path
@@ -29,16 +29,16 @@ STEPS, VALIDATE_EVERY = 12, 4
 
 
 class MeanColors:
-    """Stands in for Inception: a feature is a mean over a quarter of the picture."""
+    """A stand-in for Inception whose features are means over quarters of the picture."""
 
     name, sha256, dimensions, batch_sizes = "mean-colors", "0" * 64, 12, (4, 4)
     calls: list[int] = []  # noqa: RUF012 - filled by all instances, emptied by the fixture
 
     def __init__(self, path: Path, device: torch.device) -> None:
-        """Needs nothing of either."""
+        """Ignores both arguments."""
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 to (B, 12) float32."""
+        """Maps (B, H, W, 3) uint8 to (B, 12) float32."""
         self.calls.append(len(images))
         planes = images.permute(0, 3, 1, 2).float()
         return torch.nn.functional.adaptive_avg_pool2d(planes, 2).flatten(1)
@@ -46,7 +46,7 @@ class MeanColors:
 
 @pytest.fixture
 def inception(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
-    """As if Inception's weights were there; how many images it was shown at a time."""
+    """Pretends that Inception's weights are there; lists how many images it is shown at a time."""
     monkeypatch.setattr(monitor, "SmallInception", MeanColors)
     monkeypatch.setattr(weights, "path", lambda name: tmp_path / name)
     monkeypatch.setattr(MeanColors, "calls", [])
@@ -140,12 +140,12 @@ def test_with_inception_fid_and_kid_are_followed(tmp_path: Path, inception: list
     outcome = train(tmp_path, quiet())
     rows = validations(outcome)
     assert {"val_fid", "val_kid"} <= rows[0].keys()
-    assert {"val_fid", "val_kid"} <= rows[-1].keys()  # at the end in any case
+    assert {"val_fid", "val_kid"} <= rows[-1].keys()  # they are always computed at the end
     shown = sum(inception)
     again = train(tmp_path / "again", quiet())
     assert validations(again)[-1]["val_fid"] == rows[-1]["val_fid"]
     cached = list((tmp_path / "data" / ".features").iterdir())
-    assert len(cached) == 1  # the truth's features, computed once
+    assert len(cached) == 1  # the truth's features are computed once
     assert shown == 6 * (1 + sum("val_fid" in row for row in rows))
 
 
@@ -160,7 +160,7 @@ def test_fid_of_a_validation_is_the_evaluations(tmp_path: Path, inception: list[
 
 def test_fid_never_takes_more_than_its_share_of_the_time(tmp_path: Path, inception: list[int]) -> None:
     sets = ValidationSets(tiny_images()[:6], tmp_path, CPU)
-    assert sets.due  # the first shows what it costs
+    assert sets.due  # the first one measures the cost
     sets.score(make_method("gray").eval())
     sets.cost = 60.0
     assert not sets.due

@@ -1,4 +1,4 @@
-"""Adding a method: by `bench new-method` and one file, or from another package without a change here."""
+"""A method can be added by `bench new-method` and one file, or from another package without a change here."""
 
 import json
 import shutil
@@ -73,7 +73,7 @@ def test_a_method_of_another_package_needs_no_edit_here(tmp_path: Path) -> None:
     site = tmp_path / "site"
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--offline", "--no-deps"]
     options = ["--no-build-isolation", "--python", sys.executable, "--target", str(site)]
-    source = shutil.copytree(OUTSIDE, tmp_path / "source")  # building leaves files beside what it builds
+    source = shutil.copytree(OUTSIDE, tmp_path / "source")  # building leaves files beside the source
     subprocess.run([*install, *options, str(source)], check=True)
     project = make_project(tmp_path / "project", {**TINY, "entries": {"gray": {}, "sepia-slow": {"adapter": "sepia"}}})
     for name in ("sepia", "sepia-slow", "sepia_colorizer:Sepia"):

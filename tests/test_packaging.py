@@ -1,4 +1,4 @@
-"""What an installed wheel would lack, the tree never shows: every package must be named in pyproject.toml."""
+"""pyproject.toml names every package; one that is missing there fails only in an installed wheel, not in the tree."""
 
 import tomllib
 

@@ -1,4 +1,4 @@
-"""DVC runs the suite in a project of its own, does nothing twice, and reruns just what a change concerns."""
+"""DVC runs the suite in a project of its own, does nothing twice, and reruns only what a change affects."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def dvc(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
 
 
 def stages_run(output: str) -> set[str]:
-    """The stages that DVC ran, not those it found unchanged."""
+    """Returns the stages that DVC ran, without those that it found unchanged."""
     return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
@@ -49,7 +49,7 @@ def test_repro_runs_all_then_nothing_then_what_changed(tmp_path: Path) -> None:
     assert "`l2`" in table
     assert stages_run(dvc("repro", cwd=project, env=env)) == set()
 
-    # A comment in one adapter moves nothing; a new one, copied from it with another loss, trains alone.
+    # A comment in one adapter reruns nothing; a new adapter, copied from it with another loss, trains alone.
     adapter = project / "methods" / "l2.py"
     adapter.write_text("# a comment\n" + adapter.read_text())
     text = adapter.read_text().replace('"l2"', '"l1"').replace("L2", "L1").replace("F.mse_loss", "F.l1_loss")

@@ -1,4 +1,4 @@
-"""bf16 and torch.compile are settings of a training: they change its arithmetic, never what is trained."""
+"""bf16 and torch.compile change the arithmetic of a training, but never what is trained."""
 
 import shutil
 from pathlib import Path

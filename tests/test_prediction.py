@@ -1,4 +1,4 @@
-"""What a method predicts is checked before it is scored or shown."""
+"""A method's predictions are checked before they are scored or shown."""
 
 from collections.abc import Callable
 from io import StringIO
@@ -28,7 +28,7 @@ IMAGES, IDS = 6, [f"photo-{k}" for k in range(6)]
 
 
 class Painter(Method):
-    """Gives what it is told to."""
+    """A method that predicts what a test tells it to."""
 
     name = "painter"
 
@@ -48,7 +48,7 @@ def plain(L: Tensor) -> Tensor:
 
 
 def with_value(value: float) -> Callable[[Tensor], Tensor]:
-    """Wrong in one pixel of the brightest image."""
+    """Returns a prediction with this value in one pixel of the brightest image."""
 
     def paint(L: Tensor) -> Tensor:
         ab = plain(L)
@@ -134,7 +134,7 @@ def test_a_larger_sample_is_asked_for_alone_too() -> None:
 
 def test_the_arithmetic_of_other_batches_and_a_stray_bin_are_no_fault() -> None:
     def paint(L: Tensor) -> Tensor:
-        ab = plain(L) + 1e-3 * len(L) / IMAGES  # as another order of summation would have it, and more
+        ab = plain(L) + 1e-3 * len(L) / IMAGES  # larger than the effect of another order of summation
         ab[..., 0, 0] += 30.0 * (len(L) > 1)  # one pixel of 256 in one channel of two: a color between two bins
         ab[:, 1, 0, 0] -= 30.0 * (len(L) > 1)
         return ab

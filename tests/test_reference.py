@@ -1,4 +1,4 @@
-"""Committed results are references: runs are compared with them, and nothing but `--record` writes what git tracks."""
+"""Runs are compared with committed results, the references, and only `--record` writes what git tracks."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def edit(path: Path, change: Callable[[Any], object]) -> Path:
 
 
 def shift(path: Path, gap: float) -> float:
-    """Raises a result's PSNR as if so measured, in every image; returns what it was."""
+    """Raises a result's PSNR in every image, as if it had been measured so, and returns the old value."""
     result = read_result(path)
     columns = read_per_image(path, result)
     before = result.metrics["psnr"]
@@ -57,7 +57,7 @@ def shift(path: Path, gap: float) -> float:
 
 @pytest.fixture
 def rows(tmp_path: Path) -> tuple[Path, Path]:
-    """An own result with the bits of the reference, and the references' root."""
+    """Writes an own result with the bits of the reference; gives its file and the references' root."""
     root = tmp_path / "results"
     committed = write_method(root, "l2", 1.0)[0]
     result = read_result(committed)
@@ -84,7 +84,7 @@ def test_a_difference_is_held_against_the_interval_of_the_row(rows: tuple[Path, 
 
 
 def test_a_seed_that_lies_outside_of_its_rows_mean_still_repeats_itself(tmp_path: Path) -> None:
-    """A mean over five seeds is known better than any seed: one of them lies outside of its interval, and may."""
+    """A mean over five seeds is known better than any seed, so a seed may lie outside of its interval."""
     for path in write_method(tmp_path / "results", "l2", 1.0, seeds=range(5), spread=1.0):
         result = read_result(path)
         own = write_result(tmp_path / "own", result, read_per_image(path, result))
@@ -98,7 +98,7 @@ def test_one_missing_column_more_changes_no_verdict(rows: tuple[Path, Path]) -> 
     own, root = rows
     result = read_result(own)
     columns = read_per_image(own, result)
-    fid: dict[str, float | None] = {"fid": 12.0}  # its weights are here, and were not there
+    fid: dict[str, float | None] = {"fid": 12.0}  # this machine has the weights, the reference's had none
     write_result(own.parents[3], result.model_copy(update={"metrics": result.metrics | fid}), columns)
     verdict = verdict_on(own, root)
     assert verdict is not None
@@ -171,7 +171,7 @@ def test_own_results_stand_among_the_references_and_are_marked(tmp_path: Path) -
     build(space.references)
     before = {path: path.read_bytes() for path in space.references.rglob("*.*")}
     write_method(space.own, "l2", 5.0, seeds=(0,))
-    write_skipped(space.own, "cgan", "weights missing")  # nothing was measured: the reference stays
+    write_skipped(space.own, "cgan", "weights missing")  # the reference stays, because nothing was measured
     (table,) = build(space.own, references=space.references).tables
     assert table.own == {"l2": [0]}
     assert table.row("l2").seeds == (0, 1, 2)  # type: ignore[union-attr]
@@ -195,7 +195,7 @@ def test_a_cell_that_cannot_run_now_keeps_the_model_it_was_trained_to(tmp_path: 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project under git with references of `gray` and `l2`, made here, and one of a cell that cannot run here."""
+    """A project under git with references of `gray` and `l2` made here, and of a cell that cannot run here."""
     project = make_project(tmp_path_factory.mktemp("recorded"), {**TINY, "entries": {**TINY["entries"], **SKIPPED}})
     for method in ("gray", "l2"):
         done = bench("run", "--method", method, "--data", "sample", "--record", cwd=project)
@@ -210,7 +210,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clone(recorded: Path, tmp_path: Path) -> Path:
-    """What a newcomer has; the data is prepared."""
+    """A newcomer's clone of the project, with prepared data."""
     git("clone", "--quiet", str(recorded), str(tmp_path / "clone"), cwd=tmp_path)
     shutil.copytree(recorded / "data", tmp_path / "clone" / "data")
     return tmp_path / "clone"
@@ -226,7 +226,7 @@ def test_a_newcomers_run_of_a_committed_cell_compares_and_leaves_git_clean(clone
     assert done.returncode == 0, done.stderr
     assert "l2 on sample, preset tiny, seed 0: same bits as the committed row" in done.stderr
     assert "> l2" in done.stdout
-    assert "gray" in done.stdout  # the reference, beside the own row
+    assert "gray" in done.stdout  # the reference stands beside the own row
     assert (clone / "runs" / REFERENCE).is_file()
     assert bench("report", cwd=clone).returncode == 0
     assert bench("leaderboard", cwd=clone).returncode == 0
@@ -289,14 +289,14 @@ def test_reproduce_ends_with_a_verdict_for_each_cell(clone: Path) -> None:
     done = bench("reproduce", "--method", "l2,gray", cwd=clone)
     assert done.returncode == 0, done.stderr
     assert [line.split()[3:5] for line in done.stdout.splitlines()[2:]] == [["same", "bits"]] * 2
-    assert not (clone / "models").exists()  # it trains anew, apart from the models that are here
+    assert not (clone / "models").exists()  # it trains anew, in a folder of its own
     assert status(clone) == ""
 
     shift(clone / REFERENCE, 20)
     edit(clone / REFERENCE, lambda content: content["provenance"]["trained_on"].update(instruction_set="VSX"))
     done = bench("reproduce", "--method", "l2", cwd=clone)
     assert done.returncode == 1
-    assert "trained already" in done.stderr  # what is done is not done again
+    assert "trained already" in done.stderr  # nothing is done twice
     (line,) = done.stdout.splitlines()[2:]
     assert "outside" in line
     assert "another instruction set (VSX there, " in line

@@ -1,4 +1,4 @@
-"""Adapters are found by name; names follow one rule; listing imports nothing."""
+"""Adapters are found by name, names follow one rule, and listing them imports nothing."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""docs/reliability.md names tests that exist, in the files where it says they are."""
+"""The tests that docs/reliability.md names exist in the files that it names."""
 
 import re
 
@@ -13,6 +13,6 @@ def test_every_test_that_the_page_names_exists() -> None:
     for file, tests in named:
         for test in re.findall(r"`(test_\w+)`", tests):
             assert f"def {test}(" in files[file], f"{file} has no {test}"
-    for test in re.findall(r"\(`(test_\w+)`\)", page):  # the fuzzers
+    for test in re.findall(r"\(`(test_\w+)`\)", page):  # these are the fuzzers
         assert any(f"def {test}(" in content for content in files.values()), test
     assert len(named) > 20

@@ -1,4 +1,4 @@
-"""The report shows the leaderboard's numbers, the models' own pictures, and says what it lacks."""
+"""The report shows the leaderboard's numbers and the models' own pictures, and says what it lacks."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that no test may change, and its report in `report/`."""
+    """A project with a report in `report/`, which no test may change."""
     folder = make_report_project(tmp_path_factory.mktemp("project"), METHODS, ("first",), image_size=16)
     report_on(folder, folder / "report")
     return folder
@@ -51,7 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(project: Path, tmp_path: Path) -> Path:
-    """A copy of it that a test may change."""
+    """A copy of the project that a test may change."""
     return Path(shutil.copytree(project, tmp_path / "project"))
 
 
@@ -221,7 +221,7 @@ def test_images_are_chosen_by_rule() -> None:
     gray = np.full(10, 22.5, dtype=np.float32)
     members = choose({"a": a, "b": b}, gray).members
     assert list(members["best-psnr"][1]) == [1, 8, 9]
-    assert list(members["best-delta_e00"][1]) == [1, 8, 9]  # less is better there
+    assert list(members["best-delta_e00"][1]) == [1, 8, 9]  # lower is better for this metric
     assert list(members["worst-psnr"][1])[:2] == [0, 7]
     assert next(iter(members["apart-psnr"][1])) == 3
     assert list(members["failures-a"][1]) == [0, 7, 6]

@@ -1,4 +1,4 @@
-"""The report in a real browser: opened from `file://`, sorted, filtered, compared, with and without scripts."""
+"""The report opens from `file://` in a real browser, sorts, filters and compares, and can be read without scripts."""
 
 import os
 import time
@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
 VIEWS = {"light": (DESKTOP, False), "dark": (DESKTOP, True), "phone": (PHONE, False)}
-# Texts that lie over each other, or stick out of their chart; those of charts that are not shown have no size.
+# The script finds texts that overlap or stick out of their chart; texts of hidden charts have no size.
 COLLISIONS = """
 const found = [];
 const shared = (a, b, low, high) => Math.min(a[high], b[high]) - Math.max(a[low], b[low]);
@@ -43,14 +43,14 @@ return [...document.querySelectorAll("th, td, figcaption, p, li, label, button, 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten methods on three tables with pictures and curves, and one table without."""
+    """A report of ten methods on three tables with pictures and curves, and of one table without."""
     folder = make_report_project(tmp_path_factory.mktemp("project"))
     return report_on(folder, folder / "report").page
 
 
 @pytest.fixture(scope="module")
 def small_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with less of everything."""
+    """A report with less of everything."""
     folder = make_report_project(tmp_path_factory.mktemp("small"), METHODS[:2], PRESETS[:1])
     return report_on(folder, folder / "report").page
 
@@ -77,7 +77,7 @@ def test_opens_without_a_complaint_and_asks_nobody(browser: Browser, page: Path)
     pictures = [url for url in browser.requests() if url.endswith(".webp")]
     inside = page.parent.resolve().as_uri()
     assert all(url.startswith(inside) for url in pictures)
-    assert len(pictures) < len(browser.all(".strip img")) / 2  # the rest waits until it is scrolled to
+    assert len(pictures) < len(browser.all(".strip img")) / 2  # the rest loads when it is scrolled to
     assert len(browser.all("section.chapter")) == len(PRESETS) + 1
     assert len(browser.all("#sample-first table.scores tbody tr[data-method]")) == len(METHODS) + 1
 
@@ -228,7 +228,7 @@ def test_dark_mode_follows_the_system_and_the_button(browser: Browser, small_pag
     browser.find("#theme").click()
     assert brightness() > 200
     browser.open(small_page, dark=True)
-    assert brightness() > 200  # remembered
+    assert brightness() > 200  # the page remembers the choice
     browser.find("#theme").click()
     browser.run("localStorage.clear()")
     browser.open(small_page)
@@ -269,7 +269,7 @@ def test_accessibility(browser: Browser, small_page: Path, view: str) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_pictures_of_the_report(browser: Browser, page: Path, tmp_path: Path, view: str) -> None:
-    """For a person to look at: in the folder that REPORT_PICTURES names, or thrown away."""
+    """Takes pictures for a person to look at, and keeps them only if REPORT_PICTURES names a folder."""
     folder = Path(os.environ.get("REPORT_PICTURES", tmp_path))
     size, dark = VIEWS[view]
     picture = take_picture(browser, page, folder / f"report-{view}.png", size=size, dark=dark)

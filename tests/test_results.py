@@ -1,4 +1,4 @@
-"""Result files: what is written is read again, and what is broken is named and never read as if whole."""
+"""Result files are read as they were written, and a broken one is named and never read as if it were whole."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The measuring itself: what is counted, what is compared with what, and what is printed."""
+"""`bench speed` counts, compares and prints what it should."""
 
 import json
 import time
@@ -61,7 +61,7 @@ def cell_of(project: Path, method: str) -> tuple[Cell, Context]:
 
 
 class OneLayer(Method):
-    """A 3×3 convolution from 1 to 2 channels, and a second from 2 to 2: enough to count by hand."""
+    """Two 3×3 convolutions, from 1 to 2 channels and from 2 to 2, whose operations can be counted by hand."""
 
     name = "one-layer"
 
@@ -85,9 +85,9 @@ class OneLayer(Method):
 def test_flops_of_a_known_network() -> None:
     batch = tiny_batch(3)
     pixels = batch.L[0].numel()
-    first, second = (2 * 9 * channels * 2 * pixels for channels in (1, 2))  # of one pass through each layer
-    # Update "first": both forward; back through the second layer to its input, and to the first one's weights.
-    # Update "second": both forward; back to the second one's weights.
+    first, second = (2 * 9 * channels * 2 * pixels for channels in (1, 2))  # operations of one pass through each layer
+    # Update "first" runs both layers forward, then back through the second to its input and to the first's weights.
+    # Update "second" runs both layers forward, then back to the second one's weights.
     method = OneLayer()
     assert training_flops(method, batch, "train") == (first + second + second + first) + (first + second + second)
     assert all(p.grad is None for p in method.parameters())
@@ -103,7 +103,7 @@ def test_peak_is_known_of_some_gpus_and_of_none_else() -> None:
 
 
 class FakeTime:
-    """What `time.perf_counter` says in a test: it moves when told."""
+    """A stand-in for `time.perf_counter` that moves only when told."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -161,7 +161,7 @@ def test_our_loop_waits_for_a_slow_source(project: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(loop.trainer, "train_step", timed_step)
     [speed] = measure_loops([loop], BATCH, CPU, Plan(rounds=1, seconds=0.3, steps=10))
     assert astuple(speed) == nearly(BATCH / 0.03, BATCH / 0.01, BATCH / 0.04, 0.75)
-    assert loop.trainer.history  # losses are read, as in a real training
+    assert loop.trainer.history  # losses are read as in a real training
 
 
 def test_phases_follow_one_another() -> None:
@@ -242,7 +242,7 @@ def test_settings_of_our_loop_do_not_outlast_it(project: Path) -> None:
     assert torch.are_deterministic_algorithms_enabled() == before
     with plain.running():
         assert plain.make_batch().L.shape == (BATCH, 1, SIZE, SIZE)
-    assert not hasattr(plain, "iterator")  # and with it its workers
+    assert not hasattr(plain, "iterator")  # its workers end with it
 
 
 def test_plain_batches_are_whole_where_files_are_few(project: Path) -> None:
@@ -256,7 +256,7 @@ def test_plain_batches_are_whole_where_files_are_few(project: Path) -> None:
 
 
 def report_of(**changes: Any) -> Report:
-    """A report with round figures."""
+    """Returns a report with round figures."""
     ours, plain = Speed(9000.0, 500.0, 480.0, 0.01), Speed(300.0, 250.0, 160.0, 0.2)
     whole = Report(
         cell="cgan on sample",

@@ -1,4 +1,4 @@
-"""Statistics on synthetic data whose truth is known: do intervals cover it, do tests find it and nothing else."""
+"""On synthetic data intervals cover the known truth, and tests find true differences and no others."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def scores(
     hardness: np.ndarray | None = None,
     noise: float = 1.0,
 ) -> np.ndarray:
-    """(K, N) scores: a mean, each seed's luck, each image's hardness (drawn here if not given), noise; all normal."""
+    """Returns scores (K, N): a mean plus each seed's luck, each image's hardness (drawn if not given) and noise."""
     if hardness is None:
         hardness = rng.normal(0, 3, IMAGES)
     return mean + rng.normal(0, spread, (seeds, 1)) + hardness + rng.normal(0, noise, (seeds, len(hardness)))
@@ -50,7 +50,7 @@ def test_interval_covers_the_truth(seeds: int, spread: float) -> None:
 
 
 def test_interval_of_a_pooled_metric_covers_the_truth() -> None:
-    """PSNR of the mean squared error: not a mean over images. Exponential errors of mean 100 make 28.13 dB."""
+    """The PSNR of the mean squared error is no mean over images; exponential errors of mean 100 make 28.13 dB."""
     truth = 10 * np.log10(255**2 / 100)
 
     def covers(rng: np.random.Generator) -> bool:
@@ -74,7 +74,7 @@ def test_no_difference_is_rarely_found(seeds: int, spread: float) -> None:
 
 
 def test_a_difference_is_found_and_covered() -> None:
-    """Half a point between methods, far less than between images: only pairing shows it."""
+    """Only pairing shows half a point between methods, because images differ far more."""
 
     def trial(rng: np.random.Generator) -> tuple[bool, bool]:
         hardness = rng.normal(0, 3, IMAGES)
@@ -102,7 +102,7 @@ def test_more_images_do_not_turn_luck_into_a_difference() -> None:
 
 
 def test_paired_test_over_images_equals_the_t_test() -> None:
-    """With one seed each, compare() is SciPy's paired t test, but for the bootstrap's own error."""
+    """With one seed each, compare() is SciPy's paired t test up to the bootstrap's own error."""
     rng = np.random.default_rng(0)
     hardness = rng.normal(0, 3, IMAGES)
     a, b = scores(rng, 1, mean=0.12, hardness=hardness), scores(rng, 1, hardness=hardness)
@@ -143,14 +143,14 @@ def test_same_scores_do_not_differ() -> None:
 
 
 def test_holm() -> None:
-    """The example of Holm's step-down: sorted p times 4, 3, 2, 1, never falling, at most 1."""
+    """Holm's step-down multiplies sorted p by 4, 3, 2, 1; the results never fall and are at most 1."""
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(holm([0.6, 0.7]), [1.0, 1.0])
     assert holm([]).size == 0
 
 
 def test_families_of_equals_rarely_show_a_difference() -> None:
-    """Six equal methods, fifteen pairs: in at most one family of twenty is any pair called different."""
+    """Six equal methods make fifteen pairs, and in at most one family of twenty is any pair called different."""
 
     def found(rng: np.random.Generator) -> bool:
         hardness = rng.normal(0, 3, 200)
@@ -185,7 +185,7 @@ def test_image_weights_are_resamples_with_replacement() -> None:
     assert weights.shape == (DRAWS, 50)
     np.testing.assert_allclose(weights.sum(axis=1), 50)
     np.testing.assert_allclose(weights, weights.round(), atol=1e-12)
-    assert weights.var() == pytest.approx(1 - 1 / 50, rel=0.05)  # of a multinomial count
+    assert weights.var() == pytest.approx(1 - 1 / 50, rel=0.05)  # the variance of a multinomial count
     np.testing.assert_array_equal(image_weights(50), weights / 50)
 
 

@@ -1,4 +1,4 @@
-"""Studies: fair forms, a page that does not tell, known rates found again, and a server that loses no answer."""
+"""Studies have fair forms, a page that does not tell, rates that are found again, and a server that loses nothing."""
 
 import base64
 import io
@@ -57,7 +57,7 @@ from benchmark.study.store import AnswerStore, read_store
 from benchmark.support.errors import BenchError, InputError
 from projects import bench, make_project
 
-announce("benchmark.study.people:PEOPLE")  # as the command line does
+announce("benchmark.study.people:PEOPLE")  # the command line does the same
 
 LARGE = Design({"pair": 20, "single": 20, "pick": 10, "rate": 12}, checks=4, forms=60)
 RATES = {"cgan": 0.45, "l2": 0.05, "eccv16": 0.25}
@@ -137,7 +137,7 @@ def test_the_page_does_not_tell_the_truth() -> None:
     key = make_key()
     page = render(key, make_pictures(key))
     content = page_content(page)
-    assert {len(encoded) for encoded in content["pictures"]} == {len(content["pictures"][0])}  # one size for all
+    assert {len(encoded) for encoded in content["pictures"]} == {len(content["pictures"][0])}  # all have one size
     outside = page.replace(json.dumps(content).encode(), b"").decode()
     for word in (*METHODS, "photo-", "models", key.data_sha256):
         assert word not in outside
@@ -159,7 +159,7 @@ def test_the_page_asks_for_nothing_from_anywhere() -> None:
 
 
 def test_pictures_of_another_kind_stand_at_no_place_of_their_own(key: Key) -> None:
-    """The number of a picture is no hint: real ones are spread as the others are."""
+    """A picture's number is no hint, because real pictures are spread like the others."""
     real = [k for k, picture in enumerate(key.pictures) if picture.source == TRUTH]
     others = [k for k, picture in enumerate(key.pictures) if picture.source not in (TRUTH, CHECK)]
     assert stats.mannwhitneyu(real, others).pvalue > 0.001
@@ -216,7 +216,7 @@ def test_wilson_is_scipys(successes: int, trials: int) -> None:
 
 
 def test_agreement_is_krippendorffs_own_example() -> None:
-    """Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", part C: four observers, twelve units."""
+    """The example is part C of "Computing Krippendorff's Alpha-Reliability" (2011): four observers, twelve units."""
     observers = [
         "1 2 3 3 2 1 4 1 2 . . .",
         "1 2 3 3 2 2 4 1 2 5 . 3",
@@ -283,7 +283,7 @@ def test_answers_come_back_from_both_kinds_of_files(tmp_path: Path, key: Key) ->
     served = store.start(None, second.form)
     for answer in second.answers:
         store.add(served.participant, answer)
-    found = read_answers([save(tmp_path / "a.json", first), tmp_path / "answers.sqlite"], key)  # while it is open
+    found = read_answers([save(tmp_path / "a.json", first), tmp_path / "answers.sqlite"], key)  # the store is open
     assert found[0] == first
     assert found[1].answers == second.answers
     store.close()
@@ -341,7 +341,7 @@ def test_damaged_and_doubled_files_are_named(tmp_path: Path, key: Key) -> None:
 
 
 def scored_for(root: Path, key: Key, count: int = 24) -> StudyResult:
-    """A study of the models that the results in `root` speak of."""
+    """Makes a study of the models that the results in `root` name."""
     models = {
         name: read_result(root / f"cifar10/quick/{name}/seed0.json").provenance.config["model_sha256"]
         for name in key.models
@@ -392,7 +392,7 @@ def test_the_report_has_it_too_and_filters_by_it(tmp_path: Path, key: Key) -> No
 
 
 def never() -> NoReturn:
-    """The context of a report that has no models to color with."""
+    """Fails if a report without models asks for a context to color with."""
     raise AssertionError("nothing is colored")
 
 
@@ -427,7 +427,7 @@ def test_a_damaged_result_is_left_out_and_named(results: Path, key: Key) -> None
 def test_another_studys_result_is_not_replaced_unasked(results: Path, key: Key) -> None:
     result = scored_for(results, key)
     publish(result, results, replace=False)
-    publish(result, results, replace=False)  # the same study with more answers is no other
+    publish(result, results, replace=False)  # the same study with more answers is not another study
     other = result.model_copy(update={"study": "another"})
     with pytest.raises(InputError, match=r"holds another study \(study-of-tests\); say --replace"):
         publish(other, results, replace=False)
@@ -448,7 +448,7 @@ def test_values_that_nobody_can_have_said_are_refused(key: Key) -> None:
 
 
 def make_folder(folder: Path, key: Key) -> Path:
-    """What `bench study build` writes."""
+    """Writes the folder that `bench study build` writes."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PAGE_FILE).write_bytes(render(key, make_pictures(key)))
     write(key, folder / KEY_FILE)
@@ -468,7 +468,7 @@ def server(tmp_path: Path) -> Iterator[StudyServer]:
 
 
 def ask(port: int, path: str, content: Any, **headers: str) -> tuple[int, dict[str, Any]]:
-    """POSTs JSON; status and reply."""
+    """POSTs JSON, and returns status and reply."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     connection.request(
@@ -595,7 +595,7 @@ def test_a_client_that_asks_without_end_is_slowed_and_others_are_not(server: Stu
 def test_fifty_connections_at_once_are_all_answered(tmp_path: Path) -> None:
     server = open_server(make_folder(tmp_path, make_key()), None, "127.0.0.1", 0)
     waiting = [socket.create_connection(("127.0.0.1", server.server_port), timeout=10) for _ in range(50)]
-    for connection in waiting:  # nobody takes them yet: the system must hold them all
+    for connection in waiting:  # nobody accepts them yet, so the system must queue them all
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -660,7 +660,7 @@ def test_kill_9_loses_no_acknowledged_answer(tmp_path: Path) -> None:
         (found,) = read_store(folder / "answers.sqlite")
         trials = [answer.trial for answer in found.answers]
         assert trials[: len(acknowledged)] == acknowledged
-        assert len(trials) - len(acknowledged) in (0, 1)  # stored, and killed before it could say so
+        assert len(trials) - len(acknowledged) in (0, 1)  # the server may be killed between storing and replying
         acknowledged = trials
     assert acknowledged
 
@@ -693,7 +693,7 @@ def test_what_cannot_be_served_is_named(tmp_path: Path, server: StudyServer) -> 
 
 
 def run(*arguments: str) -> Result:
-    """The command, in this process."""
+    """Runs the command in this process."""
     return CliRunner().invoke(main, list(arguments))
 
 

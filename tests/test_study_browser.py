@@ -1,4 +1,4 @@
-"""The study's page in a real browser: from a file and served, by mouse and by keys, light, dark and on a phone."""
+"""The study's page works in a real browser, from a file and served, by mouse and keys, light, dark and on a phone."""
 
 import json
 import threading
@@ -64,12 +64,12 @@ def begin(browser: Browser, number: int | None = None) -> None:
 
 
 def step(browser: Browser) -> int:
-    """The number of the step that is shown, or was last."""
+    """Returns the number of the step that is shown, or was shown last."""
     return int(browser.run("return document.querySelector('#step').textContent.split(' ')[1]"))
 
 
 def answer(browser: Browser, by_keys: bool = False) -> None:
-    """Answers what is shown, and waits for what comes next."""
+    """Answers the shown trial and waits for the next one."""
     if browser.shown("#block"):
         browser.find("#continue").click()
         wait_for(lambda: browser.shown("#trial"))
@@ -92,7 +92,7 @@ def finish(browser: Browser, by_keys: bool = False) -> None:
 
 
 def downloaded(browser: Browser, folder: Path) -> Path:
-    """Presses the button of the last page; the file that comes."""
+    """Presses the button of the last page, and returns the downloaded file."""
     browser.devtools("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     browser.find("#download").click()
     wait_for(lambda: list(folder.glob("answers-*.json")))
@@ -145,7 +145,7 @@ def test_every_page_is_readable_by_everyone(browser: Browser, page: Path, view: 
         look(f"{browser.find('#question').text} {len(browser.shown('#trial figure img'))}")
         answer(browser)
     look("end")
-    assert len(seen) == 7  # intro, block, a pair, one alone, several, a rating, end
+    assert len(seen) == 7  # pages: intro, block, a pair, one alone, several, a rating, end
 
 
 def test_pictures_of_a_pair_stand_side_by_side_on_a_phone(browser: Browser, page: Path) -> None:
@@ -157,7 +157,7 @@ def test_pictures_of_a_pair_stand_side_by_side_on_a_phone(browser: Browser, page
     assert first["y"] == second["y"]
     assert first["width"] == second["width"] > 150
     button = browser.find("#choices button").rect
-    assert button["y"] + button["height"] < PHONE[1]  # nothing to scroll to before one can answer
+    assert button["y"] + button["height"] < PHONE[1]  # one can answer without scrolling
     assert button["height"] >= 44  # a thumb's width
 
 
@@ -246,7 +246,7 @@ def test_served_a_server_that_stops_loses_no_answer(browser: Browser, running: R
     wait_for(lambda: browser.run(READY))
     browser.find("#choices button").click()
     wait_for(lambda: "Not saved yet" in browser.find("#status").text)
-    assert step(browser) == 2  # it does not go on as if the answer were safe
+    assert step(browser) == 2  # the page does not go on as if the answer were stored
     running.start()
     wait_for(lambda: step(browser) == 3)
     assert running.server.store.count() == (1, 2)

@@ -1,4 +1,4 @@
-"""`bench cells` and `bench sweep`: what is missing, in which order it runs, and what becomes of it."""
+"""`bench cells` lists what is missing, and `bench sweep` runs it in the right order and reports the outcome."""
 
 import copy
 import json
@@ -44,7 +44,7 @@ def commands(project: Path, *options: str) -> list[str]:
 
 
 def why(project: Path, method: str = "l2") -> str | None:
-    """Why a cell is missing; None if it is not."""
+    """Returns why a cell is missing, or None if it is not."""
     planner = Planner(read_params(project), Workspace(project))
     return planner.all(Choice(methods=[method]))[0].why
 
@@ -93,7 +93,7 @@ def test_a_skipped_cell_is_missing_when_the_weights_it_lacked_arrive(
 
 
 class Played(RayEngine):
-    """An engine whose jobs end as told: job name → exit codes of its attempts."""
+    """An engine whose jobs end with given exit codes: job name → exit codes of its attempts."""
 
     slots = 1
 
@@ -186,13 +186,13 @@ def start_sweep(project: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def cell_processes(project: Path) -> Iterator[tuple[int, int]]:
-    """The processes that run cells of a project, and their Ray workers."""
+    """Yields the processes that run cells of a project, and their Ray workers."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
             if b"benchmark.cli.guard" in words and b"run" in words and (folder / "cwd").resolve() == project:
                 yield int(folder.name), int(words[words.index(b"benchmark.cli.guard") + 1])
-        except OSError:  # it has ended meanwhile
+        except OSError:  # the process has ended meanwhile
             continue
 
 
@@ -210,7 +210,7 @@ def trains(project: Path) -> bool:
 
 
 def listening(pid: int) -> set[IPv4Address | IPv6Address]:
-    """The addresses on which a process and all below it wait for connections."""
+    """Returns the addresses on which a process and its descendants wait for connections."""
     found = set()
     for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
         with suppress(psutil.Error):

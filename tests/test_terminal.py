@@ -1,4 +1,4 @@
-"""What commands print: bars at a terminal, plain lines into pipes and files, no color where nobody wants any."""
+"""Commands print bars at a terminal, plain lines into pipes and files, and no color where it is not wanted."""
 
 import json
 import os
@@ -17,13 +17,13 @@ from projects import bench, make_project, one_thread
 
 pytestmark = pytest.mark.pipeline
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # all but tab and new line
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # every control character but tab and new line
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
 RUN = ("run", "--method", "l2", "--data", "sample", "--record")
 
 
 def at_a_terminal(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
-    """What a command writes to a terminal that is its standard output and error."""
+    """Runs a command at a terminal, and returns what it writes to standard output and error."""
     ours, theirs = pty.openpty()
     try:
         process = subprocess.Popen(
@@ -47,13 +47,13 @@ def at_a_terminal(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 1 << 16)
-    except OSError:  # nobody has it open for writing any more
+    except OSError:  # the last writer has closed it
         return b""
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs to color, and nothing trained yet."""
+    """A project with photographs to color and nothing trained."""
     folder = make_project(tmp_path_factory.mktemp("project"))
     (folder / "photographs").mkdir()
     for k in range(2):
@@ -114,7 +114,7 @@ def test_no_color_where_nobody_wants_any(project: Path, run_in_a_pipe: object, t
     for arguments in (("colorize", "photographs", "--all", "-o", str(tmp_path / "out")), ("leaderboard",), ("list",)):
         shown = at_a_terminal(*arguments, cwd=project, env=env)
         codes = {code for sequence in COLOR.findall(shown) for code in sequence[2:-1].split(";")}
-        assert codes <= {"", "0", "1", "2", "3", "4"}, arguments  # bold, dim and the like are no colors
+        assert codes <= {"", "0", "1", "2", "3", "4"}, arguments  # bold, dim and the like, which are no colors
 
 
 def test_an_error_is_one_line_without_color(project: Path, run_in_a_pipe: object) -> None:

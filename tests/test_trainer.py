@@ -1,4 +1,4 @@
-"""The loop: exact resumption, phases, interruption, damage, non-finite losses, one run per folder."""
+"""The loop resumes exactly, and handles phases, interruption, damage, non-finite losses and folders in use."""
 
 import multiprocessing
 import os
@@ -50,7 +50,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
-    """A conditional GAN trained in one go, with dropout, two phases and averaged weights."""
+    """The weights of a conditional GAN trained in one go, with dropout, two phases and averaged weights."""
     method = make_cgan()
     make_trainer(method, 12, tmp_path_factory.mktemp("whole"), ema_decay=0.9).run()
     return weights(method)
@@ -82,7 +82,7 @@ def test_averaged_weights_are_what_is_left(whole: dict[str, Tensor], tmp_path: P
 
 
 class Looking(Monitor):
-    """Keeps what the colorizer holds at each validation."""
+    """A monitor that keeps the colorizer's weights at each validation."""
 
     def __init__(self, method: Method) -> None:
         self.colorizer = method.colorizer
@@ -101,11 +101,11 @@ def test_what_is_validated_is_what_is_saved(whole: dict[str, Tensor], tmp_path: 
     assert len(looking.seen) == 4
     assert any("running_mean" in name for name in looking.seen[-1])
     assert same(looking.seen[-1], dict(method.colorizer.state_dict()))
-    assert same(weights(method), whole)  # validations in between changed nothing
+    assert same(weights(method), whole)  # the validations changed nothing
 
 
 class Agreeing(Ranks):
-    """Stands in for several ranks, whose mean of any running statistic is 7."""
+    """A stand-in for several ranks, whose mean of any running statistic is 7."""
 
     def average_buffers(self, buffers: Sequence[Tensor]) -> None:
         for buffer in buffers:
@@ -124,7 +124,7 @@ def test_averaged_weights_have_the_running_statistics_of_all_ranks(tmp_path: Pat
 
 
 class Scheduled(Method):
-    """One optimizer with two groups, whose rate rises and then falls in two steps."""
+    """A method with one optimizer of two groups, whose rate rises and then falls in two steps."""
 
     name = "scheduled"
     Config = MethodConfig
@@ -152,7 +152,7 @@ def test_rates_follow_the_schedule_group_by_group_and_are_logged(tmp_path: Path)
     before = weights(method)
     trainer = make_trainer(method, 8, tmp_path, log_every=1)
     trainer.train_step()
-    assert same(weights(method), before)  # the rate of the first step of a warm-up is 0
+    assert same(weights(method), before)  # a warm-up's first step has a rate of 0
     rates = []
     for _ in range(7):
         trainer.train_step()
@@ -263,7 +263,7 @@ def test_a_checkpoint_of_other_settings_is_not_continued_and_said_so(tmp_path: P
 
 
 class Diverging(Method):
-    """Its loss turns into NaN at the third step."""
+    """A method whose loss becomes NaN at the third step."""
 
     name = "diverging"
     Config = MethodConfig
@@ -339,7 +339,7 @@ def test_a_folder_is_held_by_one_process_which_is_named(tmp_path: Path) -> None:
     finally:
         holder.kill()
         holder.join()
-    with exclusive(tmp_path, "trained"):  # a killed process holds nothing
+    with exclusive(tmp_path, "trained"):  # a killed process holds no lock
         pass
 
 

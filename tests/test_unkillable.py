@@ -1,5 +1,5 @@
-"""Whatever ends a training (kill -9, a full disk, lost rights, NaN, …): one line says it, the same command goes on,
-and the model at the end is the uninterrupted run's, bit for bit."""
+"""Whatever ends a training (kill -9, a full disk, lost rights, NaN, …), one line says so, the same command goes on,
+and the final model is the uninterrupted run's, bit for bit."""
 
 import copy
 import ctypes
@@ -32,7 +32,7 @@ MODEL = Path("models/sample/tiny/cgan/seed0/model.safetensors")
 
 
 def params(**training: Any) -> dict[str, Any]:
-    """A conditional GAN with two phases and averaged weights, saved after every step."""
+    """Returns parameters of a conditional GAN with two phases and averaged weights, saved after every step."""
     wanted = copy.deepcopy(TINY)
     wanted["presets"]["tiny"]["training"]["default"] |= {
         "steps": STEPS,
@@ -57,7 +57,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(uninterrupted: Path, tmp_path: Path) -> Path:
-    """The same project with its data, not trained yet."""
+    """The same project with its data and without a training."""
     shutil.copytree(uninterrupted / "data", tmp_path / "data")
     return make_project(tmp_path, params())
 
@@ -71,7 +71,7 @@ def train(project: Path, before: Callable[[], object] | None = None) -> Done:
 
 
 def failed_with_one_line(done: Done, *texts: str) -> None:
-    """Exit code 1 and one line that says why."""
+    """Checks for exit code 1 and one line that says why."""
     assert done.returncode == 1, done.stderr
     assert len(done.errors) == 1, done.stderr
     for text in ("bench: error: ", *texts):
@@ -89,7 +89,7 @@ def saved_step(project: Path) -> int:
 
 
 def goes_on_to_the_same_model(project: Path, uninterrupted: Path) -> Done:
-    """The same command once more, without whatever was in its way."""
+    """Runs the same command without the obstacle, and checks that the model is the uninterrupted run's."""
     done = train(project)
     assert done.returncode == 0, done.stderr
     assert (project / MODEL).read_bytes() == (uninterrupted / MODEL).read_bytes()
@@ -104,7 +104,7 @@ def goes_on_to_the_same_model(project: Path, uninterrupted: Path) -> Done:
 def test_killed_25_times_ends_with_the_same_model(project: Path, uninterrupted: Path) -> None:
     chance = random.Random(0)
     targets = sorted(chance.choices(range(STEPS + 1), k=KILLS))
-    for target in targets:  # a step takes some 20 ms, of which a third goes by while a checkpoint is written
+    for target in targets:  # a step takes some 20 ms, and a third of it writes a checkpoint
         command = begin(project)
         command.wait_for(target)
         command.process.join(chance.uniform(0.0, 0.03 if target else 0.3))
@@ -123,7 +123,7 @@ class KillBeforeRenaming:
         sys.addaudithook(self.hook)
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Sees what Python asks the system for, before it is done."""
+        """Gets each audit event before Python carries it out."""
         if event == "os.rename" and Path(os.fsdecode(arguments[1])).name == self.name:
             self.left -= 1
             if not self.left:
@@ -139,12 +139,12 @@ def test_killed_between_any_two_files_ends_with_the_same_model(project: Path, un
 
 
 class Killed(BaseException):
-    """In place of SIGKILL, where a process of its own would cost too much."""
+    """Stands in for SIGKILL where a separate process would cost too much."""
 
 
 @pytest.fixture
 def kill_at() -> Iterator[Callable[[int], None]]:
-    """Sets the file operation before which `Killed` is raised: 1 is the next one; 0 sets none."""
+    """Gives a function that sets the file operation before which `Killed` is raised: 1 is the next, 0 is none."""
     left = 0
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -158,7 +158,7 @@ def kill_at() -> Iterator[Callable[[int], None]]:
         nonlocal left
         left = number
 
-    sys.addaudithook(hook)  # cannot be removed, but does nothing any more when the test is over
+    sys.addaudithook(hook)  # it cannot be removed, but does nothing after the test
     yield set_
     set_(0)
 
@@ -186,7 +186,7 @@ def test_a_whole_checkpoint_is_there_at_every_moment_of_saving(
             break
         finally:
             kill_at(0)
-    assert 3 <= moment < 19  # several moments were tried, and the last save came to its end
+    assert 3 <= moment < 19  # several moments were tried, and the last save was completed
 
 
 # Damaged and stale checkpoints ----------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def two_generations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def damaged_copy(two_generations: Path, folder: Path, damage: Callable[[bytearray], object]) -> str:
-    """Copies both generations and damages the newest; returns what is said when it is loaded, if step 1 is."""
+    """Copies both generations, damages the newest, and loads; returns the message if step 1 is loaded."""
     shutil.copytree(two_generations, folder, dirs_exist_ok=True)
     newest = folder / GENERATIONS[1]
     content = bytearray(newest.read_bytes())
@@ -260,7 +260,7 @@ def test_without_a_whole_checkpoint_training_begins_again_and_says_so(tmp_path: 
 
 
 def stop_after(project: Path, step: int) -> None:
-    """Trains up to some step beyond `step` and is killed; never between two renames, so that the names are known."""
+    """Kills a training at some step beyond `step`, but never between two renames, so that file names are known."""
     command = begin(project)
     assert command.wait_for(step)
     command.process.kill()
@@ -320,7 +320,7 @@ def test_a_checkpoint_of_other_data_is_named_and_not_continued(project: Path) ->
 
 
 def no_large_files() -> None:
-    """No file may grow over 64 KiB from now on; a checkpoint is larger."""
+    """Lets no file grow over 64 KiB from now on; a checkpoint is larger."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
 
 
@@ -334,7 +334,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run(project: Path, uninter
 
 
 class SmallDisk:
-    """Puts a file system of its own under `runs/`, for this process alone; ends it with `UNABLE` where it may not."""
+    """Puts a small file system under `runs/` for this process alone, or ends it with `UNABLE` if that is forbidden."""
 
     UNABLE = 77
 
@@ -367,7 +367,7 @@ def test_a_full_disk_ends_the_run(size: str, project: Path, uninterrupted: Path)
 
 
 def no_room_for_pictures() -> None:
-    """Pictures meet a full disk; nothing else does, least of all git, which is asked for the commit."""
+    """Fills the disk for pictures alone, because git, which is asked for the commit, needs room too."""
     from PIL import Image
 
     def save(image: Image.Image, path: Path) -> None:
@@ -385,7 +385,7 @@ def test_an_evaluation_without_room_ends_with_one_line(uninterrupted: Path, tmp_
 
 
 def obey_rights() -> None:
-    """Makes root an owner like any other, who cannot write where the rights say so (Linux's capabilities 1 and 2)."""
+    """Makes root obey file rights like any other owner, by dropping Linux's capabilities 1 and 2."""
     if os.geteuid() != 0:
         return
     libc = ctypes.CDLL(None, use_errno=True)
@@ -403,7 +403,7 @@ def test_a_folder_that_cannot_be_written_ends_the_run(name: str, project: Path, 
     folder.mkdir()
     folder.chmod(0o555)
     failed_with_one_line(train(project, obey_rights), f"cannot write in {folder}")
-    assert not list(project.glob("runs/*/tensorboard"))  # found before the first step
+    assert not list(project.glob("runs/*/tensorboard"))  # the fault is found before the first step
     folder.chmod(0o755)
     goes_on_to_the_same_model(project, uninterrupted)
 
@@ -486,7 +486,7 @@ def test_full_memory_outside_of_the_loop_is_one_line_too(project: Path) -> None:
 
 
 def wait_after_each_step() -> None:
-    """Makes training take its time, so that something else can happen meanwhile."""
+    """Makes training slow, so that something else can happen meanwhile."""
     from benchmark.methods.cgan import CGAN
 
     step = CGAN.training_step
@@ -549,7 +549,7 @@ def test_a_signal_saves_and_ends(number: int, code: int, times: int, project: Pa
 
 
 def sleep_before_data_are_opened() -> None:
-    """Stands for anything long outside of the training loop."""
+    """Sleeps, like anything long outside of the training loop."""
     from benchmark.data.prepared import Prepared
 
     def open_(folder: Path) -> Prepared:

@@ -1,4 +1,4 @@
-"""Pretrained files: fetched from a local server, placed by hand, refused when they are others."""
+"""Pretrained files can be fetched from a local server or placed by hand, and wrong ones are refused."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(BaseHTTPRequestHandler):
-    """Serves `CONTENT` under any path; the path's first word says how."""
+    """Serves `CONTENT` under any path, in the way that the path's first word says."""
 
     cuts: list[str] = []  # noqa: RUF012 - emptied by the fixture
     ranges: list[str | None] = []  # noqa: RUF012 - likewise
@@ -85,7 +85,7 @@ def test_a_whole_file_arrives_under_its_name(
     assert {p.name for p in folder.iterdir()} <= {"tiny.pth", weights.NOTES}
     assert weights.state_of("tiny") == ("ready", f"sha256 {SHA256}")
     weights.fetch("tiny")
-    assert len(Server.ranges) == 1  # not asked again
+    assert len(Server.ranges) == 1  # the server is not asked again
 
 
 def test_a_cut_download_is_taken_up_where_it_stopped(host: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_an_absent_file_and_a_silent_host_are_said_in_one_line(
     register(monkeypatch, f"{host}/absent/tiny.pth")
     with pytest.raises(BenchError, match="404"):
         weights.fetch("tiny")
-    register(monkeypatch, "http://127.0.0.1:9/tiny.pth")  # the discard port: nobody listens
+    register(monkeypatch, "http://127.0.0.1:9/tiny.pth")  # nobody listens on the discard port
     with pytest.raises(BenchError, match=r"cannot download http://127\.0\.0\.1:9/tiny\.pth") as caught:
         weights.fetch("tiny")
     assert "\n" not in str(caught.value)
@@ -175,7 +175,7 @@ def test_nothing_in_a_file_is_executed(folder: Path, monkeypatch: pytest.MonkeyP
     torch.save({"weight": torch.ones(2)}, file)
     register(monkeypatch, "https://nobody.invalid/tiny.pth", weights.file_sha256(file), file.stat().st_size)
     assert torch.equal(weights.load("tiny")["weight"], torch.ones(2))
-    torch.save({"weight": Path("/")}, file)  # any class but tensors' own
+    torch.save({"weight": Path("/")}, file)  # a class that is not one of the tensors'
     register(monkeypatch, "https://nobody.invalid/tiny.pth", weights.file_sha256(file), file.stat().st_size)
     with pytest.raises(Exception, match="weights_only"):
         weights.load("tiny")

@@ -1,4 +1,4 @@
-"""The one reader of YAML: plain values, bounds, and one line for everything else."""
+"""The one reader of YAML gives plain values within bounds, and one line of error for everything else."""
 
 from pathlib import Path
 
