@@ -88,7 +88,8 @@ def preparation(photos: Path, scratch: Path) -> bool:
         shutil.rmtree(out, ignore_errors=True)
         return took(lambda: prepare(adapter(adapter.Config(), photos), out, workers=workers, quiet=True))
 
-    prepare(adapter(adapter.Config(image_size=32), photos), scratch / "warm", quiet=True)  # warms up
+    # The first preparation loads modules and tables and fills the disk cache; it is not timed.
+    prepare(adapter(adapter.Config(image_size=32), photos), scratch / "warm", quiet=True)
     rounds = [
         (took(lambda: [np.asarray(open_square(path, SIZE)) for path in paths]), prepared_by(1), prepared_by(2))
         for _ in range(3)

@@ -13,7 +13,7 @@ from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Up
 class SepiaConfig(MethodConfig):
     """Settings of the tint."""
 
-    learning_rate: float = Field(0.1, gt=0, description="of stochastic gradient descent")
+    learning_rate: float = Field(0.1, gt=0, description="rate of stochastic gradient descent")
 
 
 class Tint(nn.Module):
