@@ -27,10 +27,10 @@ GENERATIONS = ("checkpoint-coming.pt", "checkpoint.pt", "checkpoint-before.pt")
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
-    """Saves `state` as the newest generation; the one before it is kept.
+    """Saves `state` as the newest generation; the previous generation is kept.
 
     Raises:
-        BenchError: it cannot be written; both generations are what they were.
+        BenchError: the file cannot be written; both generations are unchanged.
     """
     _write(folder, _serialized(state))
 
@@ -63,14 +63,14 @@ class CheckpointWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cost = 0.0
-        self._pool: ThreadPoolExecutor | None = None  # from a write to the next `close`, so that no thread stays behind
+        self._pool: ThreadPoolExecutor | None = None  # It lives from a write to the next `close`.
         self._pending: Future[None] | None = None
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """Makes a file of the state in memory and begins to write it, when the one before is written.
+        """Serializes the state in memory and begins to write it once the previous checkpoint is written.
 
         Raises:
-            BenchError: the one before could not be written.
+            BenchError: the previous checkpoint could not be written.
         """
         self._finish()
         began = time.perf_counter()
@@ -84,10 +84,10 @@ class CheckpointWriter:
         self._pending = self._pool.submit(save)
 
     def close(self) -> None:
-        """Returns when everything is on the disk, and ends the thread.
+        """Waits until everything is on the disk, and ends the thread.
 
         Raises:
-            BenchError: it could not be written.
+            BenchError: the last checkpoint could not be written.
         """
         try:
             self._finish()
@@ -103,13 +103,13 @@ class CheckpointWriter:
 
 
 def load_checkpoint(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
-    """The newest whole checkpoint of a folder, or None if it holds none. The folder must be held by this process.
+    """Returns the newest whole checkpoint of a folder, or None. This process must hold the folder (`exclusive`).
 
-    A damaged one is named through `warn` and removed, so that the next save does not put it in the place of a good one;
-    so is what a process that was killed while it wrote left behind.
+    A damaged checkpoint is named through `warn` and removed, so that the next save does not put it in the place of a
+    good one. The remains of a process that was killed while it wrote are removed too.
 
     Raises:
-        BenchError: a checkpoint is there and cannot be read.
+        BenchError: a checkpoint exists and cannot be read.
     """
     for part in folder.glob("checkpoint*.part"):
         part.unlink(missing_ok=True)
@@ -128,7 +128,7 @@ def load_checkpoint(folder: Path, warn: Callable[[str], None]) -> dict[str, Any]
 
 
 def _whole_payload(path: Path) -> bytes | None:
-    """What follows the header of a checkpoint file; None if there is no file, or not the one that was written."""
+    """Returns the bytes after a checkpoint's header; None if the file is missing or its hash does not match."""
     try:
         header, _, payload = path.read_bytes().partition(b"\n")
     except FileNotFoundError:
@@ -139,7 +139,7 @@ def _whole_payload(path: Path) -> bytes | None:
 
 
 def stale_checkpoints(folder: Path) -> list[Path]:
-    """Checkpoints of the same cell under other keys: of folders whose names differ in what follows the last `-`."""
+    """Lists the cell's checkpoints under other keys: those in folders that differ only after the name's last `-`."""
     cell = folder.name.rpartition("-")[0]
     beside = (path for path in folder.parent.glob("*-*") if path.name.rpartition("-")[0] == cell and path != folder)
     newest = (next((path / name for name in GENERATIONS if (path / name).is_file()), None) for path in beside)
@@ -153,7 +153,7 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def save_model(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
-    """Writes a model file: the colorizer's tensors (safetensors) and, as JSON in its header, what they are.
+    """Writes a model file: the colorizer's tensors (safetensors) and their description as JSON in its header.
 
     Returns:
         The file's SHA-256. The same weights and description give the same bytes.
@@ -166,10 +166,10 @@ def save_model(path: Path, state: Mapping[str, Tensor], about: Mapping[str, Any]
 
 
 def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a model file and its description.
+    """Reads the tensors of a model file and their description.
 
     Raises:
-        BenchError: missing, cut off, damaged, or not a model file of ours.
+        BenchError: the file is missing, cut off, damaged, or not a model file of this program.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -185,7 +185,7 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _content_sha256(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
-    """SHA-256 of tensors and their description: by it a model file that lies alone can be trusted."""
+    """Returns the SHA-256 of tensors and description, which verifies a model file that has no record beside it."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]

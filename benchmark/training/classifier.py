@@ -1,6 +1,6 @@
 """Trains a small classifier on the labels of a prepared data set: the judge, and the network of a perceptual loss.
 
-Whoever wants one brings the network and its optimizer; order, variation, schedule, loss, file and record are the same.
+The caller brings the network and its optimizer; order, variation, schedule, loss, file and record are the same for all.
 The same seed gives the same network on the same machine only. Therefore the networks that scores or methods rest on
 are committed files, known by their hash.
 """
@@ -28,21 +28,21 @@ from benchmark.support.files import write_atomically
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained. The optimizer's own learning rate is the peak."""
+    """The settings of a training. The optimizer's own learning rate is the peak of the schedule."""
 
     epochs: int
     batch_size: int
-    smoothing: float  # of the labels
-    shift: int  # pixels, at most, in any direction; and half of the images are mirrored
+    smoothing: float  # Label smoothing, in [0, 1).
+    shift: int  # Largest shift in pixels, in any direction. Half of the images are mirrored as well.
     seed: int
-    warm_up: float = 0.2  # share of the steps until the peak; afterwards the rate falls linearly to 0
+    warm_up: float = 0.2  # Share of the steps before the peak; the rate then falls linearly to 0.
 
 
 def classes_of(prepared: Prepared) -> list[str]:
     """The names of a data set's classes.
 
     Raises:
-        BenchError: it has no labels.
+        BenchError: the data set has no labels.
     """
     if prepared.labels("train") is None or prepared.meta.classes is None:
         raise BenchError(f"{prepared.meta.name} has no labels, so no classifier can be trained on it")
@@ -62,7 +62,7 @@ def fit(
     The network is on the device and turns (B, 3, H, W) float32, 0–255, into logits (B, classes).
 
     Returns:
-        How it went, to be kept in the network's record.
+        The figures of the training, for the network's record.
 
     Raises:
         BenchError: there are no labels, or fewer images than one batch.
@@ -98,14 +98,14 @@ def fit(
         "classes": classes,
         "training": asdict(recipe) | {"learning_rate": peaks[0]},
         "seconds": round(time.perf_counter() - began, 1),
-        "cpu_seconds": round(time.process_time() - busy, 1),  # of all threads: where others ran too, the truer figure
+        "cpu_seconds": round(time.process_time() - busy, 1),  # Of all threads; other programs disturb it less.
         "device": f"{device}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
     }
 
 
 def accuracies(network: nn.Module, prepared: Prepared, device: torch.device) -> dict[str, float | None]:
-    """Percent of the true images of the other splits that are classified right; None for a split without images."""
+    """Returns the percentage of true images classified right per other split; None for a split without images."""
     found: dict[str, float | None] = {}
     for split in ("val", "test"):
         images, labels = prepared.images(split), prepared.labels(split)
@@ -119,7 +119,7 @@ def accuracies(network: nn.Module, prepared: Prepared, device: torch.device) -> 
 
 
 def write_network(path: Path, state: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
-    """Writes a state dict in half precision, and beside it (`.json`) how it came about; returns the path given."""
+    """Writes a state dict in half precision, and its record beside it (`.json`); returns the given path."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
     content = save({name: one.half() if one.is_floating_point() else one for name, one in tensors.items()})
     write_atomically(path, content)
@@ -129,7 +129,7 @@ def write_network(path: Path, state: Mapping[str, Tensor], record: Mapping[str, 
 
 
 def vary(images: Tensor, shift: int, generator: torch.Generator) -> Tensor:
-    """Mirrors half of (B, H, W, 3) uint8 images and moves each by up to `shift` pixels, its border mirrored."""
+    """Mirrors half of (B, H, W, 3) uint8 images and shifts each by up to `shift` pixels with mirrored borders."""
     count, height, width, _ = images.shape
     device = images.device
     moved = torch.randint(-shift, shift + 1, (2, count, 1), generator=generator, device=device)

@@ -1,8 +1,8 @@
-"""Several processes training one model: who am I, and what do we have together?
+"""The processes (ranks) that train one model together, their exchanges, and their launcher.
 
-Started by torchrun (`bench run --devices N` does that). Every rank builds the same method from the same seed and takes
+`bench run --devices N` starts the ranks by torchrun. Every rank builds the same method from the same seed and takes
 its slice of the same global batch; gradients are averaged once per update, without a wrapper around the networks, as
-wrappers cannot follow a discriminator that is called twice per step. Rank 0 speaks and writes.
+wrappers cannot follow a discriminator that is called twice per step. Only rank 0 prints and writes files.
 """
 
 import atexit
@@ -30,14 +30,14 @@ from benchmark.training.heartbeat import watch_each_other
 
 Value = TypeVar("Value")
 Network = TypeVar("Network", bound=nn.Module)
-TIMEOUT = timedelta(minutes=30)  # One collective may last so long: rank 0 validates and writes while the others wait.
-LOST = 76  # EX_PROTOCOL: a process ends with it because another one ended, whose error is the one to read.
-FIRST_SEEN = 2.0  # Seconds that such a process leaves the launcher to see who ended first.
-PARENT_SECONDS = 1.0  # Each process looks so often whether the launcher still lives.
+TIMEOUT = timedelta(minutes=30)  # A collective may last this long, as others wait while rank 0 validates.
+LOST = 76  # EX_PROTOCOL: a rank exits with this code because another rank ended, whose error is the cause.
+FIRST_SEEN = 2.0  # Seconds that such a rank waits, so that the launcher sees which rank ended first.
+PARENT_SECONDS = 1.0  # Seconds between two checks whether the launcher still runs.
 
 
 class Ranks:
-    """The processes of this run. Alone (world 1) every method returns at once."""
+    """The processes of this run. With one process (world 1) every method returns at once."""
 
     def __init__(self, rank: int = 0, world: int = 1) -> None:
         self.rank = rank
@@ -45,11 +45,11 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process speaks and writes."""
+        """Whether this process is rank 0, which alone prints and writes files."""
         return self.rank == 0
 
     def average_gradients(self, parameters: Sequence[Tensor]) -> None:
-        """Every rank gets the mean of all ranks' gradients: one exchange for all parameters together."""
+        """Gives every rank the mean of all ranks' gradients, in one exchange for all parameters together."""
         if self.world == 1:
             return
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
@@ -73,7 +73,7 @@ class Ranks:
             tensor.copy_(part.view_as(tensor))
 
     def largest(self, value: int) -> int:
-        """The largest of all ranks' values: one rank's wish to stop becomes everyone's."""
+        """Returns the largest of all ranks' values, so that all ranks stop if one of them wants to."""
         if self.world == 1:
             return value
         together = torch.tensor(value, device=_exchange_device())
@@ -82,7 +82,7 @@ class Ranks:
         return int(together.item())
 
     def from_first(self, make: Callable[[], Value]) -> Value:
-        """What rank 0 makes, on every rank. If it cannot, every rank fails."""
+        """Returns on every rank the value that rank 0 makes. If `make` fails on rank 0, every rank fails."""
         if self.world == 1:
             return make()
         box: list[Any] = [None]
@@ -93,7 +93,7 @@ class Ranks:
         return box[0]
 
     def wait(self) -> None:
-        """Returns when all ranks have come here."""
+        """Returns when all ranks have called this method."""
         if self.world > 1:
             with _collective():
                 dist.barrier()
@@ -103,7 +103,7 @@ ALONE = Ranks()
 
 
 def started_by_torchrun() -> bool:
-    """Whether this process is one of several that belong together."""
+    """Whether torchrun started this process as one of several ranks."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
@@ -111,13 +111,13 @@ def join(device: torch.device) -> tuple[Ranks, torch.device]:
     """Joins the other processes, if torchrun started any.
 
     Args:
-        device: what the user wants; `cuda` becomes this rank's own GPU.
+        device: the device that the user asked for; `cuda` becomes this rank's own GPU.
 
     Returns:
         The ranks, and this one's device.
 
     Raises:
-        BenchError: more ranks on this node than GPUs.
+        BenchError: this node has fewer GPUs than ranks.
     """
     if not started_by_torchrun():
         return ALONE, device
@@ -137,7 +137,7 @@ def join(device: torch.device) -> tuple[Ranks, torch.device]:
 
 
 def synchronize_batch_norm(method: Network, ranks: Ranks, device: torch.device) -> Network:
-    """On GPUs, BatchNorm over the whole global batch; on CPUs torch has none: each rank normalizes its own share."""
+    """Makes BatchNorm use the whole global batch on GPUs. torch cannot on CPUs, so each rank uses its own share."""
     if ranks.world > 1 and device.type == "cuda":
         return cast(Network, nn.SyncBatchNorm.convert_sync_batchnorm(method))
     return method
@@ -146,20 +146,20 @@ def synchronize_batch_norm(method: Network, ranks: Ranks, device: torch.device) 
 def launch(command: Sequence[str], devices: int) -> int:
     """Runs a `bench` command in `devices` processes on this machine, and leaves none behind.
 
-    Rank 0 speaks; of the others one line is shown, or a traceback, if theirs is the failure. When one fails the others
-    are told to end, and killed 30 seconds later if they cannot. A signal is handed on to all of them.
+    The output of rank 0 is shown. If another rank fails first, its error is shown as one line or a traceback. When a
+    rank fails, the others are told to end and are killed 30 seconds later. Signals are passed on to all ranks.
 
     Returns:
         The exit code: 0, that of the process that failed, or the one that belongs to the signal.
 
     Raises:
-        BenchError: a process was killed.
+        BenchError: one of the processes was killed.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.disable(logging.CRITICAL)  # torch's launcher reports on itself; this process does nothing else
+    logging.disable(logging.CRITICAL)  # The messages of torch's launcher would hide the error.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
     with TemporaryDirectory(prefix="bench-ranks-") as logs:
         config = LaunchConfig(
@@ -185,13 +185,13 @@ def launch(command: Sequence[str], devices: int) -> int:
 
 
 def _explain(codes: dict[int, int], devices: int, logs: Path, lost: Sequence[str] = ()) -> int:
-    """Shows the error of the process that failed first, unless it is rank 0's: that one spoke for itself.
+    """Shows the error of the process that failed first, unless it is rank 0, whose output is shown already.
 
-    A process that was told to end because another one failed may end in order, with `REQUEUE`. That is the exit code of
-    all only where no process failed: a scheduler would else start a command again that fails each time.
+    A process that was told to end because another one failed may end in order, with `REQUEUE`. `REQUEUE` becomes the
+    exit code only where no process failed; otherwise a scheduler would restart a command that fails each time.
 
     `codes` are by rank, negative for a signal, in the order in which the processes ended; `logs` holds the output of
-    the ranks but 0; `lost` is what failed exchanges said.
+    all ranks but 0; `lost` holds the messages of failed exchanges.
     """
     own = {rank: code for rank, code in codes.items() if code not in (LOST, -signal.SIGTERM)}
     own = {rank: code for rank, code in own.items() if code != REQUEUE} or own
@@ -199,7 +199,7 @@ def _explain(codes: dict[int, int], devices: int, logs: Path, lost: Sequence[str
         raise BenchError(f"the {devices} processes could not exchange their data: {lost[0]}")
     if not own:
         raise BenchError(f"one of {devices} processes was ended from outside; the same command goes on")
-    spoke = [rank for rank in (0, *own) if own.get(rank, -1) > 0]  # others were killed, perhaps by the launcher
+    spoke = [rank for rank in (0, *own) if own.get(rank, -1) > 0]  # Ranks with negative codes were killed.
     rank = spoke[0] if spoke else next(iter(own))
     code = own[rank]
     if code < 0:
@@ -216,11 +216,11 @@ def _explain(codes: dict[int, int], devices: int, logs: Path, lost: Sequence[str
 
 @contextmanager
 def _collective() -> Iterator[None]:
-    """An exchange with the other processes. If it fails, this process ends, and its message goes to the launcher.
+    """Wraps an exchange with the other ranks. If it fails, this process ends and sends its message to the launcher.
 
-    Most often another process has ended, whose own error is the one to read; torch names no class of error for that.
-    The launcher shows a message of an exchange only where there is no such error, and then once. Under NCCL no error
-    comes: the launcher ends whoever waits in vain.
+    Most often another process has ended, whose own error is the one to read; torch has no class of error for that case.
+    The launcher shows a message of an exchange only where there is no such error, and then once. NCCL raises no
+    error: there the launcher ends the ranks that wait.
     """
     try:
         yield
@@ -235,7 +235,7 @@ def _collective() -> Iterator[None]:
 
 
 def _end_with_launcher() -> None:
-    """Asks this process to stop, as SIGTERM does, when the one that started it is gone."""
+    """Asks this process to stop, as SIGTERM does, when the launcher is gone."""
     launcher = os.getppid()
 
     def watch() -> None:

@@ -20,14 +20,14 @@ from benchmark.training.distributed import Ranks, synchronize_batch_norm
 from benchmark.training.progress import Monitor, Outcome
 from benchmark.training.trainer import Trainer
 
-BYTES_PER_WEIGHT = 16  # float32: the weight, its gradient and the two moments of Adam
+BYTES_PER_WEIGHT = 16  # Adam in float32 keeps a weight, its gradient and two moments, 4 bytes each.
 
 
 def build_method(cell: Cell, prepared: Prepared, device: torch.device) -> Method:
-    """A fresh method on the device, its initial weights decided by the seed alone.
+    """Builds a method on the device; the seed alone decides its initial weights.
 
     Raises:
-        InputError: its networks are larger than the memory.
+        InputError: the networks are larger than the memory.
     """
     _require_memory(cell, prepared)
     torch.manual_seed(cell.seed)
@@ -38,11 +38,11 @@ def build_method(cell: Cell, prepared: Prepared, device: torch.device) -> Method
 
 
 def _require_memory(cell: Cell, prepared: Prepared) -> None:
-    """Counts the weights without making them: a machine that runs out of memory kills without a word."""
+    """Counts the weights without making them, as a system that runs out of memory kills a process without a message."""
     try:
         with torch.device("meta"):
             weights = parameter_count(cell.method_class(cell.method_config, prepared.info()))
-    except Exception:  # it cannot be built so; building it in earnest tells why
+    except Exception:  # The real build then raises the same error and explains it.
         return
     needed, free = weights * BYTES_PER_WEIGHT, free_memory()
     if free is not None and needed > free:
@@ -64,21 +64,21 @@ def fit(
     on_device: Literal["auto", "yes", "no"],
     watch: Callable[[Method], AbstractContextManager[Monitor]],
 ) -> tuple[Method, Outcome]:
-    """Trains a method, or goes on from its checkpoint. One that has nothing to learn is only built.
+    """Trains a method, or continues from its checkpoint. A method that has nothing to learn is only built.
 
     Args:
-        cell: whose settings decide.
-        prepared: its data.
-        key: of everything that decides the weights.
-        folder: of checkpoints.
-        parents: by entry, the weights that it starts from.
-        device: where to train.
+        cell: the cell whose settings decide the training.
+        prepared: the cell's prepared data.
+        key: the hash of everything that decides the weights.
+        folder: the folder that holds the checkpoints.
+        parents: entry name → the weights that the method starts from.
+        device: the device to train on.
         ranks: the processes that train together.
-        on_device: whether to keep the training images there.
-        watch: makes what is told of the training while it runs.
+        on_device: whether to keep the training images on the device.
+        watch: makes the monitor that reports the training while it runs.
 
     Raises:
-        BenchError: as `Trainer.run`.
+        BenchError: the errors of `Trainer.run`.
     """
     training = cell.training
     if training.deterministic:
@@ -116,7 +116,7 @@ def fit(
 
 
 def _unchanged(path: Path) -> Callable[[], None]:
-    """A check that a file is still the one it is now."""
+    """Returns a check that raises once the file is no longer the one that it is now."""
 
     def identity() -> tuple[int, int, int] | None:
         if not path.exists():

@@ -1,7 +1,7 @@
-"""Noticing that a process of a training has stopped: frozen, suspended, or on a machine that is gone.
+"""Detects that a process of a training has stopped: it is frozen, suspended, or its machine is gone.
 
-A collective cannot tell this from a rank that works: while rank 0 validates or prepares data, the others wait in one
-for as long as that takes. So each process beats from a thread, and looks after the next one that has not yet left.
+A collective cannot tell a stopped rank from a working one: the others wait in a collective for as long as rank 0
+validates or prepares data. Therefore each process beats from a thread, and watches the next rank that has not left.
 """
 
 import atexit
@@ -16,26 +16,26 @@ import torch.distributed as dist
 
 from benchmark.support.errors import InputError
 
-SILENCE_VARIABLE = "BENCH_RANK_SILENCE"  # seconds; raise it where processes starve for minutes and nothing is wrong
-SILENCE = 60.0  # with the 30 s in which a launcher ends the others, a frozen rank costs less than two minutes
-BEATS = 12  # within a silence
-LEFT = 1 << 40  # more beats than any training has: this process came to its end
+SILENCE_VARIABLE = "BENCH_RANK_SILENCE"  # Seconds; raise it where busy machines delay processes for minutes.
+SILENCE = 60.0  # Seconds. With the launcher's 30 s to end the others, a frozen rank costs under two minutes.
+BEATS = 12  # Number of beats within one silence.
+LEFT = 1 << 40  # Stands for "this process ended"; no training has so many beats.
 
 
 class Heartbeat:
-    """The beats of one process, and the look at its neighbor. Silence is counted in own beats, not by the clock.
+    """Beats for one process and watches its neighbor. Silence is counted in own beats, not by the clock.
 
-    A scheduler may suspend all processes of a job for hours; when they go on, nobody has missed anything.
+    A scheduler may suspend all processes of a job for hours; when they continue, no process has missed a beat.
     """
 
     def __init__(self, store: dist.Store, rank: int, world: int) -> None:
-        """Begins to watch the next rank, through a store that all of them share."""
+        """Begins to watch the next rank, through a store that all ranks share."""
         self.store, self.rank, self.world = store, rank, world
         self.watched = (rank + 1) % world
         self.seen, self.missed = 0, 0
 
     def beat(self) -> int | None:
-        """Beats once; returns the watched rank if it did not in the last `BEATS` of ours."""
+        """Beats once; returns the watched rank if it did not beat during the last `BEATS` beats of this process."""
         self.store.add(f"beats/{self.rank}", 1)
         while (count := self.store.add(f"beats/{self.watched}", 0)) >= LEFT:
             self.watched, self.seen, self.missed = (self.watched + 1) % self.world, 0, 0
@@ -50,17 +50,17 @@ class Heartbeat:
 
 
 def watch_each_other(store: dist.Store, rank: int, world: int) -> None:
-    """Beats from now on, and ends this process with one line when its neighbor has fallen silent.
+    """Beats from now on, and ends this process with one line when its neighbor is silent.
 
-    The main thread cannot be told, as it waits inside a collective; files are whole at every moment.
+    The process ends at once because the main thread waits inside a collective; files are whole at every moment.
 
     Raises:
-        InputError: the environment asks for a silence that is no number of seconds.
+        InputError: `BENCH_RANK_SILENCE` is no number of seconds.
     """
     wanted = os.environ.get(SILENCE_VARIABLE, str(SILENCE))
     if not re.fullmatch(r"\d+(\.\d+)?", wanted) or not (silence := float(wanted)):
         raise InputError(f"{SILENCE_VARIABLE}={wanted!r}: a number of seconds above 0 is wanted, such as {SILENCE:g}")
-    heart = Heartbeat(store.clone(), rank, world)  # a store serves one thread at a time
+    heart = Heartbeat(store.clone(), rank, world)  # A store serves one thread at a time.
 
     def run() -> None:
         with suppress(RuntimeError):  # The store is gone with the launcher, whose end is watched elsewhere.

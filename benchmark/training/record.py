@@ -1,4 +1,4 @@
-"""The files of a trained cell, and what its `training.json` says. Needs no torch."""
+"""The files of a trained cell, and the content of its `training.json`. This module needs no torch."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ MODEL_FILE, RECORD_FILE, HISTORY_FILE = "model.safetensors", "training.json", "h
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """`training.json` of a model folder; empty if there is none or it is damaged (then the cell is trained again)."""
+    """Reads `training.json` of a model folder; a missing or damaged one gives {}, and the cell is trained again."""
     try:
         record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -20,10 +20,10 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def verified_model(folder: Path) -> Path:
-    """The model file of a folder, if it is, byte for byte, the one that was trained there.
+    """Returns the model file of a folder if it is, byte for byte, the file that was trained there.
 
     Raises:
-        BenchError: there is none, its record names no SHA-256, or it has another one.
+        BenchError: the file is missing, its record names no SHA-256, or its SHA-256 differs.
     """
     path, wanted = folder / MODEL_FILE, read_record(folder).get("model_sha256")
     if not path.is_file():

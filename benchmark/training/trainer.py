@@ -1,7 +1,7 @@
 """The only training loop: any method, any number of optimizers and phases, resumable at any step.
 
-Everything random in step k is a function of (seed, k): the batch, its mirroring, dropout. So a resumed run needs no
-state of random generators, and validation in between changes nothing.
+Everything random in step k is a function of (seed, k): the batch, its mirroring, dropout. Therefore a resumed run needs
+no state of random generators, and a validation between two steps changes nothing.
 """
 
 import hashlib
@@ -31,11 +31,11 @@ from benchmark.training.distributed import ALONE, Ranks
 from benchmark.training.progress import Monitor, Outcome, Row
 
 CHECKPOINT_SHARE = 0.01  # Checkpoints take at most this share of the time, however large they are.
-AGREE_EVERY = 10  # Several ranks ask each other after so many steps whether to save or stop.
+AGREE_EVERY = 10  # Several ranks agree once in this many steps whether to save or stop.
 
 
 def phase_bounds(phases: Sequence[Phase], steps: int) -> list[tuple[str, int]]:
-    """Each phase's name and the step at which it ends; shares are rounded so that the last ends at `steps`."""
+    """Returns each phase's name and end step; shares are rounded so that the last phase ends at `steps`."""
     total = sum(phase.share for phase in phases)
     if abs(total - 1.0) > 1e-6:
         raise BenchError(f"the shares of the phases {[tuple(p) for p in phases]} add up to {total:g}, not to 1")
@@ -47,26 +47,26 @@ def phase_bounds(phases: Sequence[Phase], steps: int) -> list[tuple[str, int]]:
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """Seed of everything random inside one step on one rank; neighbors give unrelated streams."""
+    """Returns the seed of everything random in one step on one rank; neighboring steps get unrelated streams."""
     text = f"{seed}:{step}" + (f":{rank}" if rank else "")
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 @dataclass(eq=False)
 class Trainer:
-    """Trains one method. `run` either finishes or leaves a checkpoint that the next `run` goes on from."""
+    """Trains one method. `run` either finishes or leaves a checkpoint from which the next `run` continues."""
 
-    method: Method  # on its device already
+    method: Method  # The method, already on its device.
     training: Training
-    batches: Batches  # step → batch, on the device
+    batches: Batches  # Step → batch on the device.
     _: KW_ONLY
     seed: int
     device: torch.device
-    folder: Path  # where checkpoints are
-    key: str  # hash of everything that decides the weights; a checkpoint with another key is never continued
+    folder: Path  # The folder that holds the checkpoints.
+    key: str  # Hash of all that decides the weights; a checkpoint with another key is never continued.
     monitor: Monitor
     ranks: Ranks = ALONE
-    check_data: Callable[[], None] = lambda: None  # called before saving; raises if the data is not what it was
+    check_data: Callable[[], None] = lambda: None  # Called before saving; raises if the data changed.
 
     def __post_init__(self) -> None:
         self.writer = CheckpointWriter(self.folder)
@@ -77,7 +77,7 @@ class Trainer:
         self.phase = ""
         self.optimizers: dict[str, Optimizer] = {}
         self.parameters: dict[str, list[Tensor]] = {}
-        self.base_rates: dict[str, list[float]] = {}  # of each optimizer's groups, as the method made them
+        self.base_rates: dict[str, list[float]] = {}  # Optimizer → its groups' initial rates.
         self.average = _clone(self.method.colorizer.state_dict()) if self.training.ema_decay else None
         self.finite = torch.ones((), dtype=torch.bool, device=self.device)
         if compiles(self.training, self.device):
@@ -87,8 +87,8 @@ class Trainer:
         """Trains to the end of the budget.
 
         Raises:
-            BenchError: a loss is not finite, the device's memory is full, a checkpoint cannot be written, the data
-                changed. What was saved last is kept.
+            BenchError: a loss is not finite, the device's memory is full, a checkpoint cannot be written, or
+                the data changed. The last checkpoint is kept.
             Interrupted: SIGINT or SIGTERM came; the state is saved.
         """
         if self.device.type == "cpu":
@@ -103,7 +103,7 @@ class Trainer:
                 f"out of GPU memory in step {self.step + 1}; the last checkpoint is kept in {self.folder}; "
                 f"a smaller batch_size than {self.training.batch_size} may help"
             ) from None
-        except OSError as error:  # of what the monitor writes: curves, pictures
+        except OSError as error:  # The monitor could not write its curves or pictures.
             raise BenchError(
                 f"stopped after step {self.step}: {error}; the last checkpoint is kept in {self.folder}"
             ) from None
@@ -120,7 +120,7 @@ class Trainer:
         return Outcome(self.training.steps, self.seconds, rate, self.history)
 
     def _loop(self, stop: StopRequest) -> None:
-        """Steps until the budget is spent; `self.seconds` counts them, over all sittings."""
+        """Takes steps until the budget is spent; `self.seconds` sums their time over all runs."""
         before, began = self.seconds, time.perf_counter()
         saved = began
         while self.step < self.training.steps:
@@ -148,7 +148,7 @@ class Trainer:
         return wanted == 0 or elapsed >= max(wanted, self.writer.cost / CHECKPOINT_SHARE)
 
     def train_step(self) -> None:
-        """One step: every update that the method asks for, in its order."""
+        """Takes one step: applies every update that the method yields, in the method's order."""
         phase = next(name for name, end in self.bounds if self.step < end)
         if phase != self.phase:
             self._enter(phase)
@@ -162,7 +162,7 @@ class Trainer:
         updates = returned(step(self.batches(self.step), phase), Iterator, step)
         while (update := self._next(updates)) is not None:
             self._apply(update)
-            if logging:  # reading a value waits for the device: only here
+            if logging:  # Reading a value waits for the device, so only log steps do it.
                 row |= self._logs(update)
         if self.average is not None:
             self._update_average()
@@ -182,10 +182,10 @@ class Trainer:
             return next(updates, None)
 
     def _apply(self, update: Update) -> None:
-        """One update: gradients of this loss for this optimizer's parameters alone, and a step."""
+        """Applies one update: takes the loss's gradients for this optimizer's parameters alone, and steps."""
         optimizer, parameters = self.optimizers[update.optimizer], self.parameters[update.optimizer]
         self.finite &= torch.isfinite(update.loss.detach())
-        if self.device.type == "cpu":  # costs nothing here: stop before the weights are spoilt
+        if self.device.type == "cpu":  # This check waits for no device on a CPU, and it saves the weights.
             self._check_finite(f"the loss of {update.optimizer!r}, {update.loss.item()},")
         optimizer.zero_grad(set_to_none=True)
         update.loss.backward(inputs=parameters)
@@ -211,7 +211,7 @@ class Trainer:
             )
 
     def _check_weights(self) -> None:
-        """A finite loss may have gradients that are not; the next loss would show it after the weights were saved."""
+        """Checks the weights: a finite loss can have gradients that are not, and the next loss comes after the save."""
         weights = [value.detach() for value in self.method.parameters()]
         self.finite &= torch.isfinite(torch.nn.utils.get_total_norm(weights))
         self._check_finite("a weight")
@@ -270,14 +270,14 @@ class Trainer:
             self.method.colorizer.load_state_dict(own)
 
     def _gather_statistics(self) -> None:
-        """Takes the mean of all ranks' running statistics; early or late gives the same, as they are averages."""
+        """Averages the running statistics over all ranks; the moment does not matter, as they are averages."""
         buffers = list(self.method.buffers())
         if self.average is not None:
             buffers += [self.average[name] for name, _ in self.method.colorizer.named_buffers() if name in self.average]
         self.ranks.average_buffers(buffers)
 
     def save(self) -> None:
-        """Hands the state after `self.step` steps to the writer, which works while training goes on."""
+        """Hands the state after `self.step` steps to the writer, which works while training continues."""
         self._check_finite("some loss since the last row of the history")
         self._check_weights()
         self.check_data()
@@ -297,7 +297,7 @@ class Trainer:
         self.writer.write(state)
 
     def resume(self) -> None:
-        """Takes up the newest checkpoint of the folder, if there is one of this key."""
+        """Continues from the newest checkpoint of the folder, if it has this key."""
         state = self.ranks.from_first(lambda: load_checkpoint(self.folder, self.monitor.message))
         if state is None:
             for path in stale_checkpoints(self.folder):
