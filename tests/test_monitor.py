@@ -49,6 +49,7 @@ def inception(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     """Pretends that Inception's weights are there; lists how many images it is shown at a time."""
     monkeypatch.setattr(monitor, "SmallInception", MeanColors)
     monkeypatch.setattr(weights, "path", lambda name: tmp_path / name)
+    monkeypatch.setattr(weights, "require", lambda name: tmp_path / name)
     monkeypatch.setattr(MeanColors, "calls", [])
     return MeanColors.calls
 

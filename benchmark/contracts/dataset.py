@@ -39,7 +39,7 @@ class Source(Protocol):
         """Changes when the image's bytes may have changed; stays when the whole data set moves."""
 
     def load(self, size: int) -> NDArray[np.uint8]:
-        """The ground truth (size, size, 3) uint8, by PROTOCOL.md §1.
+        """The ground truth (size, size, 3) uint8, by docs/protocol.md §1.
 
         Raises:
             BadImage, OSError: it cannot be read.

@@ -24,7 +24,7 @@ class LeftOut(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    grayscale: list[str] = Field([], description="ids: max |a|, |b| ≤ 5 everywhere (PROTOCOL.md §1)")
+    grayscale: list[str] = Field([], description="ids: max |a|, |b| ≤ 5 everywhere (docs/protocol.md §1)")
     corrupt: dict[str, str] = Field({}, description="id → why it could not be read; only with --skip-corrupt")
 
 

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-GRAY_LIMIT = 5.0  # PROTOCOL.md §1: max |a|, |b| of a grayscale photograph, Lab units
+GRAY_LIMIT = 5.0  # docs/protocol.md §1: max |a|, |b| of a grayscale photograph, Lab units
 
 
 def grayscale(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which images are grayscale photographs: max |a|, |b| ≤ 5 everywhere (PROTOCOL.md §1).
+    """Which images are grayscale photographs: max |a|, |b| ≤ 5 everywhere (docs/protocol.md §1).
 
     Most images show a color on a grid of 16×16 of their pixels; only where none does are all pixels converted.
 
