@@ -31,7 +31,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def _or_empty(section: Any) -> Any:
-    return {} if section is None else section  # `gray:` with nothing after it changes nothing
+    return {} if section is None else section  # YAML reads `gray:` without a value as None.
 
 
 def _departures(section: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Params(Strict):
     presets: dict[Name, Preset]
 
     def entry(self, name: str) -> dict[str, Any]:
-        """An entry's departures. A method of another package needs no entry to be run."""
+        """Returns an entry's departures. A method of another package can run without an entry."""
         if name not in self.entries and name not in registry.names("method"):
             raise unknown("method", name, {*self.entries, *registry.names("method")})
         return self.entries.get(name, {})
@@ -90,7 +90,7 @@ def find_root(start: Path | None = None) -> Path:
     """The project folder: the nearest one upwards that holds `params.yaml`.
 
     Raises:
-        InputError: there is none.
+        InputError: no such folder exists.
     """
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
@@ -114,7 +114,7 @@ def read_params(root: Path) -> Params:
 
 
 def validate(model: type[Model], content: Any, where: str) -> Model:
-    """An instance of a pydantic model, or one line that says what is wrong where."""
+    """Returns an instance of a pydantic model, or raises an InputError that names the fault and its place."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -144,13 +144,13 @@ class Cell:
     adapter: str
     data: str  # name of the data set, "folder-holidays" for "folder:/photos/holidays"
     data_adapter: str
-    data_path: Path | None  # of "folder:/path"
+    data_path: Path | None  # The path in "folder:/path".
     preset: str
     seed: int
     training: Training
     method_settings: Mapping[str, Any]  # departures from the adapter's Config
     data_settings: Mapping[str, Any]
-    overrides: Mapping[str, Any] = field(default_factory=dict)  # what --set changed: "section.key" → legal value
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # "section.key" → legal value, as changed by --set.
 
     @cached_property
     def method_class(self) -> "type[Method]":
@@ -174,12 +174,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """For messages: `cgan on cifar10, preset quick, seed 0`."""
+        """Returns the cell's name for messages: `cgan on cifar10, preset quick, seed 0`."""
         return f"{self.method} on {self.data}, preset {self.preset}, seed {self.seed}"
 
     @property
     def spec(self) -> str:
-        """What `--data` has to say to mean the cell's data set: `cifar10`, `folder:/photographs`."""
+        """Returns the value of `--data` for the cell's data set: `cifar10`, `folder:/photographs`."""
         return f"{self.data_adapter}:{self.data_path}" if self.data_path else self.data
 
     @property
@@ -239,7 +239,7 @@ def resolve(
         method: an entry, or an adapter without one; None: work on the data alone, for which no method is needed.
         data: a data set's name, or `folder:/path`.
         preset: a preset's name.
-        seed: of everything random in training.
+        seed: the seed of everything random in training.
         assignments: `key=value` texts of `--set`.
 
     Raises:
@@ -255,7 +255,7 @@ def resolve(
     adapter = entry.get("adapter", method)
     names = [adapter] if adapter == method else [adapter, method]
     departures = [sizes.methods.get(key, {}) for name in names for key in (name, f"{name}@{data_adapter}")]
-    departures.insert(2, entry)  # it stands between the preset's sections for the adapter and those for itself
+    departures.insert(2, entry)  # Between the preset's sections for the adapter and for the entry.
     chosen: dict[str, Any] = {}
     training = {**sizes.training.get("default", {}), **sizes.training.get(data_adapter, {})}
     for section in departures:

@@ -32,17 +32,17 @@ class Source(Protocol):
 
     @property
     def where(self) -> str:
-        """For messages: the file, or the archive and its member."""
+        """Names the file, or the archive and its member, for messages."""
 
     @property
     def signature(self) -> str:
-        """Changes when the image's bytes may have changed; stays when the whole data set moves."""
+        """Returns a text that changes with the image's bytes, but not when the whole data set moves."""
 
     def load(self, size: int) -> NDArray[np.uint8]:
         """The ground truth (size, size, 3) uint8, by docs/protocol.md §1.
 
         Raises:
-            BadImage, OSError: it cannot be read.
+            BadImage, OSError: the image cannot be read.
         """
 
 
@@ -53,12 +53,12 @@ class Pixels(NamedTuple):
 
     @property
     def where(self) -> str:
-        """For messages."""
+        """Names the place for messages."""
         return "memory"
 
     @property
     def signature(self) -> str:
-        """Of the pixels themselves."""
+        """Returns the hash of the pixels themselves."""
         return hashlib.blake2b(np.ascontiguousarray(self.rgb).data, digest_size=8).hexdigest()
 
     def load(self, size: int) -> NDArray[np.uint8]:
@@ -72,18 +72,18 @@ class Item(NamedTuple):
     """One photograph of a data set."""
 
     id: str  # unique; `<id>.png` is a legal relative path
-    file: str  # what subsets and splits are chosen by: the file's name, relative to the data set
+    file: str  # The file's name, relative to the data set; subsets and splits are chosen by it.
     source: Source
     label: int | None = None  # index into the listing's classes
 
 
 class Listing(NamedTuple):
-    """What an adapter found."""
+    """The photographs that an adapter found."""
 
     splits: Mapping[str, Sequence[Item]]  # one entry for each of SPLITS
-    layout: str  # what was found, and how it was split: a sentence for meta.json
-    classes: tuple[str, ...] | None = None  # names, where every image has a label
-    note: str | None = None  # what must stand beside every table made from it
+    layout: str  # A sentence for meta.json: the layout found, and how it was split.
+    classes: tuple[str, ...] | None = None  # Names of the classes, where every image has a label.
+    note: str | None = None  # A note to print beside every table made from the data.
 
 
 class DatasetConfig(BaseModel):
@@ -115,11 +115,11 @@ class Dataset(ABC):
     note: ClassVar[str | None] = None  # printed beside every table of this data set
 
     def __init__(self, config: Any, root: Path | None = None) -> None:
-        """Reads nothing yet.
+        """Stores where to look; reads nothing yet.
 
         Args:
             config: an instance of this class's `Config`.
-            root: where the user keeps the data set; None: `BENCH_DATA`, or the folder that `fetch` fills.
+            root: the place where the user keeps the data set; None: `BENCH_DATA`, or the folder that `fetch` fills.
         """
         self.config = config
         self.root = root
@@ -129,13 +129,13 @@ class Dataset(ABC):
         """Looks for the data set, in every layout it is known to come in, and lists it. Decodes no image.
 
         Raises:
-            MissingDataError: nothing there.
-            BenchError: something there, but damaged or refused.
+            MissingDataError: the data set was not found.
+            BenchError: the data set is damaged or refused.
         """
 
     @cached_property
     def listing(self) -> Listing:
-        """What `find` returned, looked for once."""
+        """Returns the result of `find`, which is called once."""
         return returned(self.find(), Listing, self.find)
 
     def items(self, split: str) -> Sequence[Item]:
@@ -148,7 +148,7 @@ class Dataset(ABC):
             yield item.id, item.source.load(self.config.image_size)
 
     def fingerprint(self) -> str:
-        """Hash of what the originals are, by names, sizes and times; equal means that nothing needs preparing again."""
+        """Hashes the originals' names, sizes and times; an equal hash means that nothing needs preparing again."""
         items = signature_of([item for split in SPLITS for item in self.items(split)])
         return hashlib.sha256(f"{items}\n{self.listing.note}".encode()).hexdigest()
 
@@ -175,7 +175,7 @@ def subset(items: Sequence[Item], count: int | None) -> list[Item]:
 
 
 def parse_spec(spec: str) -> tuple[str, Path | None, str]:
-    """What `--data` means.
+    """Parses the value of `--data`.
 
     Args:
         spec: `celeba`, or `folder:/photos/holidays`.
@@ -195,7 +195,7 @@ def parse_spec(spec: str) -> tuple[str, Path | None, str]:
         raise InputError(f"--data {spec!r}: only folder takes a path; for {adapter} give --root {text}")
     try:
         path = Path(text).expanduser().resolve()
-        path.exists()  # a name that is too long is an error here, and a missing folder is one of preparation
+        path.exists()  # Fails if the name is too long; preparation reports a missing folder.
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links or an unknown ~user, a null byte
         raise InputError(f"--data {spec!r}: {getattr(error, 'strerror', None) or error}; give another path") from None
     return adapter, path, f"folder-{safe_name(path.name.removesuffix('.tar').removesuffix('.zip') or 'root')}"

@@ -1,4 +1,4 @@
-"""What a result and a model say of their making: everything that decides their bits, as plain JSON values.
+"""The identity of a result or a model: everything that decides its bits, as plain JSON values.
 
 `benchmark.results.currency` alone compares identities and makes keys of them.
 """
@@ -17,7 +17,7 @@ class Identity(BaseModel):
 
     protocol: int
     adapter: str
-    data_set: str  # its name, by which methods find what was made for it
+    data_set: str  # Name of the data set, by which methods find files made for it.
     seed: int
     settings: dict[str, dict[str, Any]]  # section → setting → value; "training" holds only what decides weights
     code: dict[str, str]  # "training" and "evaluation" → hash

@@ -66,14 +66,14 @@ class Method(nn.Module, ABC):
     # A baseline knows nothing of the picture, a ceiling has seen the truth; neither is ranked.
     role: ClassVar[Role] = "method"
 
-    colorizer: nn.Module  # what predict_ab needs: EMA, parameter and multiply-add counts look here
+    colorizer: nn.Module  # All that predict_ab needs; EMA, parameter and multiply-add counts use it.
 
     def __init__(self, config: Any, data: DataInfo) -> None:
         """Builds the networks, on the CPU and in float32; the trainer moves them.
 
         Args:
             config: an instance of this class's `Config`.
-            data: what is known of the training split.
+            data: the facts of the training split.
         """
         super().__init__()
         self.config = config
@@ -95,8 +95,8 @@ class Method(nn.Module, ABC):
 
         Args:
             optimizer: key into `optimizers(phase)`.
-            progress: the share of the whole run's steps done before this one, in [0, 1). It goes on over all phases
-                (each began at the sum of the `phases`' shares before it), as papers state their schedules.
+            progress: the share of the whole run's steps done before this one, in [0, 1). It continues over all phases
+                (each begins at the sum of the `phases`' shares before it), as papers state their schedules.
 
         Returns:
             A finite factor of at least 0, for every parameter group of the optimizer.
@@ -121,18 +121,18 @@ class Method(nn.Module, ABC):
         return ()
 
     def load_pretrained(self) -> None:
-        """Takes over weights of others, before the first step. Never asked of a model that is trained already."""
+        """Loads published weights before the first step. It is not called for a model that is trained already."""
 
     def load_parents(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Takes over the parents' weights, before the first step.
+        """Loads the parents' weights before the first step.
 
         Args:
-            states: by entry name, the state dict of that entry's `colorizer`.
+            states: entry name → the state dict of that entry's `colorizer`.
         """
 
     @classmethod
     def skip(cls, config: Any, data: DataInfo) -> str | None:
-        """Why this method cannot run on this machine or data (weights missing, size not supported), or None."""
+        """Says why this method cannot run on this machine or data (weights missing, wrong image size), or None."""
         return None
 
 
@@ -143,10 +143,10 @@ class OracleMethod(Method):
 
     @abstractmethod
     def predict_ab_knowing(self, L: Tensor, ab: Tensor) -> Tensor:
-        """As `predict_ab`, with the truth's ab (B, 2, H, W) in Lab units."""
+        """Predicts like `predict_ab`, given the true ab (B, 2, H, W) in Lab units."""
 
     def predict_ab(self, L: Tensor) -> Tensor:
-        """Raises TypeError: without the truth there is nothing to say."""
+        """Raises TypeError, as an oracle cannot predict without the true colors."""
         raise TypeError(f"{self.name} needs the true colors: it is a ceiling, not a method")
 
 

@@ -1,8 +1,8 @@
 """Finds adapters by name: the plug-in rooms `methods/` and `datasets/`, and other packages' entry points.
 
 One rule for names: file `gan_perceptual.py` ↔ `gan-perceptual` everywhere a person types or reads it. Files that begin
-with an underscore are shared parts. Listing names imports nothing; loading imports one file. An error that comes out of
-an adapter is told in one line with the adapter's file and line.
+with an underscore are shared parts. Listing names imports nothing; loading imports one file. An error that an
+adapter raises is reported in one line with the adapter's file and line.
 """
 
 import sys
@@ -118,8 +118,8 @@ def blamed(error: BaseException, about: str = "") -> BenchError | None:
     """One line for an error that an adapter raised, from its deepest frame there; None for any other error.
 
     Args:
-        error: also `SystemExit`: an adapter that ends the program would leave no result and no word.
-        about: of which cell and settings, if known.
+        error: the error, or a `SystemExit`, with which an adapter would end the program without a message.
+        about: the cell and settings that it concerns, if known.
     """
     frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__) if is_adapters(f.filename)]
     if isinstance(error, SyntaxError) and is_adapters(error.filename):

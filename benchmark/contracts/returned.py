@@ -1,4 +1,4 @@
-"""What a function of an adapter returned, held against the contract."""
+"""Checks that the functions of an adapter return what the contract says."""
 
 from collections.abc import Callable
 from inspect import unwrap
@@ -18,10 +18,10 @@ def place(file: str, line: int | None) -> str:
 
 
 def returned(value: Value, kind: type, function: Callable[..., object]) -> Value:
-    """What a function of an adapter returned.
+    """Returns the value that an adapter's function returned, after checking its type.
 
     Raises:
-        BenchError: it is not of the kind that the contract says; names the function and its line.
+        BenchError: the value has another type than the contract says; names the function and its line.
     """
     if not isinstance(value, kind):
         code: CodeType = unwrap(function).__code__

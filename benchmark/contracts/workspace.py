@@ -1,4 +1,4 @@
-"""Where things live below the project folder. Names only; nothing is created here."""
+"""The paths of files and folders below the project folder. This module creates none of them."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -2,8 +2,8 @@
 
 The ab plane is cut into a grid of step 10; the 313 grid points inside the sRGB gamut are the classes. Their
 coordinates (`ab_centers.npy`, (313, 2), order kept) were published with Zhang, Isola and Efros, "Colorful Image
-Colorization", ECCV 2016. They cannot be derived by eye: other counts than 313 come out, and the authors' released
-weights then fit no more.
+Colorization", ECCV 2016. They cannot be recomputed from the gamut: other counts than 313 result, to which the
+authors' released weights do not fit.
 
 Soft-encoding gives a pixel the k nearest bins, weighted by a Gaussian of the distance. The nearest bins are found
 exactly, from a table of candidates per cell of half a Lab unit: nearly everywhere a whole cell has the same k nearest
@@ -45,7 +45,7 @@ class SoftTargets(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-@torch.inference_mode(False)  # kept for later calls, which may want gradients
+@torch.inference_mode(False)  # The cached tensor may later take part in gradients.
 def centers(device: str = "cpu") -> Tensor:
     """The bins' coordinates (313, 2) in Lab units, float32, shared: not to be written to."""
     with as_file(files("benchmark.data") / "ab_centers.npy") as path:
@@ -70,7 +70,7 @@ def soft_encode(ab: Tensor, neighbors: int = NEIGHBORS, sigma: float = SIGMA) ->
     Args:
         ab: (B, 2, H, W) float32, Lab units; values beyond ±128, which no sRGB color has, count as ±128.
         neighbors: how many bins share a pixel, 1 to 32.
-        sigma: of the Gaussian, Lab units.
+        sigma: the Gaussian's standard deviation, Lab units.
 
     Returns:
         Targets whose k entries are in no particular order.
@@ -103,7 +103,7 @@ def soft_cross_entropy(logits: Tensor, targets: SoftTargets, pixel_weights: Tens
 class _SoftCrossEntropy(torch.autograd.Function):
     """-Σ_k w_k log p_k per pixel, whose gradient by the logits is p - w.
 
-    313 values per pixel are what this loss costs: of the three times that autograd would hold them, one is left.
+    Autograd would hold 313 values per pixel three times; this function holds them once.
     """
 
     @staticmethod
@@ -120,7 +120,7 @@ class _SoftCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """(B, h, w) → (B, 313, h, w), in the memory of p."""
-        indices, weights = ctx.saved_tensors  # raises the second time
+        indices, weights = ctx.saved_tensors  # A second call raises here.
         p, ctx.p = ctx.p, None
         gradient = gradient[:, None]
         return p.mul_(gradient).scatter_add_(1, indices, -weights * gradient), None, None
@@ -167,7 +167,7 @@ def decode(logits: Tensor, temperature: float | str = TEMPERATURE) -> Tensor:
         (B, 2, h, w) float32, Lab units, inside the hull of the bins.
 
     Raises:
-        InputError: another word, or T ≤ 0.
+        InputError: `temperature` is another word, or T ≤ 0.
     """
     points = centers(str(logits.device))
     if temperature == "mode":

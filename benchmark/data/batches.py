@@ -12,15 +12,15 @@ from benchmark.data.color import rgb_to_lab
 from benchmark.support.errors import InputError
 from benchmark.support.memory import free_memory
 
-_SHARE = 0.5  # of the device's free memory that a split may take; the rest is the network's
-_ASSUMED_FREE = 2 << 30  # bytes of main memory, where the system does not say
+_SHARE = 0.5  # Share of free memory that a split may take; the network needs the rest.
+_ASSUMED_FREE = 2 << 30  # Bytes of main memory assumed where the system reports none.
 
 
 class Batches:
     """Training batches as a pure function of (seed, step): whole gathers, no worker processes, no Python per image.
 
-    The images of all epochs stand in one endless row, each epoch a permutation of its own, and step k takes the k-th
-    `batch_size` of them. So resuming needs no state but the step's number, every batch is full, and no image is
+    The images of all epochs form one endless sequence, each epoch a permutation of its own, and step k takes the k-th
+    `batch_size` of them. Therefore resuming needs no state but the step's number, every batch is full, and no image is
     dropped. With several ranks each takes its slice of the same global batch.
 
     Where the split fits it stays on the device: as bytes on an accelerator, where conversion to Lab costs nothing, and
@@ -44,16 +44,16 @@ class Batches:
         Args:
             images: (N, S, S, 3) uint8, usually memory-mapped.
             batch_size: images per step over all ranks together; a multiple of `world`.
-            seed: of order and flips.
-            device: where batches are made.
-            flip: mirror half of the images.
+            seed: the seed of order and flips.
+            device: the device on which batches are made.
+            flip: whether to mirror half of the images.
             on_device: keep the whole split on the device. "auto": if it takes no more than half of the free memory,
                 on a CPU together with the other ranks.
-            rank: this process, of
-            world: so many.
+            rank: the number of this process, from 0.
+            world: the number of processes.
 
         Raises:
-            InputError: a size that does not fit.
+            InputError: the split is empty, or `batch_size` is no multiple of `world`.
         """
         if not len(images):
             raise InputError("the training split is empty")
@@ -79,7 +79,7 @@ class Batches:
         return Batch(*parts) if len(parts) == 2 else Batch(*rgb_to_lab(parts[0].movedim(1, 3)))
 
     def order(self, step: int) -> "Order":
-        """Which images step `step` shows this rank, and how."""
+        """Returns which images this rank sees in a step, and which of them are mirrored."""
         count = len(self._images)
         positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)[self._slice]
         epochs, places = np.divmod(positions, count)
@@ -88,7 +88,7 @@ class Batches:
 
     def _epoch(self, epoch: int) -> "Order":
         if epoch not in self._epochs:
-            while len(self._epochs) >= 2:  # a batch may lie across two epochs
+            while len(self._epochs) >= 2:  # A batch may span two epochs.
                 del self._epochs[next(iter(self._epochs))]
             count = len(self._images)
             random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, epoch])))
@@ -115,7 +115,7 @@ class Batches:
     def _move(self) -> tuple[Tensor, ...]:
         """The whole split on the device: L and ab on a CPU, else one uint8 tensor, (N, C, S, S) each.
 
-        It is copied in parts: a second copy in main memory is never needed.
+        The split is copied in parts, so that main memory never holds a second copy.
         """
         count, size = self._images.shape[:2]
         in_lab = self.device.type == "cpu"
@@ -130,7 +130,7 @@ class Batches:
 
 
 class Order(NamedTuple):
-    """Which images are shown in which order, and how; of an epoch or a part of it."""
+    """The order of the images in an epoch or a part of it, and which of them are mirrored."""
 
     image: NDArray[np.int64]  # (n,) into the split
     mirrored: NDArray[np.bool_]  # (n,)

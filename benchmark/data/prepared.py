@@ -71,7 +71,7 @@ class Damaged(BenchError):
     """Prepared data that are not what was prepared. `bench data prepare` replaces them."""
 
     def __init__(self, folder: Path, reason: str, data: str = "NAME") -> None:
-        """The reason is kept apart, for whoever repairs it."""
+        """Keeps the reason apart from the message, for code that repairs the data."""
         self.reason = reason
         command = f"bench data prepare {data}, with the --preset and --set that it was made with"
         super().__init__(f"{folder} is damaged ({reason}); repair it: {command}")
@@ -87,7 +87,7 @@ class Prepared:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Reads meta.json alone, for whoever verifies the other files. All others use `Prepared.open`.
+        """Reads meta.json alone, for code that verifies the other files itself. All other code uses `Prepared.open`.
 
         Raises:
             BenchError: not prepared.
@@ -167,7 +167,7 @@ class Prepared:
         return self._small(PRIOR_FILE)
 
     def summary(self) -> str:
-        """One line: folder, counts, and what was left out."""
+        """Returns one line with folder, counts, and numbers of images left out."""
         counts = ", ".join(f"{split} {self.meta.splits[split].images:,}" for split in SPLITS)
         left_out = [self.meta.splits[split].left_out for split in SPLITS]
         gray, corrupt = sum(len(lost.grayscale) for lost in left_out), sum(len(lost.corrupt) for lost in left_out)
@@ -180,7 +180,7 @@ class Prepared:
         return f"{self.folder}: {counts} images; left out: {gray:,} grayscale{unreadable}{profiles}{shared}"
 
     def info(self) -> "DataInfo":
-        """What a method may know of it."""
+        """Returns the facts of the data set that a method may know."""
         import torch
 
         from benchmark.contracts.method import DataInfo

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-VALUE_SHOWN = 80  # characters of a wrong value that a message repeats
+VALUE_SHOWN = 80  # Characters of a wrong value that a message repeats.
 
 
 class BenchError(Exception):
-    """Something went wrong that is not a bug of ours. The message is one line: what, and what to do. Exit code 1."""
+    """An error that is no bug of this program. Its message is one line: the fault, and what to do. Exit code 1."""
 
     exit_code = 1
 
@@ -35,7 +35,7 @@ def unknown(kind: str, value: str, legal: Iterable[str]) -> InputError:
         legal: every value that would have been accepted.
     """
     names = sorted(legal)
-    near = get_close_matches(value[:VALUE_SHOWN], names, n=1)  # its time grows with the square of the length
+    near = get_close_matches(value[:VALUE_SHOWN], names, n=1)  # The search time grows with the square of the length.
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return InputError(f"unknown {kind} {value[:VALUE_SHOWN]!r}{hint}; legal: {', '.join(names) or 'none'}")
 

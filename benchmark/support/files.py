@@ -1,4 +1,4 @@
-"""Files that are whole or not there, are files indeed, and hold what they held when they were verified."""
+"""Safe files: written whole or not at all, opened only if regular, and verified by SHA-256."""
 
 import errno
 import hashlib
@@ -17,7 +17,7 @@ from benchmark.support.errors import BenchError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SETTLED_NS = 50_000_000  # a file that changed so short a time ago can change again without a new time stamp
+_SETTLED_NS = 50_000_000  # Within this time a file can change again under the same time stamp.
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -42,13 +42,13 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        with suppress(OSError):  # a parent that is a file, say: then there is nothing to remove
+        with suppress(OSError):  # If the parent is a file, for example, there is nothing to remove.
             part.unlink()
         raise BenchError(f"cannot write {path}: {error.strerror}; what was there before is kept") from None
 
 
 def update_files(contents: Mapping[Path, str], check: bool = False) -> list[Path]:
-    """Writes the files that differ from their contents, unless only checked; returns these."""
+    """Writes the files that differ from the given contents (with `check`, writes none); returns those that differ."""
     stale = [path for path, text in contents.items() if not path.is_file() or path.read_bytes() != text.encode()]
     for path in [] if check else stale:
         write_atomically(path, contents[path].encode())
@@ -56,7 +56,7 @@ def update_files(contents: Mapping[Path, str], check: bool = False) -> list[Path
 
 
 def no_file(mode: int) -> str | None:
-    """What stands where a regular file should, by `st_mode`; None for a regular file."""
+    """Names the kind of special file that `st_mode` describes; None for a regular file."""
     return None if stat.S_ISREG(mode) else f"{_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a regular file"
 
 
@@ -64,7 +64,7 @@ def open_regular(path: Path | str) -> BufferedReader:
     """Opens a regular file for reading. A pipe, a device or a socket could block for ever, so each is refused.
 
     Raises:
-        OSError: the file cannot be opened, or is none; `strerror` says why.
+        OSError: the file cannot be opened or is not regular; `strerror` says why.
     """
     _refuse_special(os.stat(path).st_mode, path)  # noqa: PTH116 - opening a device can already have an effect
     # The caller closes it, and opening a pipe that took the name must not wait.
@@ -115,11 +115,11 @@ def known_sha256(path: Path, notes: Path, offset: int = 0, *, again: bool = Fals
     """SHA-256 of a file's bytes; the file is read only if that was never seen, or if the file was touched since.
 
     Args:
-        path: of the file.
-        notes: a JSON file that remembers what was found, by name, with inode, size and times. Notes that cannot be
-            read or written cost the reading of the file and nothing else.
-        offset: where the bytes that count begin.
-        again: read the file in any case.
+        path: the file.
+        notes: a JSON file that holds each file's hash by name, with inode, size and times. Where notes cannot be read
+            or written, the file is read again.
+        offset: the place of the first byte that is hashed.
+        again: whether to read the file in any case.
 
     Raises:
         OSError: the file cannot be read.
@@ -135,7 +135,7 @@ def known_sha256(path: Path, notes: Path, offset: int = 0, *, again: bool = Fals
         file.seek(offset)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if settled:
-        with suppress(BenchError):  # a folder for reading only
+        with suppress(BenchError):  # The folder may be read-only.
             write_atomically(notes, json.dumps({**known, path.name: [sha256, *stamp]}).encode())
     return sha256
 

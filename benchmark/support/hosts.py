@@ -1,4 +1,4 @@
-"""Whose requests a small server on this machine answers."""
+"""The rule that decides which requests a small server on this machine answers."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -7,7 +7,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def refusal(bound: str, host: str, origin: str | None) -> str | None:
-    """Why a request is refused, or None: other sites must not speak to a server through a visitor's browser.
+    """Says why a request is refused, or None. Other sites must not reach a server through a visitor's browser.
 
     Args:
         bound: the address that the server listens on. On one of this machine's own, only its names are answered,

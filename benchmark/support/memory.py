@@ -1,4 +1,4 @@
-"""How much memory may be taken, of the machine and of the control groups of a container or a job, and was taken."""
+"""The memory that a process may still take, by its machine and its control groups, and the most that it has held."""
 
 import resource
 import sys
@@ -25,7 +25,7 @@ def free_memory(root: Path = Path("/")) -> int | None:
     """Bytes of main memory that this process may still take without pushing others out.
 
     Args:
-        root: where `proc` and `sys` are.
+        root: the folder that holds `proc` and `sys`.
 
     Returns:
         What the machine has available, or less where a control group allows less; None where the system does not say
@@ -40,11 +40,11 @@ def free_memory(root: Path = Path("/")) -> int | None:
 
 
 def _free_in_groups(root: Path) -> Iterator[int]:
-    """What each control group with a limit, of those that this process is in, leaves free."""
+    """Yields the free bytes of each limited control group that this process belongs to."""
     for base, group, (limit, usage, cache) in _groups(root):
         for name in (group, *group.parents):
             folder = base / name
-            with suppress(OSError, ValueError, StopIteration):  # no such file, or "max": no limit here
+            with suppress(OSError, ValueError, StopIteration):  # A missing file or "max" means no limit.
                 left = int((folder / limit).read_text()) - int((folder / usage).read_text())
                 statistics = (folder / "memory.stat").read_text().splitlines()
                 yield left + next(int(line.split()[1]) for line in statistics if line.startswith(f"{cache} "))

@@ -6,7 +6,7 @@ import torch
 
 
 def resolved_precision(wanted: str, device: torch.device) -> str:
-    """What "auto" means on this device: bf16 on GPUs that have it, else fp32."""
+    """Returns the precision; "auto" becomes bf16 on GPUs that have it, else fp32."""
     if wanted == "auto":
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     return wanted

@@ -1,4 +1,4 @@
-"""Bars for what takes more than a second: none, and no control character, where standard error is no terminal."""
+"""Progress bars for long work. Where standard error is no terminal, nothing is written, not even control characters."""
 
 from collections.abc import Collection, Iterator
 from typing import TypeVar

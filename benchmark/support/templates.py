@@ -24,14 +24,14 @@ def environment(package: str) -> Environment:
 
 
 def md(text: str) -> str:
-    """Text for a line of Markdown: what HTML would read is escaped, but in `code`, where HTML reads nothing.
+    """Returns text for a line of Markdown, with HTML escaped except inside `code`, where HTML has no meaning.
 
-    What is `Markup` already is left as it is.
+    Text that is `Markup` already is returned unchanged.
     """
     if isinstance(text, Markup):
         return str(text)
     parts = " ".join(text.split("\n")).split("`")
-    closed = len(parts) % 2 == 1  # else a backtick has no partner, and opens no code
+    closed = len(parts) % 2 == 1  # An even count leaves one backtick without a partner; it opens no code.
     return "`".join(part if k % 2 and closed else html.escape(part, quote=False) for k, part in enumerate(parts))
 
 

@@ -1,8 +1,8 @@
-"""One strict reader of YAML: everything that people or programs write in it comes through here.
+"""The one strict reader of YAML, for all YAML that people or programs write.
 
 The safe loader of PyYAML still builds dates out of text, silently lets a later key replace an earlier one, expands
-aliases without a bound and fails with a ValueError on numbers that it takes for its own. Here each of these is one
-line that names the place.
+aliases without a bound and fails with a ValueError on some texts that look like numbers. Here each of these
+is an error of one line that names the place.
 """
 
 from collections.abc import Hashable
@@ -13,12 +13,12 @@ import yaml
 
 from benchmark.support.errors import InputError
 
-MAX_BYTES = 2**19  # of a file; the parser takes seconds for a megabyte
-MAX_DEPTH = 32  # levels of nesting
-MAX_NODES = 20_000  # values and keys, each counted as often as an alias repeats it
-MAX_DIGITS = 30  # of a whole number; no setting needs more
+MAX_BYTES = 2**19  # Largest file; the parser takes seconds for a megabyte.
+MAX_DEPTH = 32  # Levels of nesting.
+MAX_NODES = 20_000  # Values and keys, each counted as often as an alias repeats it.
+MAX_DIGITS = 30  # Longest whole number; no setting needs more digits.
 _TAG = "tag:yaml.org,2002:"
-_PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")  # no dates, sets, bytes or objects
+_PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")  # Dates, sets, bytes and objects are excluded.
 
 
 class _Strict(yaml.SafeLoader):
@@ -57,7 +57,7 @@ class _Strict(yaml.SafeLoader):
         return node
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
-        """A value; whatever its tag cannot be made of is an error with a place."""
+        """Builds a value; one that does not fit its tag is an error that names the place."""
         if node.tag not in self.yaml_constructors:
             raise _fault(node, f"the tag {node.tag.replace(_TAG, '!!')} is not read; legal: {', '.join(_PLAIN)}")
         if node.tag.endswith(":int") and len(node.value) > MAX_DIGITS:
@@ -69,7 +69,7 @@ class _Strict(yaml.SafeLoader):
             raise _fault(node, f"{str(node.value)[:40]!r} is not of type {kind}; quote it if it is a text") from None
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """A mapping, each key once."""
+        """Builds a mapping; a repeated key is an error."""
         if isinstance(node, yaml.MappingNode):
             seen: dict[Hashable, int] = {}
             for key_node, _ in node.value:
@@ -93,14 +93,14 @@ def load(text: str, where: str) -> Any:
 
     Args:
         text: one document.
-        where: what the text is, for messages.
+        where: the name of the text, for messages.
 
     Raises:
         InputError: not YAML, a key twice, too deep, too large, or a tag of another type; names the line.
     """
     try:
         return _Strict(text).get_single_data()
-    except yaml.YAMLError as error:  # a character that YAML does not allow has no place
+    except yaml.YAMLError as error:  # An illegal character has no `problem_mark`.
         place = getattr(error, "problem_mark", None)
         reason = f"line {place.line + 1}: {getattr(error, 'problem', error)}" if place else error
         raise InputError(f"{where} is not valid YAML: {' '.join(str(reason).split())}") from None
@@ -110,7 +110,7 @@ def read(path: Path) -> Any:
     """The value of a YAML file in UTF-8.
 
     Raises:
-        InputError: as `load`; also a file that is not there, not UTF-8, or too large.
+        InputError: the errors of `load`; or the file is missing, not UTF-8, or too large.
     """
     try:
         content = path.read_bytes()

@@ -98,7 +98,7 @@ def fit(
         "classes": classes,
         "training": asdict(recipe) | {"learning_rate": peaks[0]},
         "seconds": round(time.perf_counter() - began, 1),
-        "cpu_seconds": round(time.process_time() - busy, 1),  # Of all threads; other programs disturb it less.
+        "cpu_seconds": round(time.process_time() - busy, 1),  # All threads; other programs disturb it less.
         "device": f"{device}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
     }
