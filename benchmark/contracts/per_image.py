@@ -37,7 +37,7 @@ def unpack(content: bytes, images: int) -> dict[str, np.ndarray]:
     """Name → (N,) float32, of an archive that `pack` made.
 
     Raises:
-        ValueError: it is no such archive, or its columns are not of N = `images` finite values.
+        ValueError: the content is no such archive, or its columns are not of N = `images` finite values.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
@@ -61,4 +61,4 @@ def _rounded(values: np.ndarray) -> np.ndarray:
     dropped = 23 - MANTISSA_BITS
     bits = values.view(np.uint32).astype(np.uint64) + (1 << (dropped - 1))  # 64 bits: the carry must not wrap
     rounded = (bits >> dropped << dropped).astype(np.uint32).view(np.float32)
-    return np.where(np.isfinite(values), rounded, values)  # a NaN stays one, for the check to find
+    return np.where(np.isfinite(values), rounded, values)  # A NaN stays NaN, so that the check finds it.

@@ -54,7 +54,7 @@ class Record(BaseModel):
 
 
 class Run(Record):
-    """What was run."""
+    """The run that a result belongs to."""
 
     method: Name  # the row: an entry of params.yaml, or the label of an external program
     adapter: Name
@@ -63,7 +63,7 @@ class Run(Record):
     seed: Count
     role: Role = "method"
     external: bool = False  # a folder of images, colored by a program that is not ours
-    overrides: dict[str, Any] = {}  # what --set changed; such a run never enters a table
+    overrides: dict[str, Any] = {}  # Settings changed by --set; such a run never enters a table.
 
     @property
     def file_stem(self) -> str:
@@ -81,9 +81,9 @@ class Run(Record):
 
 
 class Cost(Record):
-    """What the run cost; None where not measured."""
+    """The cost of the run; None where it was not measured."""
 
-    parameters: Count | None = None  # of the colorizer, all that predicting needs
+    parameters: Count | None = None  # Parameters of the colorizer.
     macs: Count | None = None  # multiply-adds per image
     train_seconds: Number | None = None  # wall clock
     train_images_per_second: Number | None = None
@@ -93,31 +93,31 @@ class Cost(Record):
 
 
 class Machine(Record):
-    """What decides the bits of a run beside code, settings and data."""
+    """The facts of a machine that decide the bits of a run, beside code, settings and data."""
 
-    cpu: str  # as the system names it
-    instruction_set: str  # of the CPU, as far as torch uses it: "AVX2", "AVX512"
-    threads: Count  # of torch
+    cpu: str  # The name that the system gives.
+    instruction_set: str  # The CPU's, as far as torch uses it: "AVX2", "AVX512".
+    threads: Count  # Number of torch's threads.
     torch: str
-    kind: str  # of device: "cpu", "cuda"
-    device: str  # its name
-    devices: Count = 1  # that worked together
-    precision: str  # in which it computed, "auto" resolved: "fp32", "bf16"
+    kind: str  # Kind of device: "cpu", "cuda".
+    device: str  # Name of the device.
+    devices: Count = 1  # Number of devices that worked together.
+    precision: str  # Precision used, with "auto" resolved: "fp32", "bf16".
 
 
 class Provenance(Record):
     """Where the numbers come from."""
 
-    commit: str | None = None  # of the code, None outside a git checkout
+    commit: str | None = None  # Commit of the code; None outside a git checkout.
     dirty: bool | None = None  # whether the code differed from the commit
     command: str
     config: dict[str, Any]
     config_hash: str
-    code_hash: str | None = None  # of results that are older than `identity`
-    identity: Identity | None = None  # what decided the numbers; benchmark.results.currency compares it
+    code_hash: str | None = None  # Only results older than `identity` have it.
+    identity: Identity | None = None  # Compared by benchmark.results.currency.
     packages: dict[str, str]
     device: str | None = None
-    machine: Machine | None = None  # that scored
+    machine: Machine | None = None  # The machine that scored.
     trained_on: Machine | None = None  # None where nothing was trained
     data_sha256: dict[str, Digest]  # split → SHA-256 of the prepared array
     date: str  # ISO 8601, UTC
@@ -134,7 +134,7 @@ class SetMetrics(Record):
     """The metrics that have no per-image column of their name: nothing else in the files would tell an edited one."""
 
     names: tuple[str, ...]
-    sha256: Digest  # of their values, in every bit
+    sha256: Digest  # Hash of the values, exact to the bit.
 
 
 class Result(Record):
@@ -147,7 +147,7 @@ class Result(Record):
     reason: str | None = None
     metrics: dict[str, Number | None] = {}
     notes: dict[str, str] = {}  # metric → why it has no value, or what must be known of it (N, standard deviation)
-    images: Count = 0  # scored, of the test split
+    images: Count = 0  # Number of test images scored.
     set_metrics: SetMetrics | None = None
     per_image: PerImage | None = None
     cost: Cost = Cost()
@@ -193,7 +193,7 @@ def write_result(root: Path, result: Result, per_image: Mapping[str, np.ndarray]
         The JSON file's path.
 
     Raises:
-        ResultError: a value that is not finite, or a column of the wrong length.
+        ResultError: a value is not finite, or a column has the wrong length.
     """
     path = result_path(root, result.run)
     if result.status == "skipped" and holds_measurement(path):
@@ -234,10 +234,10 @@ def read_result(path: Path) -> Result:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except OSError as error:
         raise ResultError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ones
+    except ValueError as error:  # Includes JSONDecodeError and UnicodeDecodeError.
         raise ResultError(f"{path}: not valid JSON, truncated perhaps ({error})") from None
     result = _validated(content, path)
-    if result.metrics and result.provenance.machine and not result.set_metrics:  # older files have neither
+    if result.metrics and result.provenance.machine and not result.set_metrics:  # Older files have neither field.
         raise ResultError(f"{path}: set_metrics, the checksum that was written beside its metrics, is missing")
     named = result_path(Path(), result.run)
     if named.parts != path.parts[-4:]:

@@ -1,6 +1,6 @@
-"""Downloads over HTTP: resumed where they were cut, checked by checksum, in place only when whole.
+"""Downloads over HTTP that resume after a break, verify a checksum, and name the file only when it is whole.
 
-pooch, on which we depend anyway, takes up no broken download and reads whatever a server sends, so it is not used.
+The dependency pooch is not used here: it cannot resume a download, and it reads without bound what a server sends.
 """
 
 import http.client
@@ -23,8 +23,8 @@ from benchmark.support.files import file_sha256
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-TIMEOUT = 30.0  # seconds without a byte
-ATTEMPTS = 5  # in a row without progress
+TIMEOUT = 30.0  # Seconds without a byte.
+ATTEMPTS = 5  # Attempts in a row without progress.
 _PAUSE = 0.5  # seconds before the second attempt, doubled each time
 _BLOCK = 1 << 18
 _CUT = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
@@ -63,7 +63,7 @@ class NotFoundError(BenchError):
 
 
 def choose(remotes: Sequence[Remote], names: Sequence[str]) -> list[Remote]:
-    """The files of these names, all if there are none.
+    """Returns the files with these names; without names, all files.
 
     Raises:
         InputError: an unknown name.
@@ -87,10 +87,10 @@ def download(
 
     Args:
         url: http, https or file.
-        target: where it shall be; missing folders are made.
-        sha256: expected, in hex.
-        size: expected, bytes.
-        mirror: `http://host/prefix` to take the place of the URL's scheme and host.
+        target: the path of the file; missing folders are created.
+        sha256: the expected hash, in hex.
+        size: the expected size, bytes.
+        mirror: a `http://host/prefix` that replaces the URL's scheme and host.
 
     Returns:
         `target`.
@@ -123,7 +123,7 @@ def download(
 
 
 def _adopt(target: Path, part: Path, url: str, size: int | None) -> None:
-    """Goes on with what another program left half-finished under the final name; keeps anything else as it is."""
+    """Continues the half-finished file of another program under the final name; leaves any other file unchanged."""
     if size is None or target.stat().st_size >= size or part.exists():
         raise BenchError(
             f"{target} is there, but is not the published file: it has {target.stat().st_size:,} bytes, sha256 "
@@ -134,7 +134,7 @@ def _adopt(target: Path, part: Path, url: str, size: int | None) -> None:
 
 
 def is_intact(path: Path, sha256: str | None, size: int | None) -> bool:
-    """Whether a file has the SHA-256 and the size that are given; None is not asked."""
+    """Whether a file has the SHA-256 and the size that are given; None is not checked."""
     return (size is None or path.stat().st_size == size) and (sha256 is None or file_sha256(path) == sha256)
 
 
@@ -156,7 +156,7 @@ def _progress() -> "Progress":
 
 
 def _fetch_all(url: str, part: Path, size: int | None, checked: bool, bar: Callable[..., None]) -> None:
-    """Fills `part`, over as many connections as it takes while each brings something."""
+    """Fills `part` over several connections, as long as each of them brings bytes."""
     failures = 0
     while True:
         before = _size(part)
@@ -181,10 +181,10 @@ def _fetch_all(url: str, part: Path, size: int | None, checked: bool, bar: Calla
 
 
 def _fetch_some(url: str, part: Path, size: int | None, checked: bool, bar: Callable[..., None]) -> bool:
-    """One connection. Returns whether the file is whole now."""
+    """Downloads over one connection. Returns whether the file is whole now."""
     have = _size(part)
     validator = _read_validator(part, url)
-    if validator is None or not (validator or checked):  # nothing would tell it from a part of another file
+    if validator is None or not (validator or checked):  # The part could belong to another version of the file.
         have = 0
     if have and have == size:
         return True
@@ -196,7 +196,7 @@ def _fetch_some(url: str, part: Path, size: int | None, checked: bool, bar: Call
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code != 416:  # the range is past the end: what is there is whole, or is no part of this file
+        if error.code != 416:  # The range starts past the end: the part is whole, or of another file.
             raise
         part.unlink()
         return False
@@ -253,7 +253,7 @@ def _write_validator(part: Path, url: str, headers: Any) -> None:
 
 
 def _read_validator(part: Path, url: str) -> str | None:
-    """What tells the version that the part is of: an empty text where the server gave none, None for another URL."""
+    """Returns the validator of the part's version: "" where the server gave none, None for another URL."""
     try:
         noted = json.loads(_validator_file(part).read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Being asked to stop, and who holds a folder."""
+"""Requests to stop, by signal, and folders that only one process may hold."""
 
 import fcntl
 import os
@@ -14,21 +14,21 @@ from typing import Any
 
 from benchmark.support.errors import BenchError
 
-REQUEUE = 75  # EX_TEMPFAIL: what a scheduler is told after SIGTERM, so that it starts the same command again
-SAME_REQUEST = 2.0  # seconds: schedulers signal a launcher and its processes, and the launcher signals them again
+REQUEUE = 75  # EX_TEMPFAIL: the exit code after SIGTERM, on which a scheduler starts the same command again.
+SAME_REQUEST = 2.0  # Seconds. A scheduler and the launcher may both signal a process for one request.
 
 
 class Interrupted(BenchError):
     """Work was asked to stop; everything done so far is saved."""
 
     def __init__(self, message: str, number: int) -> None:
-        """`number` is the signal's."""
+        """Stores the signal's `number` beside the message."""
         super().__init__(message)
         self.exit_code = REQUEUE if number == signal.SIGTERM else 128 + number
 
 
 class StopRequest:
-    """By which signal the work was asked to stop; 0: it was not."""
+    """Holds the number of the signal that asked the work to stop; 0 means that none did."""
 
     signal: int = 0
 
@@ -82,14 +82,14 @@ def requeue_on_sigterm() -> None:
 
 @contextmanager
 def exclusive(folder: Path, doing: str) -> Iterator[None]:
-    """Holds a folder for this process; a process that dies holds nothing.
+    """Holds a folder for this process; the system releases it when the process dies.
 
     Args:
-        folder: made if it is not there.
-        doing: for the message to others: "trained", "prepared".
+        folder: the folder to hold; it is created if it is missing.
+        doing: the word for the message to other processes: "trained", "prepared".
 
     Raises:
-        BenchError: another process holds it; says which. Or the folder cannot be written.
+        BenchError: another process, which is named, holds the folder; or the folder cannot be written.
     """
     with ExitStack() as held:
         try:

@@ -1,8 +1,8 @@
-"""Pretrained files of others: what they are, where they come from, whether this machine has the right ones.
+"""Published pretrained files: their names, sources and hashes, and whether this machine has the right ones.
 
 A file is used only after its SHA-256 was seen to be the right one, wherever it came from; torchvision and pytorch-fid
-check it when they download and never again. Files lie in `$BENCH_WEIGHTS`, else in `~/.cache/colorbench/weights`, under
-their publishers' names: machines without a network get them by hand. Imports no torch.
+check it only when they download. Files lie in `$BENCH_WEIGHTS`, else in `~/.cache/colorbench/weights`, under
+their publishers' names: on machines without a network, people put them there. This module imports no torch.
 """
 
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-NOTES = ".verified.json"  # in the folder of the files: what was verified, so that nothing is read twice
+NOTES = ".verified.json"  # Holds, beside the files, what was verified, so that nothing is read twice.
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Pretrained:
     name: str
     url: str
     size: int  # bytes
-    sha256: str  # in hex, whole or its beginning
+    sha256: str  # The whole hash in hex, or its beginning.
     purpose: str
 
     @property
@@ -95,16 +95,16 @@ def place(name: str) -> Path:
     """Where the file is, or would have to be put.
 
     Raises:
-        InputError: there is no such file, as in every function here.
+        InputError: no published file has this name. Every function here raises it.
     """
     return folder() / _named(name).file
 
 
 def path(name: str) -> Path | None:
-    """The verified file; None if it is not there.
+    """Returns the path of the verified file; None if it is missing.
 
     Raises:
-        BenchError: what is there is another file.
+        BenchError: another file lies under its name.
     """
     state, detail = state_of(name)
     if state == "wrong":
@@ -113,10 +113,10 @@ def path(name: str) -> Path | None:
 
 
 def require(name: str) -> Path:
-    """The verified file.
+    """Returns the path of the verified file.
 
     Raises:
-        BenchError: it is not there, or another file is.
+        BenchError: the file is missing, or another file lies under its name.
     """
     state, detail = state_of(name)
     if state != "ready":
@@ -125,7 +125,7 @@ def require(name: str) -> Path:
 
 
 def absent(name: str) -> str:
-    """What is not there and what to do, in short and without a path of this machine: a reason to stand in results."""
+    """Says which file is missing and what to do, without a path of this machine, as results quote this reason."""
     return f"{_named(name).file} missing: bench weights fetch {name}"
 
 
@@ -133,7 +133,7 @@ def load(name: str) -> Mapping[str, "Tensor"]:
     """The state dict in a verified file, on the CPU. Nothing in the file is executed (`weights_only`).
 
     Raises:
-        BenchError: as `require`.
+        BenchError: the errors of `require`.
     """
     import torch
 
@@ -142,11 +142,11 @@ def load(name: str) -> Mapping[str, "Tensor"]:
 
 
 def fetch(name: str, mirror: str | None = None) -> Path:
-    """Downloads a file unless it is there and right; a download that was cut goes on where it stopped.
+    """Downloads a file unless the right one is there; an interrupted download continues where it stopped.
 
     Args:
         name: key of `WEIGHTS`.
-        mirror: `http://host/prefix` to take the place of the URL's scheme and host.
+        mirror: a `http://host/prefix` that replaces the URL's scheme and host.
 
     Raises:
         BenchError: no connection, refused by the server, wrong bytes (removed again), no room.
@@ -154,7 +154,7 @@ def fetch(name: str, mirror: str | None = None) -> Path:
     weights, where = _named(name), place(name)
     if state_of(name)[0] == "ready":
         return where
-    # A file of which only the hash's beginning is known is looked at before it gets its name.
+    # A file is checked before it gets its name if only the beginning of its hash is known.
     whole = weights.sha256 if len(weights.sha256) == 64 else None
     arrived = where if whole else where.with_name(f"{where.name}.unverified")
     download(weights.url, arrived, sha256=whole, size=weights.size, mirror=mirror)
@@ -166,11 +166,11 @@ def fetch(name: str, mirror: str | None = None) -> Path:
 
 
 def state_of(name: str, *, again: bool = False) -> tuple[str, str]:
-    """How it stands with a file.
+    """Returns the state of a file on this machine.
 
     Args:
         name: key of `WEIGHTS`.
-        again: read the file even if it was verified before and has not been touched since.
+        again: whether to read the file even if it was verified before and has not been touched since.
 
     Returns:
         "ready", "missing" or "wrong", and a line that says more: its SHA-256, or what to do.
@@ -201,7 +201,7 @@ def _named(name: str) -> Pretrained:
 
 
 def _mismatch(weights: Pretrained, where: Path, found: str) -> str | None:
-    """Why a file with this SHA-256 is refused; None if it is the right one."""
+    """Says why a file with this SHA-256 is refused; None if it is the right one."""
     size, wanted = where.stat().st_size, weights.sha256
     if size != weights.size:
         return f"{where} is not {weights.file}: {size:,} bytes instead of {weights.size:,}"
