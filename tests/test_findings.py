@@ -187,7 +187,7 @@ def test_the_page_is_made_from_whatever_is_there(tmp_path: Path, write: Callable
     assert "\n\n\n" not in text
     for name in re.findall(r"\]\((findings-\w+\.svg)\)", text):
         assert (tmp_path / "docs" / name).is_file()
-    assert ("Nothing is measured on cifar10 yet" in text) == (write is not one_method)
+    assert ("No method is measured on cifar10 yet" in text) == (write is not one_method)
 
 
 def test_the_main_table_is_the_fullest_of_the_first_data_set(project: Path) -> None:
