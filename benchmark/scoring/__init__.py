@@ -1,1 +1,1 @@
-"""From a model or a folder of images to metrics."""
+"""Scoring: the metrics of a model or of a folder of images."""

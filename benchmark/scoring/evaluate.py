@@ -1,4 +1,4 @@
-"""A finished model (or a baseline) → outputs on the test split → metrics: the same path for every method."""
+"""Evaluation: colors the test split with a model or baseline and measures it, in the same way for every method."""
 
 import platform
 import time
@@ -20,8 +20,8 @@ from benchmark.data.prepared import Prepared
 from benchmark.scoring.metrics.scorer import Scorer, Scores
 from benchmark.scoring.prediction import predict, predicted_ab, require_same, require_steady
 
-PIXELS_PER_BATCH = 1 << 18  # 4 images of 256², 256 of 32²: bounds the memory, and is fixed so that scores repeat
-SAMPLE, IMAGES_PER_SAMPLE = 4, 500  # images that are colored again before: at most, and one of so many
+PIXELS_PER_BATCH = 1 << 18  # 4 images of 256² or 256 of 32²; fixed, so that scores repeat
+SAMPLE, IMAGES_PER_SAMPLE = 4, 500  # images colored twice: at most 4, and one per 500
 
 
 class Output(NamedTuple):
@@ -29,16 +29,16 @@ class Output(NamedTuple):
 
     predicted: Tensor  # (B, H, W, 3) uint8
     target: Tensor  # (B, H, W, 3) uint8
-    clipped: Tensor  # (B, H, W) bool: outside the sRGB gamut before clipping
+    clipped: Tensor  # (B, H, W) bool, pixels outside the sRGB gamut before clipping
     target_lab: tuple[Tensor, Tensor]  # the truth's L (B, 1, H, W) and ab (B, 2, H, W), float32
 
 
 class Evaluation(NamedTuple):
-    """What an evaluation measured."""
+    """The results of an evaluation."""
 
     scores: Scores
     images: int
-    images_per_second: float  # of prediction alone: L in, ab out
+    images_per_second: float  # speed of prediction alone, from L to ab
 
 
 def batch_size_for(image_size: int) -> int:
@@ -50,13 +50,13 @@ def batch_size_for(image_size: int) -> int:
 def colorize(
     method: Method, rgb: Tensor, ids: Sequence[str] | None = None, known: Mapping[int, Tensor] | None = None
 ) -> Output:
-    """Takes the color out of images and lets a method put color in.
+    """Removes the color of images and lets a method color them.
 
     Args:
-        method: on the images' device, in evaluation mode.
+        method: the method, on the images' device and in evaluation mode.
         rgb: (B, H, W, 3) uint8.
         ids: what the images are called in errors.
-        known: index → (1, 2, h, w), colors that some of the images got before; BadPrediction if they are others now.
+        known: index → (1, 2, h, w), earlier colors of some images; BadPrediction if the new ones differ.
     """
     L, ab = rgb_to_lab(rgb)
     found = predicted_ab(method, L, ab, ids)
@@ -67,7 +67,7 @@ def colorize(
 
 
 def batches(images: np.ndarray, device: torch.device) -> Iterator[Tensor]:
-    """A split in evaluation batches: (B, H, W, 3) uint8 on the device."""
+    """Yields a split in evaluation batches, (B, H, W, 3) uint8 on the device."""
     size = batch_size_for(images.shape[1])
     for start in range(0, len(images), size):
         yield torch.from_numpy(np.array(images[start : start + size])).to(device)
@@ -82,18 +82,18 @@ def evaluate(
     ids: Sequence[str] | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Scores a method on a split, after having made sure of a sample of images that its colors depend on them alone.
+    """Scores a method on a split; first checks on a sample that an image's colors depend on the image alone.
 
     Args:
-        method: on the device; set to evaluation mode here.
+        method: the method, on the device; this function sets it to evaluation mode.
         images: (N, H, W, 3) uint8.
-        scorer: fresh.
-        device: where the work is done.
+        scorer: a scorer that has seen no images.
+        device: the device that computes.
         ids: what the images are called in errors.
-        advance: called with the number of images just done.
+        advance: a function that gets the number of images of each finished batch.
 
     Raises:
-        BadPrediction: what the method gives are no colors, or they vary from call to call or with the batch.
+        BadPrediction: the method's colors are illegal, or vary from call to call or with the batch.
     """
     method.eval()
     sample = _steady_sample(method, images, device, ids)
@@ -114,7 +114,7 @@ def evaluate(
 def _steady_sample(
     method: Method, images: np.ndarray, device: torch.device, ids: Sequence[str] | None
 ) -> dict[int, Tensor]:
-    """Index → colors (1, 2, h, w) of a few images spread over a split: so few that they cost next to nothing."""
+    """Returns index → colors (1, 2, h, w) of images spread over a split, few enough to cost next to nothing."""
     chosen = evenly(len(images), min(max(len(images) // IMAGES_PER_SAMPLE, 1), SAMPLE))
     L, ab = rgb_to_lab(torch.from_numpy(np.array(images[chosen])).to(device))
     colors = require_steady(method, L, ab, ids and [ids[index] for index in chosen])
@@ -122,16 +122,16 @@ def _steady_sample(
 
 
 def multiply_adds(method: Method, image_size: int, device: torch.device) -> int:
-    """Multiply-adds of coloring one image, counted by torch over convolutions and matrix products."""
+    """Returns the multiply-adds of coloring one image, which torch counts in convolutions and matrix products."""
     L = torch.zeros(1, 1, image_size, image_size, device=device)
     ab = torch.zeros(1, 2, image_size, image_size, device=device)
-    with FlopCounterMode(display=False) as counter:  # its hooks need gradients to be recorded
+    with FlopCounterMode(display=False) as counter:  # the counter's hooks need recorded gradients
         predict(method.eval(), L, ab)
-    return counter.get_total_flops() // 2  # it counts a multiply-add as two operations
+    return counter.get_total_flops() // 2  # torch counts a multiply-add as two operations
 
 
 def cost_of(method: Method, prepared: Prepared, evaluation: Evaluation, device: torch.device) -> Cost:
-    """Size and speed of prediction; what training cost is added by whoever trained."""
+    """Returns size and speed of prediction; the caller adds the cost of training."""
     return Cost(
         parameters=parameter_count(method.colorizer),
         macs=multiply_adds(method, prepared.info().image_size, device),
@@ -141,14 +141,14 @@ def cost_of(method: Method, prepared: Prepared, evaluation: Evaluation, device: 
 
 
 def device_name(device: torch.device) -> str:
-    """`NVIDIA H100 …`, or the CPU's name with the number of threads that torch uses."""
+    """Returns a GPU's name, or the CPU's name with the number of threads that torch uses."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{cpu_name()}, {torch.get_num_threads()} threads"
 
 
 def cpu_name() -> str:
-    """The processor as the system names it."""
+    """Returns the system's name of the processor."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""What a method predicts, asked for and checked: whatever is scored or shown has come through here."""
+"""Predictions of methods, checked: every color that is scored or shown passes through this module."""
 
 from collections.abc import Sequence
 
@@ -9,32 +9,32 @@ from benchmark.contracts.method import Method, OracleMethod
 from benchmark.contracts.returned import returned
 from benchmark.support.errors import BenchError
 
-TOLERANCE = 0.05  # Lab units: other batches mean other orders of summation, and no more than that
-STRAYS = 1e-3  # share of values that may differ by more: a color chosen among bins flips where two are as likely
+TOLERANCE = 0.05  # Lab units; another batch size changes only the order of summation
+STRAYS = 1e-3  # share of values that may differ by more, as a choice between equally likely bins may flip
 
 
 class BadPrediction(BenchError):
-    """A method gave what are no colors, or other colors than before. The message names the method and the image."""
+    """A method returned illegal colors, or other colors than before. The message names the method and the image."""
 
 
 def predict(method: Method, L: Tensor, ab: Tensor) -> Tensor:
-    """A method's colors as it gives them; a ceiling is shown the truth."""
+    """Returns a method's colors unchecked; only a ceiling gets the truth."""
     if isinstance(method, OracleMethod):
         return returned(method.predict_ab_knowing(L, ab), Tensor, method.predict_ab_knowing)
     return returned(method.predict_ab(L), Tensor, method.predict_ab)
 
 
 def predicted_ab(method: Method, L: Tensor, ab: Tensor | None = None, ids: Sequence[str] | None = None) -> Tensor:
-    """A method's colors, (B, 2, h, w) float32 in Lab units, finite. It is given copies, to do with as it likes.
+    """Returns a method's colors, (B, 2, h, w) float32 in Lab units, finite. The method gets copies that it may change.
 
     Args:
-        method: on the images' device, in evaluation mode.
+        method: the method, on the images' device and in evaluation mode.
         L: (B, 1, H, W) float32, [0, 100].
-        ab: the truth's, for a ceiling; others may go without.
-        ids: what the images are called in errors.
+        ab: the truth's colors, which only a ceiling needs.
+        ids: the images' names in errors.
 
     Raises:
-        BadPrediction: they are of another shape, of an integer type, or not finite.
+        BadPrediction: the colors are of another shape, of an integer type, or not finite.
     """
     found = predict(method, L.clone(), L.new_zeros(1).expand(len(L), 2, *L.shape[2:]) if ab is None else ab.clone())
     if fault := fault_of(found, len(L)):
@@ -45,20 +45,20 @@ def predicted_ab(method: Method, L: Tensor, ab: Tensor | None = None, ids: Seque
 
 
 def fault_of(ab: Tensor, count: int) -> tuple[str, int] | None:
-    """What is wrong with the prediction for so many images, and for which it is (by index); None if nothing is."""
+    """Returns the prediction's fault and the index of the faulty image; None if there is no fault."""
     if ab.ndim != 4 or ab.shape[:2] != (count, 2) or not ab.numel():
         return f"colors of shape {tuple(ab.shape)}, not ({count}, 2, h, w)", 0
     if not ab.is_floating_point():
         return f"colors of type {ab.dtype}, not floating point", 0
-    finite = torch.isfinite(ab.float().flatten(1)).all(dim=1)  # float64 holds what float32 does not
+    finite = torch.isfinite(ab.float().flatten(1)).all(dim=1)  # float64 may exceed the range of float32
     return None if finite.all() else ("colors that are not finite", int(finite.int().argmin()))
 
 
 def require_steady(method: Method, L: Tensor, ab: Tensor, ids: Sequence[str] | None = None) -> Tensor:
-    """The colors of a few images, asked for twice in one batch; and for those of the last one alone.
+    """Returns the colors of a few images, predicted twice in one batch, the last image also alone.
 
     Raises:
-        BadPrediction: as `predicted_ab`, or the answers differ: on a CPU at all, and alone by more than arithmetic.
+        BadPrediction: as `predicted_ab`; or the two answers differ on a CPU; or the last one's differ beyond rounding.
     """
     together, again = (predicted_ab(method, L, ab, ids) for _ in range(2))
     exact = L.device.type == "cpu"
@@ -74,7 +74,7 @@ def require_same(
 ) -> None:
     """Raises `BadPrediction` unless two predictions (B, 2, h, w) of the same images agree.
 
-    They agree where at most `STRAYS` of an image's values differ by more than `TOLERANCE`, or, if `exact`, none at all.
+    They agree where at most `STRAYS` of an image's values differ by more than `TOLERANCE`, or, if `exact`, none.
     """
     if found.shape != before.shape:
         raise BadPrediction(f"{method.name} gives colors of another size {when}: {tuple(found.shape)}")

@@ -1,4 +1,4 @@
-"""The metrics of the protocol, in the order of the tables' columns: what each is called, means and is computed by.
+"""The metrics of the protocol, in the order of the tables' columns: each one's name, meaning and function.
 
 Importing this costs nothing (no torch). A new metric is one function and one `register`: CONTRIBUTING.md shows it.
 """

@@ -1,4 +1,4 @@
-"""Distances between two sets of images, given a feature vector of each: Fréchet and kernel. All in float64."""
+"""Distances between two sets of images, given a feature vector of each: Fréchet and kernel, both in float64."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,14 +15,14 @@ _KID_SEED = 0
 
 @dataclass(frozen=True)
 class Gaussian:
-    """First two moments of a set of feature vectors."""
+    """The first two moments of a set of feature vectors."""
 
     mean: Tensor  # (d,) float64
     covariance: Tensor  # (d, d) float64, unbiased
 
     @classmethod
     def of(cls, features: Tensor) -> "Gaussian":
-        """Fits one to (N, d) of any floating type, N ≥ 2; they are widened piece by piece."""
+        """Computes the moments of (N, d) features of any floating type, N ≥ 2, which are widened piece by piece."""
         if len(features) < 2:
             raise ValueError(f"a covariance needs two images, got {len(features)}")
         parts = features.split(_ROWS)
@@ -35,7 +35,7 @@ class Gaussian:
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
-    """|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2·(Σ₁Σ₂)^½), not negative.
+    """Returns |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2·(Σ₁Σ₂)^½), not negative.
 
     Σ₁Σ₂ has the eigenvalues of the symmetric Σ₁^½ Σ₂ Σ₁^½, whose roots sum up to the trace: no root of a matrix that is
     not symmetric, no complex numbers, and singular covariances (fewer images than features) do no harm.
@@ -53,13 +53,13 @@ class KernelDistance(NamedTuple):
     """The kernel distance over subsets of the images."""
 
     mean: float
-    deviation: float  # over the subsets; 0 where the sets are so small that all of them are taken once
+    deviation: float  # over the subsets; 0 where the only subset is the whole set
     subsets: int
     subset_size: int
 
 
 def kernel_distance(first: Tensor, second: Tensor) -> KernelDistance:
-    """Squared maximum mean discrepancy under the kernel (x·y/d + 1)³ (Bińkowski et al. 2018), unbiased.
+    """Returns the squared maximum mean discrepancy under the kernel (x·y/d + 1)³ (Bińkowski et al. 2018), unbiased.
 
     The mean over 100 random subsets of min(1000, N) images of each set, drawn without replacement and always the same.
     The sets are (N, d) and (M, d), N, M ≥ 2, of any floating type.
@@ -77,7 +77,7 @@ def _draw(features: Tensor, size: int, rng: np.random.Generator) -> Tensor:
 
 
 def _squared_mmd(x: Tensor, y: Tensor) -> float:
-    """The U-statistic: a set's kernel with itself without its diagonal."""
+    """Returns the U-statistic of a set's kernel matrix with itself, which leaves out the diagonal."""
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
         return (a @ b.T).div_(a.shape[1]).add_(1).pow_(3)

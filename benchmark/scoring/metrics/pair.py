@@ -1,4 +1,4 @@
-"""A batch of outputs and truths, in the spaces that the functions of metrics ask for."""
+"""A batch of outputs and truths, in the spaces that the metrics' functions take."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,19 +13,19 @@ from benchmark.scoring.metrics.pixels import Lab, planes
 
 @dataclass
 class Pair:
-    """Outputs and truths. Each space (`Metric.space`) is made when it is first asked for, and once.
+    """Outputs and truths. Each space (`Metric.space`) is computed once, at its first use.
 
-    A space raises NotAvailable where what it needs is not known.
+    A space raises NotAvailable where its inputs are unknown.
     """
 
     predicted: Tensor  # (B, H, W, 3) uint8
     target: Tensor  # the same
     outside: Tensor | None = None  # (B, H, W) bool, the pixels that the gamut clipped, where that is known
-    known_lab: Lab | None = None  # the truth's, where somebody has computed it already
-    bin_weights: Tensor | None = None  # (313,) float32, what a pixel of each bin's color weighs
+    known_lab: Lab | None = None  # the truth's L and ab, where they are computed already
+    bin_weights: Tensor | None = None  # (313,) float32, the weight of a pixel of each bin's color
 
     def part(self, images: slice) -> "Pair":
-        """Some of the images, with what is known of them."""
+        """Returns some of the images, with everything known about them."""
         known = self.__dict__.get("target_lab", self.known_lab)
         return Pair(
             self.predicted[images],

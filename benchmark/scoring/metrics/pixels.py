@@ -1,4 +1,4 @@
-"""Metrics of single image pairs: pure functions of batches on any device; those that metrics name give columns of (B,).
+"""Metrics of single image pairs: pure functions of batches on any device; those in `METRICS` return columns (B,).
 
 None changes its arguments, which other metrics are given too. All are float32 arithmetic without a matrix product or a
 convolution, which would run in TF32 where a trainer allows that. None splits its batch:
@@ -20,28 +20,28 @@ AUC_RANGE = 150  # largest threshold on the ab error, Lab units: Zhang et al. 20
 
 
 def planes(rgb: Tensor) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, H, W) float32, 0–255, contiguous."""
+    """Turns (B, H, W, 3) uint8 into (B, 3, H, W) float32, 0–255, contiguous."""
     return rgb.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over pixels and channels of (B, 3, H, W) float32, 0–255: (B,), 0–255²."""
+    """Returns the mean squared error over pixels and channels of (B, 3, H, W) float32, 0–255: (B,), 0–255²."""
     return (predicted - target).square_().mean(dim=(1, 2, 3))
 
 
 def psnr(mse: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB, at most 100 (which an exact match gets), of `squared_error`'s result."""
+    """Turns `squared_error`'s result into the peak signal-to-noise ratio, dB; an exact match gets the maximum, 100."""
     return (10 * torch.log10(255.0**2 / mse)).clamp(max=PSNR_CAP)
 
 
 def squared_errors(predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """The columns of `squared_error` and of PSNR."""
+    """Returns the columns of `squared_error` and of PSNR."""
     mse = squared_error(predicted, target)
     return {"mse": mse, "psnr": psnr(mse)}
 
 
 def absolute_errors(predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Mean absolute error of each channel of (B, 3, H, W) float32."""
+    """Returns the mean absolute error of each channel of (B, 3, H, W) float32."""
     errors = (predicted - target).abs_().mean(dim=(2, 3))
     return dict(zip(("mae_r", "mae_g", "mae_b"), errors.unbind(dim=1), strict=True))
 
@@ -50,8 +50,8 @@ def ssim(predicted: Tensor, target: Tensor) -> Tensor:
     """Structural similarity (Wang et al. 2004), the mean over channels and over pixels whose window is whole.
 
     Equals `skimage.metrics.structural_similarity(channel_axis=-1, gaussian_weights=True, sigma=1.5,
-    use_sample_covariance=False, data_range=255)`. Two variances are only needed as their sum, so four filtered images
-    do; their center is moved to 0 beforehand, against cancellation in float32.
+    use_sample_covariance=False, data_range=255)`. Only the sum of the two variances is needed, so four filtered images
+    suffice. Values are centered at 0 beforehand, which avoids cancellation in float32.
     Takes (B, 3, H, W) float32, 0–255, and gives (B,), at most 1.
 
     Raises:
@@ -66,7 +66,7 @@ def ssim(predicted: Tensor, target: Tensor) -> Tensor:
     mean_xy = mean_x * mean_y
     means_squared = mean_x.square() + mean_y.square()
     contrast = (2 * (mean_product - mean_xy) + _C2) / (mean_squares - means_squared + _C2)
-    # The luminance term needs the means where they were: (x + c)(y + c) = xy + c(x + y) + c², and so for the squares.
+    # The luminance term needs the uncentered means: (x + c)(y + c) = xy + c(x + y) + c², and likewise the squares.
     moved = (mean_x + mean_y).mul_(127.5).add_(127.5**2)
     luminance = (2 * (mean_xy + moved) + _C1) / (means_squared + 2 * moved + _C1)
     return (contrast * luminance)[..., : width - SSIM_WINDOW + 1].mean(dim=(1, 2, 3))
@@ -75,8 +75,8 @@ def ssim(predicted: Tensor, target: Tensor) -> Tensor:
 def _gaussian_filter(images: Tensor) -> Tensor:
     """Filters with the 11×11 Gaussian, the window's corner (not its center) at each pixel.
 
-    Works on the flat memory, where a step down is a step of W: fast for any image size, and the values whose window
-    leaves the image to the right (the last 10 columns) are meaningless. (..., H, W), contiguous, to (..., H - 10, W).
+    The filter works on the flat memory, where a step down is a step of W. This is fast for any image size. Values whose
+    window crosses the right edge (the last 10 columns) are meaningless. (..., H, W), contiguous, to (..., H - 10, W).
     """
     *batch, height, width = images.shape
     rows = height - SSIM_WINDOW + 1
@@ -96,10 +96,10 @@ def _gaussian_filter(images: Tensor) -> Tensor:
 
 
 def auc_credit(predicted_ab: Tensor, target_ab: Tensor) -> Tensor:
-    """What each pixel adds to the area under the curve "share of pixels with ab error ≤ t", t = 0, 1, …, 150.
+    """Returns each pixel's part of the area under the curve "share of pixels with ab error ≤ t", t = 0, 1, …, 150.
 
     The trapezoid rule over 151 thresholds is a sum over pixels: a pixel of error e > 0 is inside from t = ⌈e⌉ on, and
-    the two end points count half, so it adds 150.5 − ⌈e⌉; one of error 0 adds 150, one beyond 150 nothing.
+    the two end points count half, so it adds 150.5 − ⌈e⌉. A pixel of error 0 adds 150, one above 150 adds nothing.
 
     Takes (B, 2, H, W), Lab units, and gives (B, H, W) in [0, 1]: its mean over any set of pixels is the set's area.
     """
@@ -108,18 +108,18 @@ def auc_credit(predicted_ab: Tensor, target_ab: Tensor) -> Tensor:
 
 
 def auc(predicted: Lab, target: Lab) -> Tensor:
-    """The area of each image, percent."""
+    """Returns the area of each image, percent."""
     return 100 * auc_credit(predicted[1], target[1]).mean(dim=(1, 2))
 
 
 def rebalanced_auc(predicted: Lab, target: Lab, weights: Tensor) -> dict[str, Tensor]:
-    """The area with pixels that weigh differently, (B, H, W), and what each image weighs."""
+    """Returns the area under pixel weights (B, H, W), and the weight of each image."""
     credit, mass = auc_credit(predicted[1], target[1]), weights.mean(dim=(1, 2))
     return {"auc_rebal": 100 * ((credit * weights).mean(dim=(1, 2)) / mass), "auc_rebal_weight": mass}
 
 
 def accuracies(predicted: Lab, target: Lab, percents: tuple[int, ...] = (2, 5)) -> dict[str, Tensor]:
-    """Pixel accuracy of Nazeri et al. 2018: rounded L within t, and a and b within 2.2·t; percent of the pixels.
+    """Returns the pixel accuracy of Nazeri et al. 2018, percent: rounded L within t, and a and b within 2.2·t.
 
     The thresholds t are percents of the ranges 100, 220, 220.
     """
@@ -131,18 +131,18 @@ def accuracies(predicted: Lab, target: Lab, percents: tuple[int, ...] = (2, 5)) 
 
 
 def mean_delta_e00(predicted: Lab, target: Lab) -> Tensor:
-    """The mean of `delta_e00` over the pixels."""
+    """Returns the mean of `delta_e00` over the pixels."""
     return delta_e00(predicted, target).mean(dim=(1, 2))
 
 
 def delta_e00(predicted: Lab, target: Lab) -> Tensor:
-    """CIEDE2000 (Sharma, Wu & Dalal 2005) of each pixel, (B, H, W), not negative; all weighting factors are 1."""
+    """Returns CIEDE2000 (Sharma, Wu & Dalal 2005) of each pixel, (B, H, W), not negative; weighting factors are 1."""
     (L1, a1, b1), (L2, a2, b2) = ((L[:, 0], ab[:, 0], ab[:, 1]) for L, ab in (predicted, target))
     stretch = 1.5 - 0.5 * _chroma_saturation((_chroma(a1, b1) + _chroma(a2, b2)) / 2)
     C1, h1 = _polar(a1 * stretch, b1)
     C2, h2 = _polar(a2 * stretch, b2)
     hue_difference = h2 - h1
-    # To [-π, π]. Exactly opposite hues stay as they are, as the published pairs want it, in spite of rounding errors.
+    # The range is [-π, π]. Exactly opposite hues stay unchanged in spite of rounding, as the published pairs require.
     hue_difference -= 2 * math.pi * (hue_difference * ((1 - 1e-6) / (2 * math.pi))).round_()
     mean_L, mean_C, mean_h = (L1 + L2) / 2, (C1 + C2) / 2, torch.remainder(h1 + hue_difference / 2, 2 * math.pi)
 
@@ -163,24 +163,24 @@ def delta_e00(predicted: Lab, target: Lab) -> Tensor:
 
 
 def _chroma_saturation(C: Tensor) -> Tensor:
-    """√(C⁷ / (C⁷ + 25⁷)), in [0, 1), without C⁷ leaving the range of float32."""
+    """Returns √(C⁷ / (C⁷ + 25⁷)), in [0, 1), without overflow of C⁷ in float32."""
     ratio = C / 25
     power = ratio.square().square_() * ratio.square() * ratio
     return (power / (power + 1)).sqrt_()
 
 
 def _polar(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Chroma, and hue in [0, 2π]: the angle of the opposite point, in [-π, π], and half a turn."""
+    """Returns chroma, and hue in [0, 2π], which is the opposite point's angle in [-π, π] plus half a turn."""
     return _chroma(a, b), torch.atan2(-b, -a).add_(math.pi)
 
 
 def _chroma(a: Tensor, b: Tensor) -> Tensor:
-    """√(a² + b²): faster than `hypot`, whose care for overflow Lab does not need."""
+    """Returns √(a² + b²), faster than `hypot`, whose protection from overflow Lab does not need."""
     return (a * a).addcmul_(b, b).sqrt_()
 
 
 def colorfulness(rgb: Tensor) -> Tensor:
-    """Colorfulness M³ of Hasler & Süsstrunk 2003, from signed opponent colors and population deviations.
+    """Returns colorfulness M³ of Hasler & Süsstrunk 2003, from signed opponent colors and population deviations.
 
     Takes (B, 3, H, W) float32, 0–255, and gives (B,): about 0 for grays, above 100 for extremely colorful images.
     """
@@ -192,10 +192,10 @@ def colorfulness(rgb: Tensor) -> Tensor:
 
 
 def colorfulnesses(predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """The columns of `colorfulness` of both."""
+    """Returns the columns of `colorfulness` of outputs and truths."""
     return {"colorfulness": colorfulness(predicted), "colorfulness_target": colorfulness(target)}
 
 
 def clipped(outside: Tensor) -> Tensor:
-    """Percent of pixels outside the gamut, of (B, H, W) bool."""
+    """Returns the percentage of pixels outside the gamut, from (B, H, W) bool."""
     return 100 * outside.float().mean(dim=(1, 2))

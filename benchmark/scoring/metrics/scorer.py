@@ -21,20 +21,20 @@ from benchmark.support.errors import unknown
 if TYPE_CHECKING:
     from benchmark.data.prepared import Prepared
 
-_CPU_PIXELS, _GPU_PIXELS = 1 << 16, 1 << 21  # at a time: what fits the cache, and some 500 MB of a GPU's memory
+_CPU_PIXELS, _GPU_PIXELS = 1 << 16, 1 << 21  # a piece fits the cache, or 500 MB of a GPU's memory
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a set of images scored."""
+    """The scores of a set of images."""
 
-    values: dict[str, float | None]  # every metric asked for; None where it could not be had
+    values: dict[str, float | None]  # every requested metric; None where it is not available
     per_image: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # column → (N,), in the order of scoring
-    notes: dict[str, str] = field(default_factory=dict)  # metric → why it is None, or what it rests on
+    notes: dict[str, str] = field(default_factory=dict)  # metric → why it is None, or a caveat
 
 
 class Scorer:
-    """Scores outputs against truths, batch by batch; how they are cut into batches changes nothing.
+    """Scores outputs against truths, batch by batch; the sizes of the batches do not change the scores.
 
     Memory grows by some 600 bytes per image, by 3 KB more where the data set has a judge, and by 8 to 16 KB more where
     Inception's weights are there. The truth's features under either are kept in `.features` beside the prepared
@@ -50,18 +50,18 @@ class Scorer:
         split: str = "test",
         chosen: Sequence[int] | None = None,
     ) -> None:
-        """Finds out what can be had, and loads the networks.
+        """Finds out which metrics are available, and loads the networks.
 
         Args:
-            device: where the batches will be.
-            prepared: the data set that the truths come from. Without it, what depends on it is n/a.
+            device: the device of the batches.
+            prepared: the data set of the truths. Without it, metrics that depend on the data set are n/a.
             metrics: names from `METRICS`; None for all.
-            split: of the data set.
+            split: the data set's split.
             chosen: which images of the split will come, as indices in their order; None for all in order.
 
         Raises:
             InputError: an unknown metric.
-            BenchError: a judge's file, or one of weights, is not the right one.
+            BenchError: the file of a judge or of weights is not the right one.
         """
         for name in metrics or ():
             if name not in METRICS:
@@ -70,7 +70,7 @@ class Scorer:
         self.metrics = tuple(METRICS.values()) if metrics is None else tuple(METRICS[name] for name in metrics)
         self._images = 0
         self._kept: dict[str, list[float]] = {}
-        self._absent: dict[str, str] = {}  # metric → why it cannot be had
+        self._absent: dict[str, str] = {}  # metric → why it is not available
         self._bin_weights = None
         if prepared is not None:
             self._bin_weights = class_weights(torch.from_numpy(prepared.ab_prior), uniform=0.0).float().to(device)
@@ -89,7 +89,7 @@ class Scorer:
     ) -> None:
         """Scores a batch: (B, H, W, 3) uint8 twice, on the scorer's device; ValueError for anything else.
 
-        Where they are known: (B, H, W) bool, the pixels that the gamut clipped, and the truth's L and ab.
+        Optional are the pixels that the gamut clipped, (B, H, W) bool, and the truth's L and ab.
         """
         if predicted.shape != target.shape or predicted.dtype != torch.uint8 or target.dtype != torch.uint8:
             raise ValueError(
@@ -100,7 +100,7 @@ class Scorer:
         pair = Pair(predicted, target, clipped, target_lab, self._bin_weights)
         for group in self._sets:
             group.update(pair)
-        # Values are kept as Python's floats. As tensors, small blocks that stay among large ones that come and go, they
+        # Values are kept as Python's floats. Tensors would be small blocks that outlive the large ones around them and
         # would cut the allocator's free space into pieces that are never of use again: 2 MB per image of 256².
         for columns, absent in _measure_pieces(pair, self.metrics):
             rows = torch.stack(list(columns.values())).tolist() if columns else []
@@ -109,7 +109,7 @@ class Scorer:
             self._absent |= absent
 
     def compute(self) -> Scores:
-        """The scores of everything seen so far; ValueError for other images than the data set has labels of."""
+        """Returns the scores of all images so far; ValueError if they are not the images that the labels describe."""
         per_image = {column: np.array(values, np.float32) for column, values in self._kept.items()}
         values: dict[str, float] = {}
         notes: dict[str, str] = {}
@@ -128,7 +128,7 @@ class Scorer:
 
 
 def measure(pair: Pair, metrics: Sequence[Metric]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The per-image columns of these metrics, (B,) each; and metric → why it could not be had.
+    """Returns the per-image columns of these metrics, (B,) each, and metric → why it is not available.
 
     Raises:
         ValueError: a function gave other than one value per image.
@@ -138,7 +138,7 @@ def measure(pair: Pair, metrics: Sequence[Metric]) -> tuple[dict[str, Tensor], d
     absent: dict[str, str] = {}
     for metric in metrics:
         if not metric.per_image or metric.name in absent or found.keys() >= set(metric.columns):
-            continue  # another metric's call of the same function filled its columns, or could not
+            continue  # an earlier metric with the same function has called it
         try:
             given = loaded(metric.per_image)(*getattr(pair, metric.space))
         except NotAvailable as reason:
@@ -155,10 +155,10 @@ def measure(pair: Pair, metrics: Sequence[Metric]) -> tuple[dict[str, Tensor], d
 
 
 def _measure_pieces(pair: Pair, metrics: Sequence[Metric]) -> list[tuple[dict[str, Tensor], dict[str, str]]]:
-    """`measure`, some whole images at a time; on a CPU in as many threads as torch would give to each operation.
+    """Runs `measure` on some whole images at a time; on a CPU in as many threads as torch gives to an operation.
 
-    Some 200 small operations per piece: threads that wait for each other once per batch, not once per operation, do
-    better by a third, and many times better where other programs want the cores too.
+    A piece takes some 200 small operations. Threads that wait for each other once per batch, not once per operation,
+    are a third faster, and many times faster where other programs use the cores too.
     """
     on_cpu, count, threads = pair.predicted.device.type == "cpu", len(pair.predicted), torch.get_num_threads()
     size = max(1, (_CPU_PIXELS if on_cpu else _GPU_PIXELS) // max(1, pair.predicted.shape[1] * pair.predicted.shape[2]))
@@ -173,4 +173,4 @@ def _measure_pieces(pair: Pair, metrics: Sequence[Metric]) -> list[tuple[dict[st
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(work, range(0, count, size)))
     finally:
-        torch.set_num_threads(threads)  # the workers set it for themselves, and for threads to come
+        torch.set_num_threads(threads)  # a worker's setting also affects later threads

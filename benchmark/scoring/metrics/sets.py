@@ -1,8 +1,8 @@
-"""Metrics that need a network: outputs and truths as Inception, the judge and LPIPS see them.
+"""Metrics that compare outputs and truths by a network: Inception, the judge, and LPIPS.
 
 A metric names a class or function (`Metric.measured_by`) that makes a measuring object of a `Source`, or raises
 `NotAvailable`; metrics that name the same one share the object. Its `update(pair)` takes in a batch, and `compute()`
-gives what all batches came to, as `Measured`.
+returns the result of all batches as `Measured`.
 """
 
 from collections.abc import Sequence
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """Where the truths come from."""
+    """The origin of the truths."""
 
     device: torch.device
-    prepared: "Prepared | None" = None  # None: of no known data set
+    prepared: "Prepared | None" = None  # None: the data set is unknown
     split: str = "test"
     chosen: Sequence[int] | None = None  # which images of the split, as indices in their order; None: all
 
     @property
     def reference(self) -> Reference | None:
-        """None where the truths are no known array; then their features are computed each time."""
+        """Returns None where the truths are no known array; their features are then computed each time."""
         if self.prepared is None or self.chosen is not None:
             return None
         folder = self.prepared.folder.parent / ".features"
         return Reference(folder, self.prepared.sha256[self.split], len(self.prepared.ids(self.split)))
 
     def weights(self, name: str, network: str) -> Path:
-        """The verified file of pretrained weights; BenchError if it is another."""
+        """Returns the verified file of pretrained weights; BenchError if its hash is wrong."""
         path = weights.path(name)
         if path is None:
             raise NotAvailable(f"{network} weights missing: bench weights fetch {name}")
@@ -52,18 +52,18 @@ class Source(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What metrics of sets came to."""
+    """The results of metrics of sets."""
 
     values: dict[str, float]  # metrics that do not follow from per-image columns
-    notes: dict[str, str]  # metric → what its value rests on
+    notes: dict[str, str]  # metric → a caveat about its value
     per_image: dict[str, NDArray[np.float32]]  # column → (N,)
 
 
 class InceptionMetrics:
-    """`fid` and `kid`."""
+    """Measures `fid` and `kid`."""
 
     def __init__(self, network: FeatureNetwork, device: torch.device, reference: Reference | None) -> None:
-        """Reads the truth's features, if they are kept. Network and images are on the device."""
+        """Reads the truth's features, if they are on disk. Network and images are on the device."""
         self._outputs, self._truths = FeatureStream(network, device), FeatureStream(network, device, reference)
 
     def update(self, pair: Pair) -> None:
@@ -72,7 +72,7 @@ class InceptionMetrics:
         self._truths.update(pair.target)
 
     def compute(self) -> Measured:
-        """Both distances."""
+        """Returns both distances."""
         outputs, truths = self._outputs.compute(), self._truths.compute()
         kid = kernel_distance(outputs, truths)
         spread = f"± {kid.deviation:.2g} over {kid.subsets} subsets of {kid.subset_size:,}, " if kid.subsets > 1 else ""
@@ -90,10 +90,10 @@ def inception_metrics(source: Source) -> InceptionMetrics:
 
 
 class JudgeMetrics:
-    """`top1` and `fd_judge`; beside the former, what the judge makes of the truth and of the images without color."""
+    """Measures `top1`, also of the truth and of the images without color, and `fd_judge`."""
 
     def __init__(self, source: Source) -> None:
-        """Loads the data set's judge, and the features of truths and grays if they are kept."""
+        """Loads the data set's judge, and the features of truths and grays if they are on disk."""
         labels = source.prepared.labels(source.split) if source.prepared else None
         if labels is None or source.prepared is None:
             raise NotAvailable("the data set has no labels")
@@ -115,7 +115,7 @@ class JudgeMetrics:
             self._grays.update(lab_to_rgb(L, torch.zeros_like(ab))[0])
 
     def compute(self) -> Measured:
-        """Which images were recognised (100 or 0, so that the mean is a percentage), and the distance."""
+        """Returns which images were recognised (100 or 0, so that the mean is a percentage), and the distance."""
         outputs, truths, grays = (stream.compute() for stream in (self._outputs, self._truths, self._grays))
         if len(outputs) != len(self._labels):
             raise ValueError(f"{len(outputs)} images were given for {len(self._labels)} labels")
@@ -132,17 +132,17 @@ class JudgeMetrics:
 
 
 class LpipsMetric:
-    """`lpips_alex`, which each image has, but by a network that is given whole batches."""
+    """Measures `lpips_alex`, a value per image from a network that takes whole batches."""
 
     def __init__(self, source: Source) -> None:
         """Loads AlexNet."""
         self._network = Lpips(source.weights("alexnet", "AlexNet"), source.device)
-        self._distances: list[float] = []  # not tensors: see `Scorer.update`
+        self._distances: list[float] = []  # floats, not tensors, for the reason in `Scorer.update`
 
     def update(self, pair: Pair) -> None:
         """Takes in a batch."""
         self._distances += self._network.distance(pair.predicted, pair.target).tolist()
 
     def compute(self) -> Measured:
-        """The distance of each image."""
+        """Returns the distance of each image."""
         return Measured({}, {}, {"lpips_alex": np.array(self._distances, np.float32)})

@@ -1,1 +1,1 @@
-"""Networks that metrics look through: Inception, AlexNet under LPIPS, and the judges of our own."""
+"""The networks that metrics use: Inception, AlexNet in LPIPS, and the project's own judges."""

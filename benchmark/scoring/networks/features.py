@@ -1,4 +1,4 @@
-"""Feature vectors of many images under a network, computed once for the truth and kept on disk."""
+"""Feature vectors of many images under a network; those of true images are computed once and kept on disk."""
 
 import io
 import warnings
@@ -17,25 +17,25 @@ from benchmark.support.files import load_array, write_atomically
 
 
 class FeatureNetwork(Protocol):
-    """What turns images into features."""
+    """A network that turns images into features."""
 
     name: str
-    sha256: str  # of its weights
+    sha256: str  # hash of the network's weights
     dimensions: int
-    batch_sizes: tuple[int, int]  # that suit it, on a CPU and on a GPU
+    batch_sizes: tuple[int, int]  # images per batch on a CPU, and on a GPU
 
     def features(self, images: Tensor) -> Tensor: ...  # noqa: D102 - (B, H, W, 3) uint8 to (B, dimensions) float32
 
 
 class Reference(NamedTuple):
-    """An array of truths, whose features are kept on disk and computed once."""
+    """An array of true images, whose features are computed once and kept on disk."""
 
     folder: Path
-    images_sha256: str  # of the whole array
+    images_sha256: str  # hash of the whole array
     images: int
 
     def file(self, network: FeatureNetwork, variant: str) -> Path:
-        """Where they are kept: named by the network's weights, the array, the variant of it, and the precision."""
+        """Returns the features' file, named by the network's weights, the array, its variant, and the precision."""
         name = f"{network.name}-{network.sha256[:16]}-{self.images_sha256[:16]}-{variant}-float32.npy"
         return self.folder / name
 
@@ -43,23 +43,23 @@ class Reference(NamedTuple):
 class FeatureStream:
     """Collects the features of images that come in batches of any size.
 
-    The network gets batches of one fixed size, which suits it better than those of the caller. Memory: 4 bytes per
+    The network gets batches of one fixed size, which suits it better than the caller's sizes. Memory: 4 bytes per
     image and dimension, 80 MB for 10,000 images under Inception.
     """
 
     def __init__(
         self, network: FeatureNetwork, device: torch.device, truths: Reference | None = None, variant: str = "truth"
     ) -> None:
-        """Reads the features from disk, if the images are known truths and theirs are there, whole.
+        """Reads the features from disk if the images are known truths and their whole features are there.
 
-        Network and images are on the device. A variant is what is made of the truths before the network sees them.
+        Network and images are on the device. A variant names a change to the truths before the network sees them.
         """
         self.network = network
         self.images = truths.images if truths else 0
         self.cache = truths and truths.file(network, variant)
         self._batch = network.batch_sizes[device.type != "cpu"]
         self._waiting: list[Tensor] = []
-        self._done = array("f")  # one block that grows: many small ones would cut the network's memory into pieces
+        self._done = array("f")  # one growing block, as many small ones would fragment the network's memory
         self._found = _read(self.cache, (self.images, network.dimensions)) if self.cache else None
 
     @property
@@ -79,10 +79,10 @@ class FeatureStream:
             self._waiting = [images[whole:].clone()]
 
     def compute(self) -> Tensor:
-        """The features of all images in their order, (N, d) float32 on the CPU.
+        """Returns the features of all images in their order, (N, d) float32 on the CPU.
 
-        They are written to the cache if they are as many as it is to hold. A cache that cannot be written is a warning:
-        the scores are there, and cost what they cost.
+        They are written to the cache if their number is the one that it should hold. A cache that cannot be written
+        only causes a warning, as the scores do not depend on it.
         """
         if self._found is None:
             if self._waiting:
@@ -101,7 +101,7 @@ class FeatureStream:
 
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Inference in full float32, whatever a trainer allowed: no autocast, no TF32, the same algorithms every time."""
+    """Sets inference to full float32, whatever a trainer allowed: no autocast, no TF32, deterministic algorithms."""
     backends: Any = torch.backends
     products = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
     switches: list[tuple[Any, str, object]] = [(product, "fp32_precision", "ieee") for product in products]
@@ -118,7 +118,7 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
 
 
 def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:
-    """The features in a file, or None where it is missing, cut off, or of another shape."""
+    """Reads the features in a file; None where it is missing, cut off, or of another shape."""
     with suppress(OSError, ValueError):
         features = load_array(path)
         if features.shape == shape and features.dtype == np.float32:

@@ -14,7 +14,7 @@ class Inception:
     """The 2048 pool features of the Inception network that TensorFlow released on 2015-12-05, as ported by pytorch-fid.
 
     The package builds the network, resizes and scales; the weights come from a file whose hash was checked before.
-    Batch normalisation is folded into the convolutions, and channels come last: twice the speed on a CPU.
+    Batch normalisation is folded into the convolutions and channels come last, which doubles the speed on a CPU.
     """
 
     name = "inception"
@@ -28,13 +28,13 @@ class Inception:
         self._network = _fold_normalisation(network.eval()).to(device).to(memory_format=torch.channels_last)
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 to (B, 2048) float32."""
+        """Turns images (B, H, W, 3) uint8 into features (B, 2048) float32."""
         scaled = planes(images).div_(255).contiguous(memory_format=torch.channels_last)
         return self._network(scaled)[0].flatten(1)
 
 
 def _build(state: Mapping[str, Tensor]) -> nn.Module:
-    """pytorch-fid's network with these weights.
+    """Returns pytorch-fid's network with these weights.
 
     Its constructor fetches the weights by a function that it finds in its own module; for the time of the call that
     function hands over ours. (It would download them without checking, and unpickle them without restriction.)
@@ -44,14 +44,14 @@ def _build(state: Mapping[str, Tensor]) -> nn.Module:
     download = inception.load_state_dict_from_url
     inception.load_state_dict_from_url = lambda url, progress: state
     try:
-        with torch.random.fork_rng(devices=[]):  # it draws initial weights, which nobody should notice
+        with torch.random.fork_rng(devices=[]):  # the constructor draws random weights
             return inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[Inception.dimensions]])
     finally:
         inception.load_state_dict_from_url = download
 
 
 def _fold_normalisation(network: nn.Module) -> nn.Module:
-    """Folds each batch normalisation into the convolution before it: the same function, in evaluation mode."""
+    """Folds each batch normalisation into the convolution before it, which keeps the function in evaluation mode."""
     from torchvision.models.inception import BasicConv2d
 
     for module in network.modules():

@@ -1,8 +1,8 @@
 """The judge of a data set: a small classifier trained on its true colors, behind `top1` and `fd_judge`.
 
 It asks of recolored images what a viewer would: do they look like what they show (Zhang et al. 2016, §3.2)? A judge
-is part of the protocol. Everybody scores with the same committed file, `judge-<data>-v1.safetensors`, which is known
-by its hash; retraining makes another judge, whose scores agree with nobody's.
+is part of the protocol. Everybody scores with the same committed file, `judge-<data>-v1.safetensors`, which its
+hash identifies. Retraining makes another judge, whose scores compare with no others.
 
 `bench judge train` makes one (`benchmark.running.judge`). The network and its training follow the ideas of Keller
 Jordan's airbench (2024): fixed whitening of small patches first, pooling early, batch normalisation without scale,
@@ -25,7 +25,7 @@ from benchmark.support.errors import BenchError
 WIDTHS = (48, 128, 192)
 WHITENED = 24  # 12 principal directions of 2×2 RGB patches, and their opposites
 
-MEAN, DEVIATION = 120.0, 64.0  # of CIFAR-10's levels, roughly; the same for every data set
+MEAN, DEVIATION = 120.0, 64.0  # rounded statistics of CIFAR-10's levels, used for every data set
 
 
 class JudgeNetwork(nn.Module):
@@ -40,13 +40,13 @@ class JudgeNetwork(nn.Module):
         self.head = nn.Linear(WIDTHS[-1], classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) float32 levels 0–255, H, W ≥ 16, to (B, 192): what the linear layer sees."""
+        """Turns levels 0–255, (B, 3, H, W) float32, H, W ≥ 16, into the linear layer's input (B, 192)."""
         x = F.gelu(self.whiten((images - MEAN) / DEVIATION))
         return self.groups(x).amax(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) float32 levels 0–255 to logits (B, classes)."""
-        return self.head(self.features(images)) / 4  # few steps: small logits keep the gradients alive
+        """Turns levels 0–255, (B, 3, H, W) float32, into logits (B, classes)."""
+        return self.head(self.features(images)) / 4  # small logits keep the gradients large in a short training
 
 
 class _Group(nn.Module):
@@ -60,13 +60,13 @@ class _Group(nn.Module):
         self.normalisation2 = _normalisation(wider)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, wide, H, W) to (B, wider, H/2, W/2)."""
+        """Turns (B, wide, H, W) into (B, wider, H/2, W/2)."""
         x = F.gelu(self.normalisation1(F.max_pool2d(self.convolution1(x), 2)))
         return F.gelu(self.normalisation2(self.convolution2(x)))
 
 
 def _normalisation(channels: int) -> nn.BatchNorm2d:
-    normalisation = nn.BatchNorm2d(channels, momentum=0.4)  # few steps: recent batches count
+    normalisation = nn.BatchNorm2d(channels, momentum=0.4)  # a short training needs statistics of recent batches
     normalisation.weight.requires_grad_(False)
     return normalisation
 
@@ -76,29 +76,29 @@ class Judge:
     """A trained judge, on a device; `features` make it a network of `benchmark.scoring.networks.features`."""
 
     name: str  # "judge-cifar10-v1"
-    sha256: str  # of its file
+    sha256: str  # hash of the judge's file
     network: JudgeNetwork
     dimensions: int = WIDTHS[-1]
     batch_sizes: tuple[int, int] = (128, 1024)
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 to penultimate features (B, 192) float32."""
+        """Turns images (B, H, W, 3) uint8 into penultimate features (B, 192) float32."""
         return self.network.features(planes(images).contiguous(memory_format=torch.channels_last))
 
     def classify(self, features: Tensor) -> Tensor:
-        """Penultimate features (B, 192), on any device, to classes (B,) int64."""
+        """Turns penultimate features (B, 192), on any device, into classes (B,) int64."""
         head = self.network.head
         return F.linear(features, head.weight.to(features.device), head.bias.to(features.device)).argmax(dim=1)
 
 
-# Each protocol judge by its data set: the file in this package, and the SHA-256 that makes it that judge.
+# Each data set's protocol judge: its file in this package, and the SHA-256 that the file must have.
 JUDGES: dict[str, tuple[str, str]] = {
     "cifar10": ("judge-cifar10-v1", "1d77df8c604fbd384a5073549acde0a9cc364712893c5e93ce0c3cbdcbf3badc"),
 }
 
 
 def load_judge(data_name: str, device: torch.device | str = "cpu") -> Judge | None:
-    """The judge of a data set, ready to run; None if it has none; BenchError if its file is not the protocol's."""
+    """Returns the judge of a data set, None if it has none; BenchError if the file is not the protocol's."""
     if data_name not in JUDGES:
         return None
     name, sha256 = JUDGES[data_name]
@@ -113,12 +113,12 @@ def load_judge(data_name: str, device: torch.device | str = "cpu") -> Judge | No
 
 
 def read_judge(path: Path, device: torch.device | str = "cpu") -> Judge:
-    """Any judge's file, as `bench judge train` left it; BenchError if it is missing or damaged."""
+    """Loads any judge's file that `bench judge train` wrote; BenchError if it is missing or damaged."""
     try:
         content = path.read_bytes()
         state = load(content)
         network = JudgeNetwork(classes=len(state["head.bias"]))
-        network.load_state_dict(state)  # widens half precision
+        network.load_state_dict(state)  # copying widens half precision to float32
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise BenchError(f"{path} is no judge's file: {str(error).splitlines()[0]}") from None
     network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)

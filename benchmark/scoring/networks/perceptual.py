@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018), by its authors' package."""
+"""LPIPS (Zhang et al. 2018), computed by its authors' package."""
 
 from pathlib import Path
 
@@ -16,19 +16,19 @@ class Lpips:
         """Loads the network from torchvision's state dict; the package itself would download it unchecked."""
         import lpips
 
-        with torch.random.fork_rng(devices=[]):  # the trunk is built with random weights, then given these
+        with torch.random.fork_rng(devices=[]):  # the constructor draws random weights
             network = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
         _load_trunk(network.net, torch.load(alexnet, map_location="cpu", weights_only=True))
         self._network = network.eval().to(device)
 
     def distance(self, predicted: Tensor, target: Tensor) -> Tensor:
-        """Two batches (B, H, W, 3) uint8 to (B,) float32, not negative."""
+        """Returns the distances (B,) float32, not negative, of two batches (B, H, W, 3) uint8."""
         with exact_arithmetic(predicted.device):
             scaled = [planes(images).div_(127.5).sub_(1) for images in (predicted, target)]
             return self._network(*scaled).flatten()
 
 
 def _load_trunk(trunk: nn.Module, state: dict[str, Tensor]) -> None:
-    """Gives the trunk, which has torchvision's layers under their numbers in five slices, torchvision's weights."""
+    """Loads torchvision's weights into the trunk, which has torchvision's layers, by their numbers, in five slices."""
     ours = {name: state[f"features.{name.split('.', 1)[1]}"] for name in trunk.state_dict()}
     trunk.load_state_dict(ours)
