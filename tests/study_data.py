@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from data_files import picture
 
+from benchmark import PROTOCOL
 from benchmark.photographs.colorizer import Rgb
 from benchmark.study.build import tinted
 from benchmark.study.design import Design, make_plan
@@ -19,7 +20,7 @@ def make_key(design: Design = SMALL, methods: Sequence[str] = METHODS, **changes
     plan = make_plan(design, methods, [f"photo-{k}" for k in range(design.photographs)])
     content = {
         "study": "study-of-tests",
-        "protocol": 1,
+        "protocol": PROTOCOL,
         "data": "sample",
         "preset": "quick",
         "seed": 0,

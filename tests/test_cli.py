@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark import PROTOCOL
 from projects import bench, make_project
 
 pytestmark = pytest.mark.pipeline
@@ -44,7 +45,7 @@ def test_a_run_prints_its_row_and_where_everything_lies(project: Path) -> None:
 def test_the_result_says_where_it_comes_from(project: Path) -> None:
     result = json.loads((project / RESULT).read_text())
     origin = result["provenance"]
-    assert result["protocol"] == 1
+    assert result["protocol"] == PROTOCOL
     assert result["status"] == "ok"
     assert {"psnr", "ssim", "auc"} <= result["metrics"].keys()
     assert result["images"] == 12

@@ -90,6 +90,34 @@ def test_an_unknown_key_of_params_names_the_legal_ones(tmp_path: Path) -> None:
         read_params(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("varies", "message"),
+    [
+        ("l3", "unknown entry that 'wide' varies (key varies) 'l3'; legal: l2, wide, wider"),
+        (["l2"], "unknown entry that 'wide' varies (key varies) \"['l2']\""),
+        ("wide", "params.yaml: the entry 'wide' varies itself; name another one (key varies)"),
+        ("wider", "params.yaml: the entry 'wide' varies 'wider', which varies it in turn; name another one"),
+    ],
+)
+def test_an_ablation_names_another_entry(tmp_path: Path, varies: object, message: str) -> None:
+    entries = {"l2": {}, "wide": {"adapter": "l2", "varies": varies}, "wider": {"adapter": "l2", "varies": "wide"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**CONTENT, "entries": entries}))
+    with pytest.raises(InputError) as caught:
+        read_params(tmp_path)
+    assert message in str(caught.value)
+
+
+def test_what_an_entry_varies_is_no_setting(tmp_path: Path) -> None:
+    entries = {"l2": {}, "wide": {"adapter": "l2", "varies": "l2"}}
+    presets: dict[str, Any] = {"quick": {}, "odd": {"methods": {"l2": {"varies": "l2"}}}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**CONTENT, "entries": entries, "presets": presets}))
+    params = read_params(tmp_path)
+    assert params.varied == {"wide": "l2"}
+    assert "varies" not in cell(params, method="wide").settings()["method_config"]
+    with pytest.raises(InputError, match="unknown key of method 'l2' 'varies'"):
+        _ = cell(params, method="l2", preset="odd").method_config
+
+
 def test_a_bad_method_key_in_params_names_the_legal_ones(params: Params) -> None:
     params.entries["cgan-wide"]["lamda"] = 3
     with pytest.raises(InputError, match=r"unknown key of method 'cgan-wide' 'lamda'.*legal: .*l1_weight"):

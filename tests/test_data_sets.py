@@ -162,6 +162,14 @@ def test_the_sample_needs_no_download(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "no evidence" in prepared.meta.note
 
 
+def test_the_samples_one_photograph_in_adobe_rgb_is_converted_and_counted(tmp_path: Path) -> None:
+    dataset = data_set("sample", None, image_size=16, train_count=30)
+    prepared = prepare(dataset, tmp_path / "out", quiet=True)
+    counted = [prepared.meta.splits[split].profiles_converted for split in SPLITS]
+    assert counted == [sum("rocket" in item.id for item in dataset.items(split)) for split in SPLITS]
+    assert counted[SPLITS.index("test")] > 0
+
+
 # CIFAR-10 -------------------------------------------------------------------------------------------------------------
 
 TRAIN, TEST, VAL = 50, 10, 5  # instead of 50,000, 10,000 and 5,000

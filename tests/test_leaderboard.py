@@ -15,6 +15,7 @@ import pytest
 from fake_results import IMAGES, fake_columns, fake_result, write_method, write_skipped, write_suite
 from rich.console import Console
 
+from benchmark import PROTOCOL
 from benchmark.contracts.result import read_per_image, read_result, write_result
 from benchmark.paper.claims import build_claims
 from benchmark.paper.findings import build_findings
@@ -110,7 +111,7 @@ def test_external_rows_are_marked(suite: Path) -> None:
 
 def test_caption_notes_and_commands(suite: Path) -> None:
     text = markdown(suite)
-    assert "Protocol 1; test split of `cifar10`, preset `quick`: 300 images, SHA-256 `0123456789ab`." in text
+    assert f"Protocol {PROTOCOL}; test split of `cifar10`, preset `quick`: 300 images, SHA-256 `0123456789ab`." in text
     assert "Measured on: Test CPU." in text
     assert "`gan-perceptual` is not in the table: VGG-19 weights missing." in text
     assert "n/a: `fid` (fid weights missing)." in text
@@ -307,7 +308,7 @@ def test_nothing_fit_for_a_table(tmp_path: Path) -> None:
     built = build(tmp_path)
     assert len(built.messages) == 3
     assert "No current rows; protocol 1's tables: [docs/history/protocol-1.md](../../../docs/" in markdown(tmp_path)
-    assert "- Left out, of protocol 7, not of 1: `cgan/seed0.json`, `cgan" in markdown(tmp_path)
+    assert f"- Left out, of protocol 7, not of {PROTOCOL}: `cgan/seed0.json`, `cgan" in markdown(tmp_path)
     assert read_csv(tmp_path) == {}
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from benchmark.contracts.method import Method
 
 PARAMS_FILE = "params.yaml"
+OF_ENTRIES = ("adapter", "note", "varies")  # keys of an entry that are no settings of its adapter
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -72,6 +73,24 @@ class Params(Strict):
     suite: Suite
     entries: Annotated[dict[Name, Departures], Field(min_length=1)]
     presets: dict[Name, Preset]
+
+    @model_validator(mode="after")
+    def _vary_others(self) -> Self:
+        for name, base in self.varied.items():
+            if base not in self.entries:
+                raise unknown(f"entry that {name!r} varies (key varies)", base, self.entries)
+            chain = [name, base]
+            while (base := self.varied.get(chain[-1], "")) and len(chain) <= len(self.entries):
+                chain.append(base)
+            if name in chain[1:]:
+                said = "itself" if chain[1] == name else f"{chain[1]!r}, which varies it in turn"
+                raise InputError(f"{PARAMS_FILE}: the entry {name!r} varies {said}; name another one (key varies)")
+        return self
+
+    @property
+    def varied(self) -> dict[str, str]:
+        """Ablation → the entry that it varies, by its key `varies`."""
+        return {name: str(entry["varies"]) for name, entry in self.entries.items() if "varies" in entry}
 
     def entry(self, name: str) -> dict[str, Any]:
         """Returns an entry's departures. A method of another package can run without an entry."""
@@ -255,11 +274,12 @@ def resolve(
     adapter = entry.get("adapter", method)
     names = [adapter] if adapter == method else [adapter, method]
     departures = [sizes.methods.get(key, {}) for name in names for key in (name, f"{name}@{data_adapter}")]
-    departures.insert(2, entry)  # Between the preset's sections for the adapter and for the entry.
+    own = {key: value for key, value in entry.items() if key not in OF_ENTRIES}
+    departures.insert(2, own)  # Between the preset's sections for the adapter and for the entry.
     chosen: dict[str, Any] = {}
     training = {**sizes.training.get("default", {}), **sizes.training.get(data_adapter, {})}
     for section in departures:
-        chosen |= {key: value for key, value in section.items() if key not in ("adapter", "training", "note")}
+        chosen |= {key: value for key, value in section.items() if key != "training"}
         training |= section.get("training", {})
     data_settings = dict(sizes.data.get(data_adapter, {}))
     overrides: dict[str, Any] = {}

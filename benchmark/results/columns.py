@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from benchmark.scoring.metrics import METRICS, Metric
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchmark.contracts.result import Result
+    from benchmark.contracts.result import Result, Run
     from benchmark.results.statistics import Estimate
 
+Kind = Literal["family", "ablation", "reference"]
 _ANNOUNCED: dict[str, None] = {}  # names of providers, in the order of their columns
 
 
@@ -30,6 +31,18 @@ class Measured:
     result: "Result"
     columns: dict[str, "NDArray[np.float32]"]  # name → (N,) float32
     metrics: dict[str, float]  # from the columns where they decide it, else as the file has it; None is left out
+
+
+def kind_of(run: "Run", varied: Mapping[str, str]) -> Kind:
+    """What a row is in a table (protocol §8): only families are ranked, and form the family of tests.
+
+    Args:
+        run: of the row.
+        varied: ablation → the entry that it varies, as `Params.varied` says.
+    """
+    if run.role != "method":
+        return "reference"
+    return "ablation" if run.method in varied and not run.external else "family"
 
 
 @dataclass(frozen=True)

@@ -297,13 +297,15 @@ def precision_of(result: Result) -> str | None:
     return identity.machine.get("precision") if identity and result.run.role == "method" else None
 
 
-def of_project(folder: Path) -> Callable[[Result], str | None]:
-    """What leaves rows out of the tables of a results folder: the settings of the project that it lies in.
+def of_project(folder: Path) -> tuple[Callable[[Result], str | None], dict[str, str]]:
+    """What leaves rows out of the tables of a results folder, and ablation → the entry that it varies.
 
-    Results outside of any project can only be compared with one another, which `one_kind` does.
+    Both follow from the settings of the project that it lies in. Results outside of any project can only be compared
+    with one another, which `one_kind` does.
     """
     try:
         root = find_root(folder)
     except InputError:
-        return _never_in_tables
-    return Currency(read_params(root), Workspace(root)).why_left_out
+        return _never_in_tables, {}
+    params = read_params(root)
+    return Currency(params, Workspace(root)).why_left_out, params.varied

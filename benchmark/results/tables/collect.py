@@ -19,6 +19,7 @@ class Collection:
     skipped: list[Result]
     left_out: list[LeftOut]
     own: dict[str, list[int]] = field(default_factory=dict)  # method → seeds measured here, where references are beside
+    varied: dict[str, str] = field(default_factory=dict)  # ablation → the entry that it varies
 
 
 def tables_in(root: Path, data: str | None = None, preset: str | None = None) -> list[Path]:
@@ -36,7 +37,7 @@ def collect(folder: Path, references: Path | None = None) -> Collection:
         folder: holds the results; own ones, where `references` is given.
         references: the same folder of the committed results: they stand for the cells that were not measured here.
     """
-    why_left_out = currency.of_project(folder)
+    why_left_out, varied = currency.of_project(folder)
     references = references if references and references.is_dir() else None
     here = _read_all(folder, why_left_out)
     own = [place for place, one in here.items() if isinstance(one, Measured)] if references else []
@@ -56,6 +57,7 @@ def collect(folder: Path, references: Path | None = None) -> Collection:
         skipped=[one for one in shown if isinstance(one, Result)],
         left_out=sorted(left_out, key=lambda one: one.path),
         own=dict(seeds),
+        varied=varied,
     )
 
 

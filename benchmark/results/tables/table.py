@@ -12,7 +12,7 @@ import numpy as np
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
 from benchmark.contracts.result import Cost, Run
-from benchmark.results.columns import Filled, LeftOut, TableCell, columns, providers
+from benchmark.results.columns import Filled, Kind, LeftOut, TableCell, columns, kind_of, providers
 from benchmark.results.statistics import LEVEL, Estimate, compare, holm, image_weights, ranks, resample
 from benchmark.results.tables.collect import Measured, collect
 from benchmark.results.tables.origin import Origin, origin_of
@@ -32,6 +32,8 @@ class Row:
     images: int  # scored by every seed
     cells: Mapping[str, TableCell]  # by metric
     cost: Cost  # means over seeds; the largest peak memory
+    kind: Kind
+    varies: str | None = None  # the entry that an ablation varies
 
     @property
     def part(self) -> str:
@@ -109,6 +111,8 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
             images=min(one.result.images for one in group),
             cells=cells[name] | {column: found[name] for one in filled for column, found in one.cells.items()},
             cost=_mean_cost([one.result.cost for one in group]),
+            kind=kind_of(group[0].result.run, collection.varied),
+            varies=collection.varied.get(name),
         )
         for name, group in groups.items()
     ]
