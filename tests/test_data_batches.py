@@ -85,6 +85,22 @@ def test_half_of_the_images_are_mirrored_anew_each_epoch() -> None:
     assert not (shown(plain, 0)[:, 0, 0, 1] == 7).any()
 
 
+@pytest.mark.parametrize("on_device", ["no", "yes"])
+def test_a_crop_is_a_square_of_the_mirrored_image_at_another_place_each_time(on_device: Literal["no", "yes"]) -> None:
+    images = numbered(40)
+    whole, cut = (Batches(images, 20, seed=1, device="cpu", crop=crop, on_device=on_device) for crop in (None, 5))
+    corners = set()
+    for step in range(4):  # two epochs
+        order = cut.order(step)
+        for row, image in enumerate(shown(cut, step)):
+            top, left = order.corner[row]
+            assert torch.equal(image, shown(whole, step)[row, top : top + 5, left : left + 5])
+            corners.add((int(top), int(left)))
+    assert {corner[axis] for corner in corners for axis in (0, 1)} == set(range(4))
+    with pytest.raises(InputError, match="crop 9 is larger than the images; legal: 1 to 8"):
+        Batches(images, 20, seed=1, device="cpu", crop=9)
+
+
 def _ramp() -> torch.Tensor:
     return torch.arange(8, dtype=torch.uint8)
 

@@ -24,6 +24,7 @@ class Training(Strict):
     steps: int = Field(1000, ge=0, le=10**9, description="budget in steps, divided among the method's phases")
     batch_size: int = Field(16, ge=1, le=2**16, description="images per step, over all devices together")
     flip: bool = Field(True, description="mirror half of the training images")
+    crop: int | None = Field(None, ge=8, le=2**16, description="side of a random square of each image; none: the whole")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on GPUs that have it, else fp32")
     compile: Literal["auto", "always", "never"] = Field(
         "auto", description="torch.compile for the networks; auto: on GPUs"

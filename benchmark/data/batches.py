@@ -35,6 +35,7 @@ class Batches:
         device: torch.device | str,
         *,
         flip: bool = True,
+        crop: int | None = None,
         on_device: Literal["auto", "yes", "no"] = "auto",
         rank: int = 0,
         world: int = 1,
@@ -47,20 +48,25 @@ class Batches:
             seed: the seed of order and flips.
             device: the device on which batches are made.
             flip: whether to mirror half of the images.
+            crop: the side of a square that is cut out of each image, at another place in each epoch; None: the whole.
             on_device: keep the whole split on the device. "auto": if it takes no more than half of the free memory,
                 on a CPU together with the other ranks.
             rank: the number of this process, from 0.
             world: the number of processes.
 
         Raises:
-            InputError: the split is empty, or `batch_size` is no multiple of `world`.
+            InputError: the split is empty, `batch_size` is no multiple of `world`, or `crop` is larger than the images.
         """
         if not len(images):
             raise InputError("the training split is empty")
+        size = images.shape[1]
+        if crop is not None and crop > size:
+            raise InputError(f"crop {crop} is larger than the images; legal: 1 to {size}")
         if batch_size % world:
             raise InputError(f"batch_size {batch_size} cannot be shared equally by {world} processes")
         self.batch_size, self.seed, self.flip = batch_size, seed, flip
         self.device = torch.device(device)
+        self._size, self._crop = size, crop or size
         self._world = world
         self._images = images
         share = batch_size // world
@@ -79,7 +85,7 @@ class Batches:
         return Batch(*parts) if len(parts) == 2 else Batch(*rgb_to_lab(parts[0].movedim(1, 3)))
 
     def order(self, step: int) -> "Order":
-        """Returns which images this rank sees in a step, and which of them are mirrored."""
+        """Returns which images this rank sees in a step, which of them are mirrored, and where they are cut."""
         count = len(self._images)
         positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)[self._slice]
         epochs, places = np.divmod(positions, count)
@@ -92,15 +98,24 @@ class Batches:
                 del self._epochs[next(iter(self._epochs))]
             count = len(self._images)
             random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, epoch])))
-            self._epochs[epoch] = Order(random.permutation(count), random.random(count) < 0.5)
+            self._epochs[epoch] = Order(
+                image=random.permutation(count),
+                mirrored=random.random(count) < 0.5,
+                corner=random.integers(0, self._size - self._crop + 1, (count, 2)),
+            )
         return self._epochs[epoch]
 
     def _shown(self, images: Tensor, order: "Order") -> Tensor:
-        """Mirrors images (B, C, S, S), which are overwritten, as their order says."""
+        """Mirrors images (B, C, S, S), which are overwritten, as their order says, and cuts their squares out."""
         if self.flip:
             mirrored = torch.from_numpy(np.flatnonzero(order.mirrored)).to(self.device)
             images.index_copy_(0, mirrored, images.index_select(0, mirrored).flip(-1))
-        return images
+        if self._crop == self._size:
+            return images
+        image, side = (torch.arange(count, device=self.device) for count in (len(images), self._crop))
+        top, left = torch.from_numpy(order.corner).to(self.device)[:, :, None].unbind(1)  # (B, 1)
+        rows, columns = (top + side)[:, :, None], (left + side)[:, None]
+        return images[image[:, None, None], :, rows, columns].movedim(3, 1)  # (B, C, crop, crop)
 
     def _fits(self, on_device: str) -> bool:
         if on_device != "auto":
@@ -130,11 +145,12 @@ class Batches:
 
 
 class Order(NamedTuple):
-    """The order of the images in an epoch or a part of it, and which of them are mirrored."""
+    """The order of the images in an epoch or a part of it, which of them are mirrored, and where they are cut."""
 
     image: NDArray[np.int64]  # (n,) into the split
     mirrored: NDArray[np.bool_]  # (n,)
+    corner: NDArray[np.int64]  # (n, 2): first row and first column that are seen, of the mirrored image
 
     def take(self, places: NDArray[np.int64]) -> "Order":
         """The part at these places."""
-        return Order(self.image[places], self.mirrored[places])
+        return Order(self.image[places], self.mirrored[places], self.corner[places])

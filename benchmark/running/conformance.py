@@ -90,7 +90,7 @@ def make_trainer(
     """A trainer on the made-up pictures; checkpoints are written only when asked for."""
     settings = Training(steps=steps, batch_size=BATCH, checkpoint_seconds=1e9, **training)
     pictures = tiny_images() if images is None else images
-    batches = Batches(pictures, BATCH, seed=0, device=torch.device("cpu"), flip=settings.flip)
+    batches = Batches(pictures, BATCH, seed=0, device=torch.device("cpu"), flip=settings.flip, crop=settings.crop)
     return Trainer(
         method, settings, batches, seed=0, device=batches.device, folder=folder, key="tiny", monitor=Monitor()
     )

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -146,9 +147,10 @@ class PlainLoop:
         self.device = context.device
         self.clock = Clock(self.device)
         self.training = PlainTraining(method, phase)
-        size, batch_size = prepared.meta.image_size, cell.training.batch_size
-        enough = paths * -(-batch_size // len(paths))  # at least one whole batch
-        self.open = lambda: endless(make_loader(enough, size, batch_size, cell.training.flip), self.device)
+        size, training = prepared.meta.image_size, cell.training
+        enough = paths * -(-training.batch_size // len(paths))  # at least one whole batch
+        loader = partial(make_loader, enough, size, training.batch_size, training.flip, training.crop)
+        self.open = lambda: endless(loader(), self.device)
         self.iterator = self.open()
         self.fixed = next(self.iterator)
         del self.iterator

@@ -149,6 +149,7 @@ class _Bench:
             seed=cell.seed,
             device=device,
             flip=training.flip,
+            crop=training.crop,
             on_device=context.on_device,
         )
         self.paths: list[Path] = []

@@ -29,10 +29,11 @@ class ImageFiles(Dataset[tuple[Tensor, Tensor]]):
         paths: paths of images in any format that Pillow reads.
         size: S; bicubic interpolation brings the short side to it, then the center is cut out (docs/protocol.md §1).
         flip: whether to mirror half of the images.
+        crop: the side of a random square of each image, or None.
     """
 
-    def __init__(self, paths: Sequence[Path], size: int, flip: bool) -> None:
-        self.paths, self.size, self.flip = list(paths), size, flip
+    def __init__(self, paths: Sequence[Path], size: int, flip: bool, crop: int | None = None) -> None:
+        self.paths, self.size, self.flip, self.crop = list(paths), size, flip, crop or size
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -43,6 +44,8 @@ class ImageFiles(Dataset[tuple[Tensor, Tensor]]):
         rgb = np.asarray(open_square(self.paths[index], self.size))
         if self.flip and torch.rand(()) < 0.5:
             rgb = rgb[:, ::-1]
+        top, left = torch.randint(self.size - self.crop + 1, (2,)).tolist()
+        rgb = rgb[top : top + self.crop, left : left + self.crop]
         lab = torch.from_numpy(rgb2lab(rgb).astype(np.float32)).movedim(-1, 0)
         return lab[:1], lab[1:]
 
@@ -58,10 +61,12 @@ def open_square(path: Path, size: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def make_loader(paths: Sequence[Path], size: int, batch_size: int, flip: bool) -> DataLoader[tuple[Tensor, Tensor]]:
+def make_loader(
+    paths: Sequence[Path], size: int, batch_size: int, flip: bool, crop: int | None = None
+) -> DataLoader[tuple[Tensor, Tensor]]:
     """Makes a loader of L (B, 1, S, S) and ab (B, 2, S, S) in random order, with two persistent worker processes."""
     return DataLoader(
-        ImageFiles(paths, size, flip),
+        ImageFiles(paths, size, flip, crop),
         batch_size,
         shuffle=True,
         num_workers=WORKERS,

@@ -95,6 +95,7 @@ def fit(
         seed=cell.seed,
         device=device,
         flip=training.flip,
+        crop=training.crop,
         on_device=on_device,
         rank=ranks.rank,
         world=ranks.world,
