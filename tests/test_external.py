@@ -50,7 +50,6 @@ def test_the_truth_itself_scores_perfectly(project: Path, prepared: Prepared, tm
         "psnr": 100,
         "ssim": 1,
         "auc": 100,
-        "auc_rebal": 100,
         "delta_e00": 0,
         "delta_colorfulness": 0,
         "mae_r": 0,
@@ -58,6 +57,8 @@ def test_the_truth_itself_scores_perfectly(project: Path, prepared: Prepared, tm
     for name, value in perfect.items():
         assert metrics[name] == pytest.approx(value, abs=1e-4), name
     assert metrics["clipped"] is None
+    assert metrics["auc_rebal"] is None
+    assert "effective number of images" in result(project, "truth")["notes"]["auc_rebal"]
     assert metrics["fid"] is None
     assert "bench weights fetch inception" in result(project, "truth")["notes"]["fid"]
 

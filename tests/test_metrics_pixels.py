@@ -221,8 +221,8 @@ def test_colorfulness_by_hand() -> None:
 
 def test_the_table_is_the_protocol_and_needs_no_torch() -> None:
     columns = (
-        "psnr psnr_pooled ssim lpips_alex fid kid top1 fd_judge auc auc_rebal acc_2 acc_5 mae_r mae_g mae_b delta_e00 "
-        "colorfulness delta_colorfulness clipped"
+        "psnr psnr_pooled ssim lpips_alex fid kid top1 fd_judge kid_judge auc auc_rebal acc_2 acc_5 mae_r mae_g mae_b "
+        "delta_e00 colorfulness delta_colorfulness clipped"
     )
     assert list(METRICS) == columns.split()
     assert all(name == metric.name for name, metric in METRICS.items())

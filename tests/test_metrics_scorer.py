@@ -20,12 +20,17 @@ from benchmark.scoring.networks.judge import Judge, JudgeNetwork
 from benchmark.support.errors import InputError
 
 CPU = torch.device("cpu")
-WITHOUT_NETWORKS = [name for name in METRICS if name not in ("lpips_alex", "fid", "kid", "top1", "fd_judge")]
+WITHOUT_NETWORKS = [
+    name for name in METRICS if name not in ("lpips_alex", "fid", "kid", "top1", "fd_judge", "kid_judge")
+]
 
 
 @pytest.fixture(autouse=True)
-def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def _few_images_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file of weights is here, and two dozen images are enough for any metric."""
     monkeypatch.setattr("benchmark.support.weights.path", lambda name: None)
+    monkeypatch.setattr("benchmark.scoring.metrics.scorer.EFFECTIVE_IMAGES", 0)
+    monkeypatch.setattr("benchmark.scoring.metrics.sets.FRECHET_IMAGES", 2)
 
 
 @pytest.fixture(scope="module")
@@ -114,16 +119,44 @@ def test_every_column_is_kept_for_the_bootstrap(predicted: Tensor, target: Tenso
     assert list(found.values) == list(METRICS)
 
 
+def smoothed(prior: np.ndarray) -> np.ndarray:
+    """Computes p̃ of Zhang et al. 2016 bin by bin; bins that do not occur get the least of those that do."""
+    points, found = centers().numpy().astype(np.float64), np.zeros(313)
+    for share, point in zip(prior, points, strict=True):
+        spread = np.exp(-np.square(points - point).sum(axis=1) / (2 * 5**2))
+        found += share * spread / spread.sum()
+    return np.maximum(found, found[prior > 0].min())
+
+
 def test_rebalanced_auc_equals_its_definition(predicted: Tensor, target: Tensor, prepared: Any) -> None:
     first, second = (rgb2lab(images.numpy())[..., 1:].reshape(-1, 2) for images in (predicted, target))
     bins = np.linalg.norm(second[:, None] - centers().numpy(), axis=-1).argmin(axis=1)
-    prior = prepared.ab_prior
-    filled = np.where(prior > 0, prior, prior[prior > 0].min())
-    weights = 1 / filled[bins]
+    weights = 1 / smoothed(prepared.ab_prior)[bins]
     errors = np.linalg.norm(first - second, axis=-1)
     curve = [np.average(errors <= threshold, weights=weights) for threshold in range(151)]
     expected = 100 * np.trapezoid(curve) / 150
     assert score(predicted, target, prepared=prepared).values["auc_rebal"] == pytest.approx(expected, abs=0.01)
+
+
+def test_few_effective_images_make_no_value(
+    predicted: Tensor, target: Tensor, prepared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = score(predicted, target, prepared=prepared, metrics=["auc_rebal", "auc"])
+    weights = found.per_image["auc_rebal_weight"].astype(np.float64)
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    assert 1 < effective < len(target)
+    assert found.notes == {"auc_rebal": f"effective number of images: {effective:.0f}"}
+    monkeypatch.setattr("benchmark.scoring.metrics.scorer.EFFECTIVE_IMAGES", 100)
+    found = score(predicted, target, prepared=prepared, metrics=["auc_rebal", "auc"])
+    assert found.values["auc_rebal"] is None
+    assert found.notes == {"auc_rebal": f"n/a (effective number of images: {effective:.0f}, fewer than 100)"}
+    assert found.per_image.keys() == {"auc"}  # nothing is kept from which a table could make the value again
+
+
+def test_equal_weights_count_every_image() -> None:
+    metric = METRICS["auc_rebal"]
+    assert metric.effective_images({"auc_rebal_weight": np.full(7, 0.3, np.float32)}) == pytest.approx(7)
+    assert metric.effective_images({"auc_rebal_weight": np.array([1, 0, 0, 0])}) == 1
 
 
 def test_the_truth_is_converted_to_lab_once(
@@ -160,12 +193,18 @@ def test_what_cannot_be_had_is_none_and_says_why(predicted: Tensor, target: Tens
         "kid": "n/a (Inception weights missing: bench weights fetch inception)",
         "top1": "n/a (the data set has no judge)",
         "fd_judge": "n/a (the data set has no judge)",
+        "kid_judge": "n/a (the data set has no judge)",
+        "auc_rebal": "effective number of images: 23",
         "clipped": "n/a (not known of finished images)",
     }
     prepared.labels = lambda split: None
     small = score(predicted[:, :8], target[:, :8], metrics=["top1", "auc_rebal", "ssim"], prepared=prepared)
     assert small.values["ssim"] is None
-    assert small.notes == {"top1": "n/a (the data set has no labels)", "ssim": "n/a (images smaller than 11×11)"}
+    assert small.notes == {
+        "top1": "n/a (the data set has no labels)",
+        "ssim": "n/a (images smaller than 11×11)",
+        "auc_rebal": "effective number of images: 23",
+    }
     alone = score(predicted, target, metrics=["auc_rebal"])
     assert alone.notes == {"auc_rebal": "n/a (no training split to weigh the bins by)"}
 

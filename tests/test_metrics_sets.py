@@ -15,10 +15,10 @@ import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmark.scoring.metrics import distances
+from benchmark.scoring.metrics import distances, sets
 from benchmark.scoring.metrics.distances import Gaussian, frechet_distance, kernel_distance
 from benchmark.scoring.metrics.pair import Pair
-from benchmark.scoring.metrics.sets import InceptionMetrics
+from benchmark.scoring.metrics.sets import InceptionMetrics, set_distances
 from benchmark.scoring.networks.features import FeatureStream, Reference, exact_arithmetic
 from benchmark.scoring.networks.inception import Inception
 from benchmark.scoring.networks.perceptual import Lpips
@@ -92,7 +92,7 @@ def test_kernel_distance_equals_its_definition() -> None:
     first, second = np.random.default_rng(0).normal(0, 1, (2, 30, 8)) + np.array([0, 0.5])[:, None, None]
     found = kernel_distance(torch.from_numpy(first), torch.from_numpy(second))
     assert found.mean == pytest.approx(squared_mmd(first, second), rel=1e-9)
-    assert (found.deviation, found.subsets, found.subset_size) == (0, 1, 30)
+    assert (found.subsets, found.subset_size) == (1, 30)
 
 
 def test_kernel_distance_of_large_sets_is_a_mean_over_subsets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,9 +102,39 @@ def test_kernel_distance_of_large_sets_is_a_mean_over_subsets(monkeypatch: pytes
     first, second, far = (torch.randn(240, 8, generator=generator) + shift for shift in (0, 0, 0.5))
     same, apart = kernel_distance(first, second), kernel_distance(first, far)
     assert (same.subsets, same.subset_size) == (100, 200)
-    assert same.deviation > 0
-    assert abs(same.mean) < 3 * same.deviation < apart.mean
+    assert same.mean == pytest.approx(squared_mmd(first.numpy(), second.numpy()), abs=0.05)
+    assert abs(same.mean) < 0.1 * apart.mean
     assert kernel_distance(first, second) == same
+
+
+# Both distances of two sets -----------------------------------------------------------------------------------------
+
+
+def test_distances_of_sets_say_their_floor_and_need_many_images() -> None:
+    assert sets.FRECHET_IMAGES == 1000
+    generator = torch.Generator().manual_seed(0)
+    outputs, truths = torch.randn(2, 1200, 4, generator=generator)
+    found = set_distances("fd", "kd", outputs + 1, truths, "a-network")
+    assert found.values == {
+        "fd": frechet_distance(Gaussian.of(truths), Gaussian.of(outputs + 1)),
+        "kd": kernel_distance(outputs + 1, truths).mean,
+    }
+    floor = sets.truth_floor(truths)
+    assert 0 < floor < 0.05 < 3 < found.values["fd"]  # the means are 4 apart
+    assert found.notes == {
+        "fd": f"N = 1,200; a-network; two halves of the truth: {floor:.3g}",
+        "kd": "N = 1,200; a-network; 100 overlapping subsets of 1,000",
+    }
+    few = set_distances("fd", "kd", outputs[:999], truths[:999])
+    assert few.values.keys() == {"kd"}
+    assert few.notes == {"fd": "999 images, fewer than 1,000: see kd", "kd": "N = 999"}
+
+
+def test_the_floor_is_the_distance_of_halves_that_share_no_image() -> None:
+    repeated = torch.randn(300, 4, generator=torch.Generator().manual_seed(0)).repeat(2, 1)
+    assert sets.truth_floor(repeated) == sets.truth_floor(repeated) > 0
+    halves = torch.cat([torch.zeros(500, 2), torch.ones(500, 2)])  # every random half holds some of either
+    assert sets.truth_floor(halves) < 0.05
 
 
 # Features -----------------------------------------------------------------------------------------------------------
@@ -280,13 +310,14 @@ def test_fid_equals_the_command_line_of_pytorch_fid(
 ) -> None:
     """The distance of two folders is the same; the test above holds that our features are the reference's."""
     monkeypatch.setenv("TORCH_HOME", str(inception_weights.parents[2]))
+    monkeypatch.setattr(sets, "FRECHET_IMAGES", 6)
     command = [sys.executable, "-m", "pytorch_fid", *map(str, folders), "--device", "cpu", "--num-workers", "0"]
     printed = subprocess.run([*command, "--dims", "192"], capture_output=True, text=True, check=True).stdout
     metrics = InceptionMetrics(SecondBlock(), CPU, None)
     metrics.update(Pair(read(folders[0]), read(folders[1])))
     found = metrics.compute()
     assert found.values["fid"] == pytest.approx(float(printed.split("FID:")[1]), rel=1e-3)
-    assert found.notes["fid"] == "N = 6"
+    assert found.notes["fid"].startswith("N = 6; two halves of the truth: ")
 
 
 @pytest.mark.slow
@@ -300,7 +331,8 @@ def test_loading_inception_leaves_no_traces(inception_weights: Path) -> None:
     assert pytorch_fid.inception.load_state_dict_from_url is download
 
 
-def test_fid_and_kid_of_a_set_and_itself(images: Tensor, tmp_path: Path) -> None:
+def test_fid_and_kid_of_a_set_and_itself(images: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sets, "FRECHET_IMAGES", len(images))
     network, reference = Averages(), Reference(tmp_path, "f" * 64, len(images))
     metrics = InceptionMetrics(network, CPU, reference)
     metrics.update(Pair(images, images))

@@ -36,7 +36,7 @@ from benchmark.scoring.networks.inception import Inception
 
 WANTED = {256: 4, 32: 15}
 IMAGES = {256: 16, 32: 1024}
-WITH_NETWORKS = ("lpips_alex", "fid", "kid", "top1", "fd_judge", "clipped")
+WITH_NETWORKS = ("lpips_alex", "fid", "kid", "top1", "fd_judge", "kid_judge", "clipped")
 COLUMNS = sorted({column for name, metric in METRICS.items() if name not in WITH_NETWORKS for column in metric.columns})
 PRIOR = np.random.default_rng(0).dirichlet(np.ones(313))
 BINS = KDTree(centers().numpy())

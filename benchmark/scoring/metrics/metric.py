@@ -75,6 +75,7 @@ class Metric:
     moments: Callable[..., Sequence[np.ndarray]] = themselves
     combine: Callable[..., np.ndarray] = the_mean
     needs: tuple[str, ...] = ()  # pretrained files, by their names in `benchmark.support.weights`
+    weight: str = ""  # the per-image column by which images weigh; "" where all weigh the same
 
     def __post_init__(self) -> None:
         """Gives a metric of single images its own column, where it names none."""
@@ -94,6 +95,11 @@ class Metric:
         if not self.columns:
             raise KeyError(f"{self.name} does not follow from per-image values")
         return self.moments(*(np.asarray(per_image[column], np.float64) for column in self.columns))
+
+    def effective_images(self, per_image: Mapping[str, np.ndarray]) -> float:
+        """How many images of equal weight would be as good as these (Kish 1965): (Σw)² / Σw², at most N."""
+        weights = np.asarray(per_image[self.weight], np.float64)
+        return float(weights.sum() ** 2 / np.square(weights).sum())
 
     def pooled(self, per_image: Mapping[str, np.ndarray]) -> np.ndarray:
         """The value over a set of images, (), from at least the metric's `columns`, each (N,), finite.

@@ -5,10 +5,22 @@ from functools import cached_property
 
 from torch import Tensor
 
-from benchmark.data.ab_bins import nearest_bin
+from benchmark.data.ab_bins import class_weights, nearest_bin, smooth_prior
 from benchmark.data.color import rgb_to_lab
 from benchmark.scoring.metrics.metric import NotAvailable
 from benchmark.scoring.metrics.pixels import Lab, planes
+
+
+def rarity(prior: Tensor) -> Tensor:
+    """Returns what a pixel of each bin's color weighs: 1 / p̃ (Zhang et al. 2016, Eq. 4 with λ = 0), mean 1 under p̃.
+
+    p̃ is the smoothed distribution of the training split's colors. Smoothing leaves next to nothing to bins far from
+    every color of a small training split, so bins that do not occur there weigh as much as the heaviest that does.
+    (313,) probabilities to (313,) float32.
+    """
+    smooth = smooth_prior(prior)
+    smooth = smooth.clamp(min=float(smooth[prior > 0].min()))
+    return class_weights(smooth / smooth.sum(), uniform=0.0).float()
 
 
 @dataclass

@@ -10,16 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.data.ab_bins import class_weights
 from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.scoring.metrics.metric import NotAvailable, loaded
-from benchmark.scoring.metrics.pair import Pair
+from benchmark.scoring.metrics.pair import Pair, rarity
 from benchmark.scoring.metrics.pixels import Lab
 from benchmark.scoring.metrics.sets import Source
 from benchmark.support.errors import unknown
 
 if TYPE_CHECKING:
     from benchmark.data.prepared import Prepared
+
+EFFECTIVE_IMAGES = 100  # fewer of them are no ground for the value of a metric that weighs images
 
 _CPU_PIXELS, _GPU_PIXELS = 1 << 16, 1 << 21  # a piece fits the cache, or 500 MB of a GPU's memory
 
@@ -73,7 +74,7 @@ class Scorer:
         self._absent: dict[str, str] = {}  # metric → why it is not available
         self._bin_weights = None
         if prepared is not None:
-            self._bin_weights = class_weights(torch.from_numpy(prepared.ab_prior), uniform=0.0).float().to(device)
+            self._bin_weights = rarity(torch.from_numpy(prepared.ab_prior)).to(device)
         self._sets = list(self._open_sets(Source(device, prepared, split, chosen)))
 
     def _open_sets(self, source: Source) -> Iterator[Any]:
@@ -118,13 +119,25 @@ class Scorer:
             notes |= group.notes
             per_image |= group.per_image
         for metric in self.metrics:
-            if metric.name not in self._absent and metric.columns and per_image.keys() >= set(metric.columns):
-                values[metric.name] = float(metric.pooled(per_image))
-            if metric.name not in values:
-                notes[metric.name] = f"n/a ({self._absent.get(metric.name, 'too few images')})"
+            if metric.name in self._absent or not metric.columns or not per_image.keys() >= set(metric.columns):
+                continue
+            if metric.weight:
+                effective = metric.effective_images(per_image)
+                notes[metric.name] = f"effective number of images: {effective:.0f}"
+                if effective < EFFECTIVE_IMAGES:
+                    notes[metric.name] += f", fewer than {EFFECTIVE_IMAGES}"
+                    continue
+            values[metric.name] = float(metric.pooled(per_image))
         names = [metric.name for metric in self.metrics]
-        told = {name: notes[name] for name in names if name in notes}
-        return Scores({name: values.get(name) for name in names}, per_image, told)
+        for name in names:
+            if name not in values:
+                notes[name] = f"n/a ({self._absent.get(name) or notes.get(name, 'too few images')})"
+        shown = {column for metric in self.metrics if metric.name in values for column in metric.columns}
+        return Scores(
+            {name: values.get(name) for name in names},
+            {column: found for column, found in per_image.items() if column in shown},
+            {name: notes[name] for name in names if name in notes},
+        )
 
 
 def measure(pair: Pair, metrics: Sequence[Metric]) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from benchmark.data.color import lab_to_rgb
 from benchmark.scoring.metrics.distances import Gaussian, frechet_distance, kernel_distance
@@ -55,8 +56,40 @@ class Measured(NamedTuple):
     """The results of metrics of sets."""
 
     values: dict[str, float]  # metrics that do not follow from per-image columns
-    notes: dict[str, str]  # metric → a caveat about its value
+    notes: dict[str, str]  # metric → a caveat about its value, or why it has none
     per_image: dict[str, NDArray[np.float32]]  # column → (N,)
+
+
+FRECHET_IMAGES = 1000  # with fewer, a Fréchet distance measures their number more than anything else
+_HALVES_SEED = 0
+
+
+def set_distances(frechet: str, kernel: str, outputs: Tensor, truths: Tensor, by: str = "") -> Measured:
+    """Returns both distances of two sets of features, (N, d) and (M, d), N, M ≥ 2, under the names of their metrics.
+
+    The note of the Fréchet distance states its floor: what two random halves of the truth are apart. It has no value
+    where there are fewer than 1,000 images. The kernel distance has no bias, so its floor is 0 at any number.
+    `by` names the network in the notes.
+    """
+    images = f"N = {len(outputs):,}" + (f"; {by}" if by else "")
+    kid = kernel_distance(outputs, truths)
+    values = {kernel: kid.mean}
+    notes = {
+        kernel: images + (f"; {kid.subsets} overlapping subsets of {kid.subset_size:,}" if kid.subsets > 1 else "")
+    }
+    if min(len(outputs), len(truths)) < FRECHET_IMAGES:
+        notes[frechet] = f"{len(outputs):,} images, fewer than {FRECHET_IMAGES:,}: see {kernel}"
+    else:
+        values[frechet] = frechet_distance(Gaussian.of(truths), Gaussian.of(outputs))
+        notes[frechet] = f"{images}; two halves of the truth: {truth_floor(truths):.3g}"
+    return Measured(values, notes, {})
+
+
+def truth_floor(truths: Tensor) -> float:
+    """Returns the Fréchet distance of two random halves, always the same, of features (N, d), N ≥ 4."""
+    order = torch.from_numpy(np.random.default_rng(_HALVES_SEED).permutation(len(truths)))
+    first, second = (truths[half] for half in order.tensor_split(2))
+    return frechet_distance(Gaussian.of(first), Gaussian.of(second))
 
 
 class InceptionMetrics:
@@ -73,14 +106,7 @@ class InceptionMetrics:
 
     def compute(self) -> Measured:
         """Returns both distances."""
-        outputs, truths = self._outputs.compute(), self._truths.compute()
-        kid = kernel_distance(outputs, truths)
-        spread = f"± {kid.deviation:.2g} over {kid.subsets} subsets of {kid.subset_size:,}, " if kid.subsets > 1 else ""
-        return Measured(
-            {"fid": frechet_distance(Gaussian.of(truths), Gaussian.of(outputs)), "kid": kid.mean},
-            {"fid": f"N = {len(outputs):,}", "kid": f"{spread}N = {len(outputs):,}"},
-            {},
-        )
+        return set_distances("fid", "kid", self._outputs.compute(), self._truths.compute())
 
 
 def inception_metrics(source: Source) -> InceptionMetrics:
@@ -90,7 +116,7 @@ def inception_metrics(source: Source) -> InceptionMetrics:
 
 
 class JudgeMetrics:
-    """Measures `top1`, also of the truth and of the images without color, and `fd_judge`."""
+    """Measures `top1`, also of the truth and of the images without color, `fd_judge` and `kid_judge`."""
 
     def __init__(self, source: Source) -> None:
         """Loads the data set's judge, and the features of truths and grays if they are on disk."""
@@ -115,7 +141,7 @@ class JudgeMetrics:
             self._grays.update(lab_to_rgb(L, torch.zeros_like(ab))[0])
 
     def compute(self) -> Measured:
-        """Returns which images were recognised (100 or 0, so that the mean is a percentage), and the distance."""
+        """Returns which images were recognised (100 or 0, so that the mean is a percentage), and both distances."""
         outputs, truths, grays = (stream.compute() for stream in (self._outputs, self._truths, self._grays))
         if len(outputs) != len(self._labels):
             raise ValueError(f"{len(outputs)} images were given for {len(self._labels)} labels")
@@ -124,11 +150,8 @@ class JudgeMetrics:
             for features in (outputs, truths, grays)
         )
         note = f"truth {truths_right.mean():.1f} %, gray {grays_right.mean():.1f} %; {self._judge.name}"
-        return Measured(
-            {"fd_judge": frechet_distance(Gaussian.of(truths), Gaussian.of(outputs))},
-            {"top1": note, "fd_judge": f"N = {len(outputs):,}; {self._judge.name}"},
-            {"top1": right},
-        )
+        distances = set_distances("fd_judge", "kid_judge", outputs, truths, self._judge.name)
+        return Measured(distances.values, {"top1": note} | distances.notes, {"top1": right})
 
 
 class LpipsMetric:
