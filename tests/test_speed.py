@@ -25,12 +25,12 @@ from benchmark.data.batches import Batches
 from benchmark.data.color import rgb_to_lab
 from benchmark.running.conformance import build, make_trainer, tiny_batch, tiny_info
 from benchmark.running.stages import Context, prepare_data
-from benchmark.speed import as_json, as_text
 from benchmark.speed.flops import peak_flops, peak_of, training_flops
 from benchmark.speed.loops import Clock, OurLoop, PlainLoop
 from benchmark.speed.measure import PhaseSpeed, Plan, Report, Speed, measure_loops, over_phases
 from benchmark.speed.originals import image_files, write_jpegs
 from benchmark.speed.plain import ImageFiles, PlainTraining
+from benchmark.speed.show import as_json, as_text
 from projects import TINY, make_project
 
 CPU = torch.device("cpu")

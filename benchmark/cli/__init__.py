@@ -11,9 +11,13 @@ from typing import Any
 import click
 from click.exceptions import Abort, Exit
 
-from benchmark.cli import beside, cells, completion, data, parts, results, sweep
+from benchmark.cli import cells, completion, data, parts, results, sweep
 from benchmark.cli.options import CELL
 from benchmark.contracts.registry import blamed, thread_of_adapter
+from benchmark.paper import commands as paper
+from benchmark.photographs import commands as photographs
+from benchmark.speed.commands import speed
+from benchmark.study.commands import study
 from benchmark.support.errors import BenchError
 
 # The disk, its quota or a limit is full; a file system or folder may not be written.
@@ -103,10 +107,10 @@ def main(debug: bool) -> None:
 
 
 for command in (
-    *(cells.run, cells.train, cells.evaluate, cells.fingerprint, cells.speed, sweep.cells, sweep.sweep),
-    *(sweep.reproduce, parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data),
-    *(results.leaderboard, results.score, results.claims, results.findings, results.report, results.compare),
-    *(beside.colorize, beside.app, beside.study, completion.completion),
+    *(cells.run, cells.train, cells.evaluate, cells.fingerprint, sweep.cells, sweep.sweep, sweep.reproduce),
+    *(parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data),
+    *(results.leaderboard, results.score, results.report, completion.completion),
+    *(paper.claims, paper.findings, photographs.colorize, photographs.app, photographs.compare, speed, study),
 ):
     main.add_command(command)
 completion.offer_names(main)

@@ -113,6 +113,20 @@ def take_cell(options: dict[str, Any]) -> Cell:
     return cell
 
 
+def take(options: dict[str, Any], record: bool = False) -> "tuple[Cell, Context]":
+    """The cell and the context that the options of `cell_options` and `machine_options` mean.
+
+    InputError, before anything is run: `record` is wanted of what is in no committed table.
+    """
+    cell = take_cell(options)
+    context = make_context(**options)
+    if record:
+        from benchmark.running.reference import require_recordable
+
+        require_recordable(cell)
+    return cell, context
+
+
 def make_context(
     device: str = "auto",
     root: Path | None = None,

@@ -1,11 +1,11 @@
-"""From result files to tables, claims and the report; rows that another program colored."""
+"""From result files to tables and the report; rows that another program colored."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmark.cli.options import json_option, machine_options, make_context, record_option, resolve_cell, seed_option
+from benchmark.cli.options import json_option, machine_options, make_context, record_option
 from benchmark.contracts.config import external_cell, find_root
 from benchmark.contracts.workspace import Workspace, project
 from benchmark.support.errors import BenchError
@@ -71,34 +71,6 @@ def score(
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Write nothing; fail if the committed page is not what the results give.")
-@json_option
-def claims(check: bool, as_json: bool) -> None:
-    """Decide the reports' claims from the result files; write results/claims.md."""
-    from benchmark.paper import claims as reports
-
-    params, space = project()
-    built = reports.build_claims(space.references, params.suite.preset, check)
-    click.echo(reports.as_json(built) if as_json else reports.summary(built))
-    if check and built.stale:
-        raise BenchError("results/claims.md differs from the results; run: bench claims, and commit what it writes")
-
-
-@click.command()
-@click.option("--check", is_flag=True, help="Write nothing; fail if page or figures are not what the results give.")
-def findings(check: bool) -> None:
-    """Write docs/findings.md and its figures: what the reports claim, and what holds under one protocol."""
-    from benchmark.paper.findings import build_findings
-
-    built = build_findings(find_root(), check)
-    for path in built.stale:
-        click.echo(f"{'out of date' if check else 'written'}: {path}", err=True)
-    click.echo(built.page)
-    if check and built.stale:
-        raise BenchError("docs/findings.md differs from the results; run: bench findings, and commit what it writes")
-
-
-@click.command()
 @click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables.")
 @click.option("--preset", metavar="NAME", help="Only this preset's tables.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The folder to write; default: report/.")
@@ -114,21 +86,3 @@ def report(data_set: str | None, preset: str | None, out: Path | None) -> None:
     for message in built.messages:
         click.echo(message, err=True)
     click.echo(f"open in a browser: {built.page.resolve().as_uri()}")
-
-
-@click.command()
-@click.option("--data", "data_set", required=True, metavar="NAME", help="Data set.")
-@click.option("--methods", required=True, metavar="A,B,…", help="Trained entries, in the order of the rows.")
-@click.option("--preset", metavar="NAME", help="Default: the suite's.")
-@seed_option
-@click.option("--images", type=click.IntRange(1, 64), default=8, show_default=True, help="Columns.")
-@click.option("--size", type=click.IntRange(16, 512), default=96, show_default=True, help="Pixels per image.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The PNG to write.")
-def compare(data_set: str, methods: str, preset: str | None, seed: int, images: int, size: int, out: Path) -> None:
-    """Draw the same test images as several methods color them: a row per method."""
-    cells = [resolve_cell(name, data_set, preset, seed) for name in methods.split(",")]
-    context = make_context()
-    from benchmark.photographs.compare import draw_comparison
-
-    draw_comparison(cells, context, out, images, size)
-    click.echo(out)

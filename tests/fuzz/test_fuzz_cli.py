@@ -40,7 +40,7 @@ VALID = {
 }
 
 STOOD_IN_FOR = (
-    *("benchmark.speed.measure", "benchmark.study.serve.serve", "benchmark.photographs.app.serve"),
+    *("benchmark.speed.measure.measure", "benchmark.study.serve.serve", "benchmark.photographs.app.serve"),
     *("benchmark.running.judge.make_judge", "benchmark.running.sweep.command.sweep"),
     "benchmark.training.distributed.launch",
 )

@@ -32,10 +32,10 @@ from benchmark.contracts.workspace import Workspace
 from benchmark.data.batches import Batches
 from benchmark.running.stages import Context, choose_device, prepare_data
 from benchmark.scoring.evaluate import device_name
-from benchmark.speed import Plan, as_text, measure
 from benchmark.speed.loops import OurLoop
-from benchmark.speed.measure import Report, seconds_per_call
+from benchmark.speed.measure import Plan, Report, measure, seconds_per_call
 from benchmark.speed.plain import use_usual_malloc
+from benchmark.speed.show import as_text
 
 SIZES = {256: (16, (640, 480), 200), 32: (64, (32, 32), 4000)}  # image size → batch size, size and number of the files
 MOST_WAITING, LEAST_STEP_RATIO = 0.02, 1 / 1.02

@@ -1,60 +1,11 @@
-"""What stands beside the engine: trained methods on any photograph, and people as judges."""
+"""`bench study`: people as judges."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from benchmark.cli.options import SEED, record_option, seed_option
-
-_data_option = click.option(
-    "--data", "data_set", metavar="NAME", help="What they were trained on, also folder:PATH; default: the only one."
-)
-
-
-@click.command()
-@click.argument("photographs", nargs=-1, required=True, metavar="PHOTO…", type=click.Path(path_type=Path))
-@click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry; may be given several times.")
-@click.option("--all", "every", is_flag=True, help="Every trained method of the data set.")
-@click.option("--model", type=click.Path(path_type=Path), help="A model file instead, from wherever.")
-@_data_option
-@click.option("--preset", metavar="NAME", help="Default: the suite's.")
-@seed_option
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
-@click.option("--side-by-side", is_flag=True, help="One more picture each: gray, every method, the photograph.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder, or one PNG.")
-def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overwrite: bool, **models: Any) -> None:
-    """Color any photographs, files or folders, color or gray, at their own size; PNG out."""
-    from benchmark.photographs import colorize as coloring
-    from benchmark.photographs.colorizer import load_chosen
-
-    colorizers = load_chosen(**models)
-    several = models["every"] or len(colorizers) > 1
-    jobs = coloring.plan(photographs, list(colorizers), out, several, side_by_side=side_by_side, overwrite=overwrite)
-    failed = coloring.color_files(jobs, colorizers)
-    for path in (path for job in jobs if job.source not in failed for path in job.files):
-        click.echo(path)
-    for path, reason in failed.items():
-        click.echo(f"bench: {path}: {reason}", err=True)
-    sys.exit(1 if failed else 0)
-
-
-@click.command()
-@click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry, several times; default: all.")
-@_data_option
-@click.option("--preset", metavar="NAME", help="Default: the suite's.")
-@seed_option
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: every machine that reaches this one.")
-@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0: any free one.")
-def app(host: str, port: int, methods: tuple[str, ...], **models: Any) -> None:
-    """Serve a page: drop a photograph, see every trained method's version (needs the extra `app`)."""
-    from benchmark.photographs.app import serve
-    from benchmark.photographs.colorizer import load_chosen
-
-    serve(load_chosen(methods=methods, every=not methods, model=None, **models), host, port)
 
 
 @click.group()
