@@ -156,12 +156,12 @@ from pathlib import Path
 import benchmark.data.preparation.prepare as p
 from benchmark.datasets.folder import Folder, FolderConfig
 p._CHUNK_IMAGES = 2
-real = p.ArrayFile.append
-def slow(self, images):
-    real(self, images)
+real = p.Chunk.save
+def slow(self, path):
+    real(self, path)
     print("chunk", flush=True)
     sys.stdin.readline()
-p.ArrayFile.append = slow
+p.Chunk.save = slow
 root, out, workers = sys.argv[1:]
 p.prepare(Folder(FolderConfig(image_size=16), Path(root)), Path(out), workers=int(workers), quiet=True)
 """
@@ -184,7 +184,7 @@ def test_a_killed_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, mon
     child = start_child(photos, out, workers=2)
     assert child.stdin
     assert child.stdout
-    for _ in range(5):  # the fifth chunk is written, but not yet in the journal
+    for _ in range(5):
         assert child.stdout.readline() == "chunk\n"
         child.stdin.write("\n")
         child.stdin.flush()
@@ -192,11 +192,11 @@ def test_a_killed_run_goes_on_where_it_stopped(photos: Path, tmp_path: Path, mon
     child.kill()
     child.wait()
     assert not out.exists()
-    assert len((out.with_name("out.part") / "journal.jsonl").read_text().splitlines()) >= 5
+    assert len(list(out.with_name("out.part").glob("train-*.npz"))) >= 5
     monkeypatch.setattr("benchmark.data.preparation.prepare._CHUNK_IMAGES", 2)
     decoded = count_decoded(monkeypatch)
     resumed = prepare(folder_of(photos), out, workers=1, quiet=True)
-    assert len(decoded) <= 40 - 2 * 4
+    assert len(decoded) <= 40 - 2 * 5
     assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
     deadline = time.monotonic() + 10
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
@@ -216,14 +216,11 @@ def test_ctrl_c_says_how_to_go_on_and_changed_files_are_made_again(
     (photos / f"{changed}.jpg").write_bytes(encoded(picture(99)))
     decoded = count_decoded(monkeypatch)
     resumed = prepare(folder_of(photos), out, workers=1, quiet=True)
-    assert len(decoded) == 40 - 8
+    assert len(decoded) == 40 - 20
     assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
 
 
-@pytest.mark.parametrize(
-    "damage",
-    ["half a line in the journal", "a short array", "flipped bytes", "other settings", "another decoder", "no journal"],
-)
+@pytest.mark.parametrize("damage", ["a short file", "flipped bytes", "a file gone", "half a file", "half an array"])
 def test_a_damaged_part_is_never_trusted(
     damage: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,24 +229,45 @@ def test_a_damaged_part_is_never_trusted(
     interrupt_after(35, monkeypatch)
     with pytest.raises(BenchError, match="interrupted"):
         prepare(folder_of(photos), out, workers=1, quiet=True)
-    journal = part / "journal.jsonl"
-    if damage == "half a line in the journal":
-        journal.write_bytes(journal.read_bytes()[:-7])
-    elif damage == "a short array":
-        os.truncate(part / "train.npy", 5000)
+    chunk = sorted(part.glob("train-*.npz"))[2]
+    if damage == "a short file":
+        os.truncate(chunk, 1000)
     elif damage == "flipped bytes":
-        content = bytearray((part / "train.npy").read_bytes())
-        content[5000] ^= 1
-        (part / "train.npy").write_bytes(content)
-    elif damage == "other settings":
-        journal.write_text(journal.read_text().replace('"rule": "', '"rule": "another '))
-    elif damage == "another decoder":
-        journal.write_text(journal.read_text().replace('"pillow": "', '"pillow": "0.'))
+        content = bytearray(chunk.read_bytes())
+        content[2000] ^= 1
+        chunk.write_bytes(content)
+    elif damage == "a file gone":
+        chunk.unlink()
+    elif damage == "half a file":
+        chunk.rename(chunk.with_suffix(".part"))
     else:
-        journal.unlink()
-    monkeypatch.setattr("benchmark.data.preparation.archives.decode", decode)
+        (part / "train.npy").write_bytes(chunk.read_bytes())
+    decoded = count_decoded(monkeypatch)
     resumed = prepare(folder_of(photos), out, workers=1, quiet=True)
+    assert len(decoded) == 40 - 32 + (0 if damage == "half an array" else 4)
     assert arrays(resumed) == arrays(prepare(folder_of(photos), tmp_path / "whole", quiet=True))
+    assert sorted(path.name for path in out.iterdir()) == [
+        "ab_prior.npy",
+        "meta.json",
+        "test.npy",
+        "train.npy",
+        "val.npy",
+    ]
+
+
+@pytest.mark.parametrize("change", ["size", "decoder"])
+def test_chunks_of_other_settings_are_not_used(
+    change: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.data.preparation.prepare._CHUNK_IMAGES", 4)
+    interrupt_after(20, monkeypatch)
+    with pytest.raises(BenchError, match="interrupted"):
+        prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
+    if change == "decoder":
+        monkeypatch.setattr("benchmark.data.preparation.prepare.decoder_versions", lambda: {"pillow": "0"})
+    decoded = count_decoded(monkeypatch)
+    prepare(folder_of(photos, 8 if change == "size" else SIZE), tmp_path / "out", workers=1, quiet=True)
+    assert len(decoded) == 40
 
 
 @pytest.mark.slow

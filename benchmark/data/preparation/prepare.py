@@ -1,12 +1,13 @@
 """Photographs → the prepared arrays of `benchmark.data.prepared.Prepared`, once, in parallel, and resumable.
 
 Worker processes read, decode and resize chunks of consecutive images. This process takes their results in order, drops
-the grayscale photographs, and appends the rest to the final file: the bytes are the same for any number of workers, and
-nothing larger than a few chunks is ever in memory. After each chunk a line of a journal says how far the file is good;
-a run that was killed goes on from there, for as long as the originals of the finished chunks are unchanged.
+the grayscale photographs, and writes a file for each chunk, named by a hash of its originals and settings: a run that
+was killed makes those alone that are not there. In the end the chunks become the arrays, the same bytes for any number
+of workers; nothing larger than a few chunks is ever in memory.
 """
 
 import errno
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,28 +16,24 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from rich.console import Console
 
-from benchmark.contracts.dataset import SPLITS, Dataset, Item, MissingDataError
+from benchmark.contracts.dataset import SPLITS, Dataset, Item, MissingDataError, signature_of
 from benchmark.data.preparation.archives import Encoded
-from benchmark.data.preparation.arrays import BLOCK_BYTES, ArrayFile, Content, Entry, Journal, in_several_splits
-from benchmark.data.preparation.chroma import ColorCount, grayscale
-from benchmark.data.preparation.decoding import Decoded, decode
+from benchmark.data.preparation.arrays import BLOCK_BYTES, Chunk, Content, in_several_splits
+from benchmark.data.preparation.chroma import ColorCount
+from benchmark.data.preparation.decoding import decode
 from benchmark.data.preparation.images import RULE, decoder_versions
 from benchmark.data.preparation.profiles import CONVERTED
 from benchmark.data.prepared import PRIOR_FILE, Damaged, LeftOut, Meta, Prepared, SplitMeta, write_meta
 from benchmark.support.errors import BenchError
-from benchmark.support.files import file_sha256
+from benchmark.support.files import digest, file_sha256
 from benchmark.support.progress import progress_bar
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
 PLAIN_RULE = "pixels as the adapter of the data set gives them"
-JOURNAL_FILE = "journal.jsonl"
 _CHUNK_IMAGES = 512  # at most; of large images, as many as fit BLOCK_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -125,25 +122,20 @@ class _Job:
             return prepared
 
     def run(self, workers: int | None, quiet: bool) -> None:
-        """Everything from the journal of an earlier run to the finished folder."""
+        """Everything from the chunks of an earlier run to the finished folder."""
         self._check_items()
+        chunks = {split: dict(self._chunks(split)) for split in SPLITS}
+        for path in self.part.glob("*"):
+            if not any(path in of_split for of_split in chunks.values()):
+                path.unlink()  # of an earlier run under other settings or of other originals, or half an array
         self._check_room()
-        settings = {"rule": self._rule(), "image_size": self.size, "adapter": self.dataset.name, "journal": 2}
-        journal = Journal(self.part / JOURNAL_FILE, {**settings, "decoder": decoder_versions()})
-        if not journal.resumes:
-            shutil.rmtree(self.part, ignore_errors=True)
         self.part.mkdir(parents=True, exist_ok=True)
-        bars = progress_bar(Console(stderr=True, quiet=quiet), transient=True)
-        splits = {name: self._plan(name, journal) for name in SPLITS}
-        chunks = [chunk for split in splits.values() for chunk in split.rest]
-        with journal, closing(decode(chunks, self.size, workers)) as decoded, bars as progress:
-            for split in splits.values():
-                self._write_split(split, journal, decoded, progress)
+        self._decode(chunks, workers, quiet)
+        splits = {split: self._assemble(split, of_split) for split, of_split in chunks.items()}
         self._refuse_empty(splits)
         mean_ab, prior = self.colors.statistics()
         np.save(self.part / PRIOR_FILE, prior)
         write_meta(self.part, self._meta(splits, mean_ab))
-        (self.part / JOURNAL_FILE).unlink()
         self._put_in_place()
 
     def _rule(self) -> str:
@@ -168,56 +160,78 @@ class _Job:
 
     def _check_room(self) -> None:
         existing = next(path for path in (self.part, *self.part.parents) if path.exists())
-        there = sum(path.stat().st_size for path in self.part.glob("*.npy"))
+        there = sum(path.stat().st_size for path in self.part.glob("*"))
         images = sum(len(self.dataset.items(split)) for split in SPLITS)
         needed = images * self.size**2 * 3 - there
         free = shutil.disk_usage(existing).free
         if needed > free:
             raise _no_room(self.folder, f"{needed:,} bytes are needed, {free:,} free")
 
-    def _plan(self, split: str, journal: Journal) -> "_Split":
+    def _chunks(self, split: str) -> Iterator[tuple[Path, Sequence[Item]]]:
+        """Runs of consecutive items, each with its file, named by all that decides what is in it."""
+        settings = {"rule": self._rule(), "image_size": self.size, "decoder": decoder_versions()}
         items = self.dataset.items(split)
         length = max(1, min(_CHUNK_IMAGES, BLOCK_BYTES // (self.size**2 * 3)))
-        chunks = [items[start : start + length] for start in range(0, len(items), length)]
-        path = self.part / f"{split}.npy"
-        done = journal.finished(split, chunks, path, self.size)
-        content = Content(self.colors if split == "train" else None)
-        return _Split(split, path, list(zip(chunks, done, strict=False)), chunks[len(done) :], content)
+        for start in range(0, len(items), length):
+            chunk = items[start : start + length]
+            yield self.part / f"{split}-{digest([settings, signature_of(chunk)])}.npz", chunk
 
-    def _write_split(self, split: "_Split", journal: Journal, decoded: Iterator[Decoded], progress: "Progress") -> None:
-        """Writes one split; `decoded` gives the chunks of all splits in a row, so that workers never pause."""
-        task = progress.add_task(f"{self.name} {split.name}", total=len(self.dataset.items(split.name)), figures="")
-        written = sum(entry.kept for _, entry in split.done)
-        with ArrayFile(split.path, self.size, written, split.content) as array:
-            for chunk, entry in split.done:
-                self._account(split, chunk, entry)
-                progress.advance(task, len(chunk))
-            for chunk, of_chunk in zip(split.rest, islice(decoded, len(split.rest)), strict=True):
-                gray = grayscale(of_chunk.images)
-                entry = Entry.of(split.name, chunk, of_chunk, gray)
-                self._account(split, chunk, entry)  # raises for a corrupt file before anything is written
-                array.append(of_chunk.images[~gray])
-                journal.add(entry)
-                progress.advance(task, len(chunk))
-            array.finish()
-        if self.dataset.listing.classes is not None:
-            labels = np.array([item.label for item in split.kept], dtype=np.int64)
-            np.save(self.part / f"{split.name}_labels.npy", labels)
+    def _decode(self, chunks: dict[str, dict[Path, Sequence[Item]]], workers: int | None, quiet: bool) -> None:
+        """Makes the files of chunks that are not there, or damaged; of all splits in a row: workers never pause."""
+        missing = {
+            split: [path for path, items in of_split.items() if self._load(split, path, items) is None]
+            for split, of_split in chunks.items()
+        }
+        todo = [chunks[split][path] for split, paths in missing.items() for path in paths]
+        bars = progress_bar(Console(stderr=True, quiet=quiet), transient=True)
+        with closing(decode(todo, self.size, workers)) as decoded, bars as progress:
+            for split, paths in missing.items():
+                total, rest = len(self.dataset.items(split)), sum(len(chunks[split][path]) for path in paths)
+                task = progress.add_task(f"{self.name} {split}", total=total, completed=total - rest, figures="")
+                for path, of_chunk in zip(paths, islice(decoded, len(paths)), strict=True):
+                    items = chunks[split][path]
+                    chunk = Chunk.of(items, of_chunk)
+                    self._refuse_corrupt(split, items, chunk)  # before its file is written
+                    chunk.save(path)
+                    progress.advance(task, len(items))
 
-    def _account(self, split: "_Split", chunk: Sequence[Item], entry: Entry) -> None:
-        """Sorts a chunk's items into kept, grayscale and corrupt."""
-        left_out = {*entry.corrupt, *entry.gray}
-        for item in chunk:
-            if item.id not in left_out:
-                split.kept.append(item)
-            elif item.id in entry.corrupt and not self.skip_corrupt:
+    def _load(self, split: str, path: Path, items: Sequence[Item]) -> Chunk | None:
+        """A chunk from its file, if it is there and whole."""
+        if chunk := Chunk.load(path):
+            self._refuse_corrupt(split, items, chunk)  # left out by an earlier run with --skip-corrupt
+        return chunk
+
+    def _refuse_corrupt(self, split: str, items: Sequence[Item], chunk: Chunk) -> None:
+        for item in [] if self.skip_corrupt else items:
+            if item.id in chunk.corrupt:
                 raise BenchError(
-                    f"cannot read {item.source.where} ({self.name}, {split.name} image {item.id!r}): "
-                    f"{entry.corrupt[item.id]}; repair or remove it, or leave it out with --skip-corrupt"
+                    f"cannot read {item.source.where} ({self.name}, {split} image {item.id!r}): "
+                    f"{chunk.corrupt[item.id]}; repair or remove it, or leave it out with --skip-corrupt"
                 )
-        split.left_out.corrupt |= entry.corrupt
-        split.left_out.grayscale += entry.gray
-        split.profiles |= entry.profiles
+
+    def _assemble(self, name: str, chunks: dict[Path, Sequence[Item]]) -> "_Split":
+        """Writes a split's array. The file of a chunk goes when its images are in it: the room is not taken twice."""
+        split = _Split(Content(self.colors if name == "train" else None))
+        array = self.part / f"{name}.npy"
+        with array.open("wb") as file:
+            self._write_header(file, 0)  # whose length is the same for any number of images
+            for path, items in chunks.items():
+                if (chunk := self._load(name, path, items)) is None:
+                    raise BenchError(f"{path} was written and is damaged: a failing disk? The same command goes on")
+                split.add(items, chunk)
+                file.write(chunk.images.data)
+                file.flush()
+                path.unlink(missing_ok=True)
+            file.seek(0)
+            self._write_header(file, len(split.kept))
+            os.fsync(file.fileno())
+        if self.dataset.listing.classes is not None:
+            np.save(self.part / f"{name}_labels.npy", np.array([item.label for item in split.kept], dtype=np.int64))
+        return split
+
+    def _write_header(self, file: BinaryIO, images: int) -> None:
+        shape = (images, self.size, self.size, 3)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
     def _refuse_empty(self, splits: dict[str, "_Split"]) -> None:
         for split, result in splits.items():
@@ -280,16 +294,21 @@ class _Job:
 
 @dataclass(eq=False)
 class _Split:
-    """What is to be done for a split, and what became of its photographs."""
+    """What became of a split's photographs."""
 
-    name: str
-    path: Path  # of its array
-    done: list[tuple[Sequence[Item], Entry]]  # chunks that an earlier run has finished
-    rest: list[Sequence[Item]]  # the other chunks
     content: Content  # of the array
     kept: list[Item] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=lambda: LeftOut(grayscale=[], corrupt={}))
     profiles: dict[str, str] = field(default_factory=dict)  # id → what became of its color profile
+
+    def add(self, items: Sequence[Item], chunk: Chunk) -> None:
+        """Takes note of the next chunk, of these items."""
+        self.content.add(chunk.images)
+        left_out = {*chunk.corrupt, *chunk.gray}
+        self.kept += [item for item in items if item.id not in left_out]
+        self.left_out.corrupt |= chunk.corrupt
+        self.left_out.grayscale += chunk.gray
+        self.profiles |= chunk.profiles
 
 
 def _no_room(folder: Path, reason: str) -> BenchError:
