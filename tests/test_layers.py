@@ -36,6 +36,7 @@ PUBLIC = (
     "benchmark.data.batches",
     "benchmark.data.color",
     "benchmark.data.preparation.archives",
+    "benchmark.data.preparation.chroma",
     "benchmark.data.preparation.images",
     "benchmark.data.preparation.pictures",
     "benchmark.data.preparation.prepare",

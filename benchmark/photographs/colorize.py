@@ -12,8 +12,8 @@ from rich.console import Console
 
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.archives import list_folder, read_image_file
+from benchmark.data.preparation.chroma import grayscale
 from benchmark.data.preparation.images import SUFFIXES, BadImage, open_rgb
-from benchmark.data.preparation.prepare import grayscale
 from benchmark.photographs.colorizer import Colorizer, Rgb
 from benchmark.scoring.prediction import BadPrediction
 from benchmark.support.errors import InputError
