@@ -65,16 +65,28 @@ def make_method(name: str = "cgan") -> Method:
     return build(adapter, adapter.Config(**small.get(name, {})))
 
 
+def prepared_in(folder: Path, name: str = "sample") -> Any:
+    """Returns as much of a prepared data set as a monitor needs: 8 validation images with labels."""
+    return SimpleNamespace(
+        images=lambda split: tiny_images()[:8],
+        folder=folder,
+        ids=lambda split: list(range(8)),
+        labels=lambda split: np.zeros(8, np.int64),
+        meta=SimpleNamespace(name=name),
+        sha256={"val": "0" * 64},
+        ab_prior=np.full(313, 1 / 313),
+    )
+
+
 def train(folder: Path, console: Console, steps: int = STEPS, **settings: Any) -> Outcome:
     """Trains a tiny conditional GAN under a monitor."""
     method = make_method()
     trainer = make_trainer(
         method, steps, folder / "run", log_every=1, validate_every=VALIDATE_EVERY, **{"validation_images": 6} | settings
     )
-    prepared: Any = SimpleNamespace(images=lambda split: tiny_images()[:8], folder=folder / "data" / "sample-tiny")
     with TrainingMonitor(
         method,
-        prepared,
+        prepared_in(folder / "data" / "sample-tiny"),
         folder / "run",
         title="cgan on sample",
         batch_size=4,

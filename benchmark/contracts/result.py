@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark import PROTOCOL
+from benchmark.contracts.curves import Count, Curves, Number
 from benchmark.contracts.identity import Identity
 from benchmark.contracts.per_image import pack, unpack
 from benchmark.support.errors import BenchError, first_fault
@@ -34,8 +35,6 @@ WRITTEN = ("results", "README.md", "docs")  # by `--record`: results, and the ta
 REPORTED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "pillow", "lpips", "pytorch-fid")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]  # "24.1" as text is an error, and so is NaN
-Count = Annotated[int, Field(strict=True, ge=0)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -89,7 +88,9 @@ class Cost(Record):
     train_images_per_second: Number | None = None
     inference_images_per_second: Number | None = None
     peak_memory_bytes: Count | None = None
-    device: str | None = None
+    budget_images: Count | None = None  # training images, those of the models that it started from included
+    budget_steps: Count | None = None  # training steps, likewise
+    device: str | None = None  # that trained; where nothing is trained, that scored
 
 
 class Machine(Record):
@@ -151,6 +152,7 @@ class Result(Record):
     set_metrics: SetMetrics | None = None
     per_image: PerImage | None = None
     cost: Cost = Cost()
+    curves: Curves | None = None  # None: nothing was trained here
     provenance: Provenance
 
     @model_validator(mode="after")

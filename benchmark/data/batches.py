@@ -1,5 +1,6 @@
 """Training batches from prepared arrays: whole gathers, on the device, a pure function of seed and step."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -24,7 +25,8 @@ class Batches:
     dropped. With several ranks each takes its slice of the same global batch.
 
     Where the split fits it stays on the device: as bytes on an accelerator, where conversion to Lab costs nothing, and
-    as Lab in main memory, where it would be most of a batch's cost.
+    as Lab in main memory, where it would be most of a batch's cost. Where it does not fit a GPU, a thread copies the
+    next batch into pinned memory while the GPU works on this one.
     """
 
     def __init__(
@@ -72,17 +74,26 @@ class Batches:
         share = batch_size // world
         self._slice = slice(rank * share, (rank + 1) * share)
         self._resident = self._move() if self._fits(on_device) else None
+        self._ahead = _Ahead(images) if self._resident is None and self.device.type == "cuda" else None
         self._epochs: dict[int, Order] = {}
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step (from 0) for this rank: L and ab on the device, float32."""
         order = self.order(step)
         if self._resident is None:
-            rgb = torch.from_numpy(self._images[order.image]).to(self.device)
+            rgb = self._gathered(step, order).to(self.device, non_blocking=True)
             return Batch(*rgb_to_lab(self._shown(rgb.movedim(3, 1), order).movedim(1, 3)))
         image = torch.from_numpy(order.image).to(self.device)
         parts = [self._shown(part.index_select(0, image), order) for part in self._resident]
         return Batch(*parts) if len(parts) == 2 else Batch(*rgb_to_lab(parts[0].movedim(1, 3)))
+
+    def _gathered(self, step: int, order: "Order") -> Tensor:
+        """The images of a batch in main memory, (B, S, S, 3) uint8."""
+        if self._ahead is None:
+            return torch.from_numpy(self._images[order.image])
+        images = self._ahead.take(step, order)
+        self._ahead.begin(step + 1, self.order(step + 1))
+        return images
 
     def order(self, step: int) -> "Order":
         """Returns which images this rank sees in a step, which of them are mirrored, and where they are cut."""
@@ -142,6 +153,30 @@ class Batches:
             for whole, part in zip(resident, rgb_to_lab(rgb) if in_lab else (rgb.movedim(3, 1),), strict=True):
                 whole[start : start + rows] = part
         return resident
+
+
+class _Ahead:
+    """Copies the images of batches out of a split (N, S, S, 3) uint8, one batch ahead, in a thread of its own."""
+
+    def __init__(self, images: NDArray[np.uint8], pinned: bool = True) -> None:
+        self._images, self._pinned = images, pinned
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._begun: tuple[int, Future[Tensor]] | None = None
+
+    def begin(self, step: int, order: "Order") -> None:
+        """Begins to copy the images of a step, which is the next one to be asked for."""
+        self._begun = step, self._thread.submit(self._copy, order)
+
+    def take(self, step: int, order: "Order") -> Tensor:
+        """Returns the images of a step, (B, S, S, 3) uint8, in pinned memory; waits for them if they were begun."""
+        begun, self._begun = self._begun, None
+        return begun[1].result() if begun and begun[0] == step else self._copy(order)
+
+    def _copy(self, order: "Order") -> Tensor:
+        shape = len(order.image), *self._images.shape[1:]
+        images = torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)
+        np.take(self._images, order.image, axis=0, out=images.numpy(), mode="clip")  # "raise" would copy twice
+        return images
 
 
 class Order(NamedTuple):

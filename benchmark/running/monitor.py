@@ -19,6 +19,7 @@ from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
 from benchmark.scoring.evaluate import batches, colorize
+from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.pair import Pair
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.metrics.sets import InceptionMetrics
@@ -29,7 +30,8 @@ from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
 from benchmark.training.progress import Monitor, Row
 
-VALIDATION_METRICS = ("psnr", "ssim", "auc")  # and FID and KID where Inception's weights are
+VALIDATION_METRICS = ("psnr", "ssim", "auc", "colorfulness", "delta_colorfulness")
+JUDGED = "fd_"  # how the Fréchet distances of judges are called; those that the data has are followed too
 FEATURES = ".features"  # beside the prepared folders, where the evaluation keeps those of the test split
 SETS_SHARE = 0.1  # of the time, at most, goes into FID and KID; on a CPU they would else take longer than the training
 GRID_IMAGES = 8
@@ -93,7 +95,8 @@ class TrainingMonitor(Monitor):
 
     def __post_init__(self) -> None:
         split = self.prepared.images("val")
-        self.images = np.array(split[evenly(len(split), self.validation_images)])
+        self.chosen = evenly(len(split), self.validation_images).tolist()
+        self.images = np.array(split[self.chosen])
         self.grid = torch.from_numpy(np.array(split[evenly(len(split), GRID_IMAGES)])).to(self.device)
         self.sets = None
         if len(self.images) > 1 and weights.path("inception"):
@@ -140,11 +143,23 @@ class TrainingMonitor(Monitor):
         self.losses = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
 
     def validate(self, step: int) -> Row:
-        """Scores the validation images and keeps a picture of the fixed ones."""
-        scorer = Scorer(metrics=VALIDATION_METRICS, device=self.device)
+        """Scores the validation images and keeps a picture of the fixed ones.
+
+        Judges' distances are measured at every validation, FID and KID where Inception's weights are and time allows.
+        """
+        judged = [name for name in METRICS if name.startswith(JUDGED)]
+        scorer = Scorer(
+            prepared=self.prepared,
+            split="val",
+            chosen=self.chosen,
+            metrics=(*VALIDATION_METRICS, *judged),
+            device=self.device,
+        )
         for rgb in batches(self.images, self.device):
             scorer.update(*colorize(self.method, rgb))
-        values = scorer.compute().values
+        scores = scorer.compute()
+        values = {**scores.values, "colorfulness_truth": float(scores.per_image["colorfulness_target"].mean())}
+        del values["delta_colorfulness"]
         if self.sets and (step == self.steps or self.sets.due):
             values |= self.sets.score(self.method)
         row: Row = {f"val_{name}": value for name, value in values.items() if value is not None}

@@ -8,6 +8,7 @@ from torch import Tensor
 from benchmark.contracts.method import Method, OracleMethod
 from benchmark.contracts.returned import returned
 from benchmark.support.errors import BenchError
+from benchmark.support.precision import exact_arithmetic
 
 TOLERANCE = 0.05  # Lab units; another batch size changes only the order of summation
 STRAYS = 1e-3  # share of values that may differ by more, as a choice between equally likely bins may flip
@@ -27,6 +28,8 @@ def predict(method: Method, L: Tensor, ab: Tensor) -> Tensor:
 def predicted_ab(method: Method, L: Tensor, ab: Tensor | None = None, ids: Sequence[str] | None = None) -> Tensor:
     """Returns a method's colors, (B, 2, h, w) float32 in Lab units, finite. The method gets copies that it may change.
 
+    It computes in exact float32, on every device and whatever it was trained in.
+
     Args:
         method: the method, on the images' device and in evaluation mode.
         L: (B, 1, H, W) float32, [0, 100].
@@ -36,7 +39,9 @@ def predicted_ab(method: Method, L: Tensor, ab: Tensor | None = None, ids: Seque
     Raises:
         BadPrediction: the colors are of another shape, of an integer type, or not finite.
     """
-    found = predict(method, L.clone(), L.new_zeros(1).expand(len(L), 2, *L.shape[2:]) if ab is None else ab.clone())
+    with exact_arithmetic(L.device):
+        ab = L.new_zeros(1).expand(len(L), 2, *L.shape[2:]) if ab is None else ab.clone()
+        found = predict(method, L.clone(), ab)
     if fault := fault_of(found, len(L)):
         what, index = fault
         image = ids[index] if ids else f"{index + 1} of {len(L)}"

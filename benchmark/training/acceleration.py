@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -21,9 +22,22 @@ def fuse(optimizer: Optimizer) -> None:
 
 
 def compile_networks(method: Method) -> None:
-    """Lets torch compile each of the method's networks on first use. The names of the weights do not change."""
+    """Lets torch compile networks on first use: the colorizer, and those that are frozen.
+
+    Of these the same gradients are computed as without. A compiled network computes the gradients of all its weights in
+    every backward pass; a discriminator's are not wanted in the generator's update, and uncompiled they are left out. A
+    loss without weights stays as it is too, because it may have gradients of its own making. Each shape gets a graph of
+    its own, so that no bit depends on the shapes that came before. The names of the weights do not change.
+    """
     for network in method.children():
-        network.compile()
+        weights = list(network.parameters())
+        if network is method.colorizer or (weights and not any(weight.requires_grad for weight in weights)):
+            network.compile(dynamic=False)
+
+
+def uncompiled(training: Training, device: torch.device) -> AbstractContextManager[object]:
+    """Runs networks as if they were not compiled: validation has batches of other sizes, and the evaluation's bits."""
+    return torch.compiler.set_stance("force_eager") if compiles(training, device) else nullcontext()
 
 
 def keep_freed_memory() -> None:

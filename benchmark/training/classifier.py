@@ -21,9 +21,9 @@ from torch.nn import functional as F
 
 from benchmark.data.prepared import Prepared
 from benchmark.scoring.metrics.pixels import planes
-from benchmark.scoring.networks.features import exact_arithmetic
 from benchmark.support.errors import BenchError
 from benchmark.support.files import write_atomically
+from benchmark.support.precision import exact_arithmetic
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.contracts.curves import CURVE_POINTS, Curves
 from benchmark.support.files import write_atomically
 
 Row = dict[str, float | int | str]
@@ -37,6 +38,32 @@ class Outcome:
     seconds: float  # Seconds in the loop, summed over all runs, with validation and checkpoints.
     images_per_second: float | None
     history: Sequence[Row]
+
+
+def curves_of(history: Sequence[Row], batch_size: int, validation_images: int) -> Curves | None:
+    """Returns the validation scores of a training, or None if it has none.
+
+    Of more than `CURVE_POINTS` validations, evenly spaced ones are kept, the last among them.
+
+    Args:
+        history: the rows of the training.
+        batch_size: training images per step.
+        validation_images: images that every validation scored.
+    """
+    rows = [row for row in history if "val_psnr" in row]
+    if not rows:
+        return None
+    kept = min(len(rows), CURVE_POINTS)
+    rows = [rows[(place + 1) * len(rows) // kept - 1] for place in range(kept)]
+    distance = next((name for name in rows[0] if name.startswith("val_fd_")), None)
+    columns = {"psnr": "val_psnr", "colorfulness": "val_colorfulness", **({"fd": distance} if distance else {})}
+    return Curves(
+        images=tuple(int(row["step"]) * batch_size for row in rows),
+        **{field: tuple(row[name] for row in rows) for field, name in columns.items()},
+        colorfulness_truth=rows[0]["val_colorfulness_truth"],
+        fd_metric=distance and distance.removeprefix("val_"),
+        validation_images=validation_images,
+    )
 
 
 def write_history(path: Path, history: Sequence[Row]) -> None:

@@ -24,8 +24,8 @@ from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import Interrupted, StopRequest, stop_request
-from benchmark.support.precision import resolved_precision
-from benchmark.training.acceleration import compile_networks, compiles, fuse, keep_freed_memory
+from benchmark.support.precision import exact_products, resolved_precision
+from benchmark.training.acceleration import compile_networks, compiles, fuse, keep_freed_memory, uncompiled
 from benchmark.training.checkpoint import CheckpointWriter, load_checkpoint, stale_checkpoints
 from benchmark.training.distributed import ALONE, Ranks
 from benchmark.training.progress import Monitor, Outcome, Row
@@ -147,6 +147,7 @@ class Trainer:
         wanted = self.training.checkpoint_seconds
         return wanted == 0 or elapsed >= max(wanted, self.writer.cost / CHECKPOINT_SHARE)
 
+    @exact_products()
     def train_step(self) -> None:
         """Takes one step: applies every update that the method yields, in the method's order."""
         phase = next(name for name, end in self.bounds if self.step < end)
@@ -174,7 +175,7 @@ class Trainer:
         if self.step % self.training.validate_every == 0 or last:
             self._gather_statistics()
             self.method.eval()
-            with self._averaged():
+            with self._averaged(), uncompiled(self.training, self.device):
                 self.history.append({"step": self.step, "phase": phase, **self.monitor.validate(self.step)})
 
     def _next(self, updates: Iterator[Update]) -> Update | None:

@@ -27,6 +27,7 @@ from benchmark.training.fit import build_method
 from benchmark.training.record import read_record, verified_model
 
 PICTURE_FILE, PICTURE_IMAGES = "examples.png", 8
+COSTS = ("train_seconds", "train_images_per_second", "peak_memory_bytes", "budget_images", "budget_steps")
 
 
 def evaluate_cell(cell: Cell, context: Context) -> Path:
@@ -57,7 +58,7 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
     method = load_trained(cell, prepared, context)
     evaluation = _score(method, cell, prepared, context)
     cost = cost_of(method, prepared, evaluation, context.device)
-    trained = {name: record.get(name) for name in ("train_seconds", "train_images_per_second", "peak_memory_bytes")}
+    trained = {name: record[name] for name in (*COSTS, *(["device"] if record["steps"] else []))}
     scores = evaluation.scores
     result = Result(
         run=run,
@@ -65,6 +66,7 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
         notes=scores.notes,
         images=evaluation.images,
         cost=cost.model_copy(update=trained),
+        curves=record["curves"],
         provenance=_provenance(cell, prepared, record, identity, context),
     )
     _draw_examples(method, prepared, context.device, picture_path(cell, context))

@@ -1,5 +1,6 @@
 """The training stage: a cell and prepared data → a model folder, or the reason why there is none."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from benchmark.support.precision import resolved_precision
 from benchmark.training.acceleration import deciding_machine
 from benchmark.training.checkpoint import load_model, remove_checkpoints, save_model
 from benchmark.training.fit import fit
-from benchmark.training.progress import Monitor, write_history
+from benchmark.training.progress import Monitor, curves_of, write_history
 from benchmark.training.record import HISTORY_FILE, MODEL_FILE, read_record, verified_model, write_record
 
 
@@ -109,10 +110,14 @@ def _train(cell: Cell, prepared: Prepared, identity: Identity, parents: dict[str
     write_history(folder / HISTORY_FILE, outcome.history)
     precision = resolved_precision(cell.training.precision, context.device)
     machine = machine_of(context.device, precision, context.ranks.world)
+    validation_images = min(len(prepared.ids("val")), cell.training.validation_images)
+    curves = curves_of(outcome.history, cell.training.batch_size, validation_images)
     record = {
         "key": identity.key,
         "model_sha256": sha256,
         "steps": outcome.steps,
+        **_budget(outcome.steps, cell.training.batch_size, parents.values()),
+        "curves": curves and curves.model_dump(mode="json"),
         "train_seconds": round(outcome.seconds, 2) if outcome.steps else None,
         "train_images_per_second": outcome.images_per_second and round(outcome.images_per_second, 1),
         "peak_memory_bytes": peak_memory(context.device),
@@ -123,6 +128,15 @@ def _train(cell: Cell, prepared: Prepared, identity: Identity, parents: dict[str
     }
     write_record(folder, record)
     remove_checkpoints(run_folder)
+
+
+def _budget(steps: int, batch_size: int, parents: Iterable[Path]) -> dict[str, int]:
+    """What the model has cost in training images and steps, with the models that it started from, and theirs."""
+    before = [read_record(folder) for folder in parents]
+    return {
+        "budget_images": steps * batch_size + sum(record["budget_images"] for record in before),
+        "budget_steps": steps + sum(record["budget_steps"] for record in before),
+    }
 
 
 def _monitor(

@@ -23,6 +23,7 @@ from benchmark.scoring.networks.inception import Inception
 from benchmark.scoring.networks.judge import load_judge
 from benchmark.scoring.networks.perceptual import Lpips
 from benchmark.support import weights
+from benchmark.support.files import digest
 
 if TYPE_CHECKING:
     from benchmark.data.prepared import Prepared
@@ -39,10 +40,12 @@ class Source(NamedTuple):
     @property
     def reference(self) -> Reference | None:
         """Returns None where the truths are no known array; their features are then computed each time."""
-        if self.prepared is None or self.chosen is not None:
+        if self.prepared is None:
             return None
-        folder = self.prepared.folder.parent / ".features"
-        return Reference(folder, self.prepared.sha256[self.split], len(self.prepared.ids(self.split)))
+        folder, sha256 = self.prepared.folder.parent / ".features", self.prepared.sha256[self.split]
+        if self.chosen is None:
+            return Reference(folder, sha256, len(self.prepared.ids(self.split)))
+        return Reference(folder, digest([sha256, list(self.chosen)]), len(self.chosen))
 
     def weights(self, name: str, network: str) -> Path:
         """Returns the verified file of pretrained weights; BenchError if its hash is wrong."""

@@ -3,10 +3,9 @@
 import io
 import warnings
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from benchmark.support.errors import BenchError
 from benchmark.support.files import load_array, write_atomically
+from benchmark.support.precision import exact_arithmetic
 
 
 class FeatureNetwork(Protocol):
@@ -97,24 +97,6 @@ class FeatureStream:
             for batch in images.split(self._batch):
                 if len(batch):
                     self._done.frombytes(self.network.features(batch).float().cpu().numpy().tobytes())
-
-
-@contextmanager
-def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Sets inference to full float32, whatever a trainer allowed: no autocast, no TF32, deterministic algorithms."""
-    backends: Any = torch.backends
-    products = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
-    switches: list[tuple[Any, str, object]] = [(product, "fp32_precision", "ieee") for product in products]
-    switches += [(backends.cudnn, "benchmark", False), (backends.cudnn, "deterministic", True)]
-    before = [getattr(owner, name) for owner, name, _ in switches]
-    try:
-        for owner, name, value in switches:
-            setattr(owner, name, value)
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        for (owner, name, _), value in zip(switches, before, strict=True):
-            setattr(owner, name, value)
 
 
 def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:

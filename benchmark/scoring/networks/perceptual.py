@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.scoring.metrics.pixels import planes
-from benchmark.scoring.networks.features import exact_arithmetic
+from benchmark.support.precision import exact_arithmetic
 
 
 class Lpips:
