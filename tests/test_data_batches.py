@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.data.batches import Batches
+from benchmark.data.batches import Batches, _Ahead
 from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.support.errors import InputError
 from benchmark.support.memory import free_memory, peak_memory
@@ -177,6 +177,15 @@ def test_peak_memory_is_in_bytes_on_every_system(system: str, unit: int, monkeyp
     monkeypatch.setattr("sys.platform", system)
     monkeypatch.setattr("resource.getrusage", lambda who: SimpleNamespace(ru_maxrss=5000))
     assert peak_memory(torch.device("cpu")) == 5000 * unit
+
+
+def test_batches_copied_ahead_are_the_same_in_any_order_of_steps() -> None:
+    images = numbered(40)
+    plain, ahead = (Batches(images, 16, seed=2, device="cpu", on_device="no") for _ in range(2))
+    ahead._ahead = _Ahead(images, pinned=False)
+    for step in (0, 1, 2, 7, 3, 4, 4, 0):
+        assert torch.equal(ahead(step).L, plain(step).L)
+        assert torch.equal(ahead(step).ab, plain(step).ab)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

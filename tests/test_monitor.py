@@ -20,9 +20,10 @@ from benchmark.running.conformance import build, make_trainer, tiny_images
 from benchmark.running.monitor import TrainingMonitor, ValidationSets
 from benchmark.scoring.evaluate import colorize
 from benchmark.scoring.metrics.pair import Pair
+from benchmark.scoring.metrics.pixels import colorfulness
 from benchmark.scoring.metrics.sets import InceptionMetrics
 from benchmark.support import weights
-from benchmark.training.progress import Outcome
+from benchmark.training.progress import Outcome, curves_of
 
 CPU = torch.device("cpu")
 STEPS, VALIDATE_EVERY = 12, 4
@@ -78,15 +79,26 @@ def prepared_in(folder: Path, name: str = "sample") -> Any:
     )
 
 
-def train(folder: Path, console: Console, steps: int = STEPS, **settings: Any) -> Outcome:
-    """Trains a tiny conditional GAN under a monitor."""
-    method = make_method()
+def train(
+    folder: Path,
+    console: Console,
+    steps: int = STEPS,
+    method: Method | None = None,
+    data: str = "sample",
+    **settings: Any,
+) -> Outcome:
+    """Trains a method, by default a tiny conditional GAN, under a monitor."""
+    method = method or make_method()
     trainer = make_trainer(
-        method, steps, folder / "run", log_every=1, validate_every=VALIDATE_EVERY, **{"validation_images": 6} | settings
+        method,
+        steps,
+        folder / "run",
+        log_every=1,
+        **{"validate_every": VALIDATE_EVERY, "validation_images": 6} | settings,
     )
     with TrainingMonitor(
         method,
-        prepared_in(folder / "data" / "sample-tiny"),
+        prepared_in(folder / "data" / f"{data}-tiny", data),
         folder / "run",
         title="cgan on sample",
         batch_size=4,
@@ -126,6 +138,32 @@ def test_history_and_tensorboard_have_everything_that_the_protocol_follows(tmp_p
     assert {"discriminator/accuracy", "generator/learning_rate", "generator/loss", "val/psnr"} <= set(tags["scalars"])
     assert [event.step for event in events.Scalars("val/psnr")] == [4, 8, 12]
     assert [event.step for event in events.Images(tags["images"][0])] == [4, 8, 12]
+
+
+def test_the_judges_distance_and_colorfulness_are_followed_where_there_is_a_judge(
+    tmp_path: Path, no_inception: None
+) -> None:
+    curves = curves_of(train(tmp_path, quiet(), data="cifar10").history, 4, 6)
+    assert curves is not None
+    assert curves.images == (16, 32, 48)
+    assert curves.fd_metric == "fd_judge"
+    assert curves.fd is not None
+    assert all(value > 0 for value in curves.fd)
+    truth = colorfulness(torch.from_numpy(tiny_images()[[0, 1, 3, 4, 6, 7]]).permute(0, 3, 1, 2).float())
+    assert curves.colorfulness_truth == pytest.approx(float(truth.mean()), rel=1e-4)
+    kept = {path.name.split("-")[-2] for path in (tmp_path / "data" / ".features").iterdir()}
+    assert kept == {"truth", "grays"}  # computed once for all trainings on this data
+    again = curves_of(train(tmp_path, quiet(), data="cifar10").history, 4, 6)
+    assert again == curves
+    unjudged = curves_of(train(tmp_path / "unjudged", quiet()).history, 4, 6)
+    assert unjudged == curves.model_copy(update={"fd": None, "fd_metric": None})
+
+
+def test_validation_changes_no_bit_of_a_training(tmp_path: Path, no_inception: None) -> None:
+    often, never = make_method(), make_method()
+    train(tmp_path / "often", quiet(), method=often, data="cifar10", validate_every=1)
+    make_trainer(never, STEPS, tmp_path / "never", validate_every=1000).run()
+    assert all(torch.equal(value, never.state_dict()[name]) for name, value in often.state_dict().items())
 
 
 def test_the_same_images_are_shown_at_every_validation(tmp_path: Path, no_inception: None) -> None:

@@ -1,18 +1,21 @@
 """bf16 and torch.compile change the arithmetic of a training, but never what is trained."""
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.contracts.method import Method
 from benchmark.contracts.registry import load_method
 from benchmark.contracts.result import read_result
 from benchmark.data.color import rgb_to_lab
 from benchmark.running.conformance import build, make_trainer
+from benchmark.scoring.prediction import predicted_ab
+from benchmark.support.precision import resolved_precision
 from projects import bench, make_project
 
 
@@ -42,6 +45,79 @@ def test_auto_is_float32_and_not_compiled_on_a_cpu(tmp_path: Path) -> None:
     weights, _ = trained(tmp_path / "auto")
     same, _ = trained(tmp_path / "told", precision="fp32", compile="never")
     assert all(torch.equal(weights[name], same[name]) for name in same)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "compiled"),
+    [
+        ("l2", {}, {"colorizer"}),
+        ("cgan", {}, {"colorizer"}),  # gradients of D's weights are not computed in G's update
+        ("classification", {}, {"colorizer"}),  # and its loss stays as it is
+        ("gan-perceptual", {"features": "own"}, {"colorizer", "features"}),
+    ],
+)
+def test_only_networks_whose_gradients_stay_the_same_are_compiled(
+    name: str, settings: dict[str, Any], compiled: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda network, **options: asked.append(network))
+    adapter = load_method(name)
+    method = build(adapter, adapter.Config(**settings))
+    make_trainer(method, 4, tmp_path, compile="always")
+    assert {child for child, network in method.named_children() if network in asked} == compiled
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler (g++)")
+def test_a_compiled_generator_gets_the_same_gradients_from_a_discriminator(tmp_path: Path) -> None:
+    adapter = load_method("cgan")
+    config = adapter.Config(**{"base_channels": 4, "discriminator_channels": 4, "dropout": 0.0})
+    gradients = []
+    for choice in ("never", "always"):
+        method = build(adapter, config)
+        make_trainer(method, 1, tmp_path / choice, compile=choice).train_step()
+        gradients.append({name: weight.grad for name, weight in method.named_parameters()})
+    plain, compiled = gradients
+    assert plain.keys() == compiled.keys()
+    for name, gradient in plain.items():
+        torch.testing.assert_close(compiled[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize(("emulated", "precision"), [(False, "bf16"), (True, "fp32")])
+def test_auto_is_bf16_only_on_gpus_that_compute_in_it(
+    emulated: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device", nullcontext)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation or not emulated
+    )
+    assert resolved_precision("auto", torch.device("cuda")) == precision
+    assert resolved_precision("bf16", torch.device("cuda")) == "bf16"  # who asks for it gets it
+
+
+class Watching(nn.Module):
+    """A stand-in for a network that notes the arithmetic of the moment."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.found: set[str] = set()
+
+    def forward(self, L: Tensor) -> Tensor:
+        self.found |= {torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision}
+        return self.network(L)
+
+
+def test_float32_is_never_tf32_in_training_and_prediction(tmp_path: Path) -> None:
+    method, before = l2(), torch.backends.cudnn.conv.fp32_precision
+    method.colorizer = watching = Watching(method.colorizer)
+    trainer = make_trainer(method, 4, tmp_path)
+    trainer.train_step()
+    assert watching.found == {"ieee"}
+    watching.found.clear()
+    predicted_ab(method.eval(), torch.zeros(1, 1, 32, 32))
+    assert watching.found == {"ieee"}
+    assert torch.backends.cudnn.conv.fp32_precision == before
 
 
 def test_bf16_trains_in_other_arithmetic_and_repeats(tmp_path: Path) -> None:

@@ -55,10 +55,11 @@ def why(project: Path, method: str = "l2") -> str | None:
 def test_cells_are_the_commands_of_the_suite(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     assert commands(project) == [
-        f"bench run --method {name} --data sample --preset tiny --seed 0" for name in ("gray", "l2", "cgan")
+        f"bench run --method {name} --data sample --preset tiny --seed 0  # {images} images"
+        for name, images in (("gray", 0), ("l2", 24), ("cgan", 24))
     ]
     chosen = commands(project, "--method", "l2,gray", "--seed", "0,1")
-    assert [line.split()[3] + line[-1] for line in chosen] == ["l20", "l21", "gray0", "gray1"]
+    assert [line.split()[3] + line.split()[9] for line in chosen] == ["l20", "l21", "gray0", "gray1"]
     assert "not a whole number" in bench("cells", "--seed", "x", cwd=project).stderr
     assert "unknown method 'l3'" in bench("cells", "--method", "l3", cwd=project).stderr
 
@@ -69,6 +70,7 @@ def test_a_cell_comes_after_the_one_whose_model_it_starts_from(tmp_path: Path) -
     found = json.loads(bench("cells", *choice, cwd=project).stdout)
     assert [one["method"] for one in found] == ["eccv16", "gan-l1"]
     assert found[1]["after"] == [found[0]["command"]]
+    assert [(one["budget_images"], one["budget_steps"]) for one in found] == [(24, 6), (48, 12)]  # the parent counts
     ready = json.loads(bench("cells", "--ready", *choice, cwd=project).stdout)
     assert [one["method"] for one in ready] == ["eccv16"]
     brought = commands(project, "--missing", "--method", "gan-l1")  # its parent has no model here

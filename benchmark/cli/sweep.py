@@ -48,7 +48,8 @@ def _names(values: tuple[str, ...]) -> tuple[str, ...]:
 def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
     """Print the command of every cell of the suite, or of those chosen, one per line for any scheduler.
 
-    A cell that starts from the model of another comes after it.
+    A cell that starts from the model of another comes after it. Behind each command stands, as a comment of the shell,
+    how many training images the cell sees, with those of the models that it starts from.
     """
     choice = _choice(**chosen)
     from benchmark.running.sweep import command, plan
@@ -59,7 +60,7 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
     if as_json:
         shared.print_json(command.as_json(found))
     for listed in [] if as_json else found:
-        click.echo(plan.command(listed.cell))
+        click.echo(f"{plan.command(listed.cell)}  # {listed.budget.images:,} images")
 
 
 @click.command()

@@ -24,7 +24,7 @@ from benchmark.contracts.workspace import Workspace
 from benchmark.data.prepared import Prepared
 from benchmark.results import manifest
 from benchmark.results.columns import Measured
-from benchmark.results.facts import Facts, cell_of, facts_of, parent_cell
+from benchmark.results.facts import Budget, Facts, cell_of, facts_of, parent_cell
 from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.support import weights
 from benchmark.support.errors import BenchError, InputError
@@ -47,6 +47,15 @@ class Currency:
     def parents(self, cell: Cell) -> list[Cell]:
         """The cells whose models this one starts from, with the overrides that they share with it."""
         return [parent_cell(self.params, cell, name) for name in self._facts(cell).parents]
+
+    def budget(self, cell: Cell) -> Budget:
+        """What the cell's model costs in training by its settings: nothing where nothing is learned."""
+        own = cell.training.steps if self._facts(cell).learns else 0
+        before = [self.budget(parent) for parent in self.parents(cell)]
+        return Budget(
+            own * cell.training.batch_size + sum(parent.images for parent in before),
+            own + sum(parent.steps for parent in before),
+        )
 
     def identity(
         self,

@@ -24,6 +24,14 @@ class Facts(NamedTuple):
 
     config: dict[str, Any]  # its whole Config, as plain JSON values
     parents: Sequence[str]  # entries whose models it starts from
+    learns: bool  # whether it has optimizers at all
+
+
+class Budget(NamedTuple):
+    """What a model costs in training, together with the models that it starts from, and theirs."""
+
+    images: int
+    steps: int
 
 
 def facts_of(cell: Cell, folder: Path) -> Facts:
@@ -45,7 +53,11 @@ def facts_of(cell: Cell, folder: Path) -> Facts:
 
 
 def _ask(cell: Cell) -> Facts:
-    return Facts(cell.method_config.model_dump(mode="json"), list(cell.method_class.parents(cell.method_config)))
+    from benchmark.contracts.method import Method
+
+    adapter, config = cell.method_class, cell.method_config
+    learns = adapter.optimizers is not Method.optimizers
+    return Facts(config.model_dump(mode="json"), list(adapter.parents(config)), learns)
 
 
 SHARED_WITH_PARENTS = ("training.precision", "training.compile", "training.deterministic")

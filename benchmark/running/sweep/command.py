@@ -24,6 +24,8 @@ def as_json(found: Sequence[Listed]) -> list[dict[str, Any]]:
             "data": listed.cell.data,
             "preset": listed.cell.preset,
             "seed": listed.cell.seed,
+            "budget_images": listed.budget.images,
+            "budget_steps": listed.budget.steps,
             "missing": listed.why,
             "after": [command(parent) for parent in listed.parents if parent.name in names],
         }

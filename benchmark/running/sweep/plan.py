@@ -8,6 +8,7 @@ from itertools import product
 from benchmark.contracts.config import Cell, Params, resolve
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
+from benchmark.results.facts import Budget
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Listed:
     cell: Cell
     why: str | None  # it has to be run; None if its result is current
     parents: tuple[Cell, ...]  # whose models it starts from
+    budget: Budget  # with theirs
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ class Planner:
         return _parents_first(needed.values())
 
     def _look(self, cell: Cell) -> Listed:
-        return Listed(cell, self.currency.why_stale(cell, self.record), tuple(self.currency.parents(cell)))
+        why = self.currency.why_stale(cell, self.record)
+        return Listed(cell, why, tuple(self.currency.parents(cell)), self.currency.budget(cell))
 
 
 def _parents_first(found: Iterable[Listed]) -> list[Listed]:

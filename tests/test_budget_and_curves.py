@@ -1,0 +1,77 @@
+"""A result knows what its training cost, parents included, on which device it ran, and how it went."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from benchmark.contracts.config import read_params, resolve
+from benchmark.contracts.curves import CURVE_POINTS, Curves
+from benchmark.contracts.result import read_result
+from benchmark.contracts.workspace import Workspace
+from benchmark.results.currency import Currency
+from benchmark.training.progress import Row, curves_of
+from projects import bench, make_project
+from test_sweep import FAMILY
+
+
+@pytest.mark.slow
+@pytest.mark.pipeline
+def test_a_result_has_its_own_budget_with_its_parents_and_the_device_that_trained(tmp_path: Path) -> None:
+    project = make_project(tmp_path, FAMILY)
+    done = bench("run", "--method", "gan-l1", "--data", "sample", cwd=project)
+    assert done.returncode == 0, done.stderr
+    folder = project / "models/sample/tiny/gan-l1/seed0"
+    (record_file,) = project.glob("**/gan-l1*/**/training.json")
+    record = json.loads(record_file.read_text())
+    record_file.write_text(json.dumps(record | {"device": "the GPU that trained"}))
+    result_file = project / "runs/results/sample/tiny/gan-l1/seed0.json"
+    result_file.unlink()
+    assert bench("evaluate", "--method", "gan-l1", "--data", "sample", cwd=project).returncode == 0, folder
+    result = read_result(result_file)
+    assert (result.cost.budget_images, result.cost.budget_steps) == (48, 12)
+    assert result.cost.device == "the GPU that trained"
+    assert result.curves is not None
+    assert result.curves.images == (12, 24)
+    assert result.curves.fd is None
+    params = read_params(project)
+    cell = resolve(params, method="gan-l1", data="sample", preset="tiny")
+    assert Currency(params, Workspace(project)).budget(cell) == (48, 12)
+
+
+def rows(count: int, **values: float) -> list[Row]:
+    scores = {"val_psnr": 20.0, "val_colorfulness": 5.0, "val_colorfulness_truth": 30.0} | values
+    return [{"step": 10 * (k + 1), "phase": "train"} | scores for k in range(count)]
+
+
+def test_curves_keep_evenly_spaced_validations_and_the_last() -> None:
+    few = curves_of([{"step": 1, "phase": "train", "loss": 1.0}, *rows(4)], 16, 64)
+    assert few is not None
+    assert few.images == (160, 320, 480, 640)
+    many = curves_of(rows(95), 1, 64)
+    assert many is not None
+    assert len(many.images) == CURVE_POINTS
+    assert many.images[-1] == 950
+    assert {b - a for a, b in zip(many.images, many.images[1:], strict=False)} <= {30, 40}
+    assert curves_of([], 16, 64) is None
+    judged = curves_of(rows(2, val_fd_judge=3.0), 1, 64)
+    assert judged is not None
+    assert (judged.fd, judged.fd_metric) == ((3.0, 3.0), "fd_judge")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"psnr": (1.0,)}, "unequal lengths"),
+        ({"images": (20, 10)}, "do not increase"),
+        ({"fd": (1.0, 1.0)}, "both fd and fd_metric"),
+        ({"psnr": (1.0, float("nan"))}, "finite"),
+    ],
+)
+def test_curves_that_cannot_be_are_refused(changes: dict[str, Any], told: str) -> None:
+    whole = {"images": (10, 20), "psnr": (1.0, 2.0), "colorfulness": (1.0, 2.0), "colorfulness_truth": 3.0}
+    Curves(**whole, validation_images=64)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match=told):
+        Curves(**{**whole, "validation_images": 64, **changes})
