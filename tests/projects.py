@@ -1,5 +1,6 @@
 """Makes tiny projects, whose cells take seconds, for tests that run the command line."""
 
+import copy
 import os
 import shutil
 import subprocess
@@ -29,6 +30,14 @@ TINY: dict[str, Any] = {
         }
     },
 }
+
+FAMILY: dict[str, Any] = copy.deepcopy(TINY)
+FAMILY["entries"] |= {"gan-l1": {"adapter": "gan-perceptual", "perceptual_weight": 0.0}, "eccv16": {}}
+FAMILY["presets"]["tiny"]["methods"] |= {
+    "eccv16": {"width": 0.125},
+    "gan-perceptual": {"width": 0.125, "discriminator_channels": 4},
+}
+"""The same with a method that starts from another's model."""
 
 
 def make_project(folder: Path, params: Mapping[str, Any] = TINY) -> Path:

@@ -13,8 +13,7 @@ from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
 from benchmark.training.progress import Row, curves_of
-from projects import bench, make_project
-from test_sweep import FAMILY
+from projects import FAMILY, bench, make_project
 
 
 @pytest.mark.slow

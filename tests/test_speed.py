@@ -96,7 +96,7 @@ def test_flops_of_a_known_network() -> None:
 def test_peak_is_known_of_some_gpus_and_of_none_else() -> None:
     assert peak_of("NVIDIA H100 80GB HBM3", "bf16") == 989e12
     assert peak_of("NVIDIA H100 PCIe", "bf16") == 756e12
-    assert peak_of("NVIDIA A100-SXM4-40GB", "fp32") == 156e12
+    assert peak_of("NVIDIA A100-SXM4-40GB", "fp32") == 19.5e12
     for name in ("NVIDIA A10G", "NVIDIA H100 80GB HBM3 MIG 1g.10gb", "NVIDIA GeForce RTX 4090"):
         assert peak_of(name, "bf16") == f"peak of {name} not known"
     assert peak_flops(CPU, "fp32") == "peak known of GPUs only"

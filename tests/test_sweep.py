@@ -25,14 +25,8 @@ from benchmark.running.sweep.schedule import Sweep
 from benchmark.running.sweep.worker import Attempt, error_line
 from benchmark.support import weights
 from benchmark.support.interruption import REQUEUE
-from projects import TINY, bench, make_project, one_thread
+from projects import FAMILY, TINY, bench, make_project, one_thread
 
-FAMILY: dict[str, Any] = copy.deepcopy(TINY)
-FAMILY["entries"] |= {"gan-l1": {"adapter": "gan-perceptual", "perceptual_weight": 0.0}, "eccv16": {}}
-FAMILY["presets"]["tiny"]["methods"] |= {
-    "eccv16": {"width": 0.125},
-    "gan-perceptual": {"width": 0.125, "discriminator_channels": 4},
-}
 LONG: dict[str, Any] = copy.deepcopy(TINY)
 LONG["presets"]["tiny"]["training"]["default"] |= {"steps": 200, "validate_every": 200, "checkpoint_seconds": 0}
 

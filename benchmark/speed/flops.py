@@ -7,16 +7,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.contracts.method import Batch, Method
 
-# Dense peaks in TFLOP/s from NVIDIA's data sheets: bf16, and TF32, because torch runs float32 convolutions in TF32.
+# Dense peaks in TFLOP/s from NVIDIA's data sheets: bf16 on tensor cores, and float32 without them (we never use TF32).
 _PEAKS = {
-    "H200": (989.0, 494.0),
-    "H100 NVL": (835.0, 417.0),
-    "H100 PCIe": (756.0, 378.0),
-    "H100": (989.0, 494.0),
-    "A100": (312.0, 156.0),
-    "L40S": (362.0, 183.0),
-    "A10": (125.0, 62.5),
-    "L4": (121.0, 60.0),
+    "H200": (989.0, 67.0),
+    "H100 NVL": (835.0, 60.0),
+    "H100 PCIe": (756.0, 51.0),
+    "H100": (989.0, 67.0),
+    "A100": (312.0, 19.5),
+    "L40S": (362.0, 91.6),
+    "A10": (125.0, 31.2),
+    "L4": (121.0, 30.3),
 }
 
 
@@ -45,7 +45,7 @@ def peak_flops(device: torch.device, precision: str) -> float | str:
 
     Args:
         device: the device of the training.
-        precision: "bf16", or "fp32", which is TF32 under torch's defaults.
+        precision: "bf16" or "fp32".
     """
     if device.type != "cuda":
         return "peak known of GPUs only"
@@ -54,7 +54,7 @@ def peak_flops(device: torch.device, precision: str) -> float | str:
 
 def peak_of(name: str, precision: str) -> float | str:
     """Returns the same as `peak_flops` for a GPU of the name that torch gives it."""
-    for model, (bf16, tf32) in _PEAKS.items():  # longer names stand before the names that they contain
+    for model, (bf16, fp32) in _PEAKS.items():  # longer names stand before the names that they contain
         if "MIG" not in name and re.search(rf"\b{model}\b", name):
-            return (bf16 if precision == "bf16" else tf32) * 1e12
+            return (bf16 if precision == "bf16" else fp32) * 1e12
     return f"peak of {name} not known"
