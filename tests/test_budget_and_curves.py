@@ -41,8 +41,8 @@ def test_a_result_has_its_own_budget_with_its_parents_and_the_device_that_traine
 
 
 def rows(count: int, **values: float) -> list[Row]:
-    scores = {"val_psnr": 20.0, "val_colorfulness": 5.0, "val_colorfulness_truth": 30.0} | values
-    return [{"step": 10 * (k + 1), "phase": "train"} | scores for k in range(count)]
+    scores = {"val_psnr": 20.0, "val_colorfulness": 5.0, "val_colorfulness_truth": 30.0, **values}
+    return [{**scores, "step": 10 * (k + 1), "phase": "train"} for k in range(count)]
 
 
 def test_curves_keep_evenly_spaced_validations_and_the_last() -> None:
@@ -70,7 +70,12 @@ def test_curves_keep_evenly_spaced_validations_and_the_last() -> None:
     ],
 )
 def test_curves_that_cannot_be_are_refused(changes: dict[str, Any], told: str) -> None:
-    whole = {"images": (10, 20), "psnr": (1.0, 2.0), "colorfulness": (1.0, 2.0), "colorfulness_truth": 3.0}
-    Curves(**whole, validation_images=64)  # type: ignore[arg-type]
+    whole: dict[str, Any] = {
+        "images": (10, 20),
+        "psnr": (1.0, 2.0),
+        "colorfulness": (1.0, 2.0),
+        "colorfulness_truth": 3.0,
+    }
+    Curves(**{**whole, "validation_images": 64})
     with pytest.raises(ValidationError, match=told):
         Curves(**{**whole, "validation_images": 64, **changes})

@@ -18,6 +18,8 @@ from benchmark.scoring.prediction import predicted_ab
 from benchmark.support.precision import resolved_precision
 from projects import bench, make_project
 
+BACKENDS: Any = torch.backends
+
 
 def l2() -> Method:
     adapter = load_method("l2")
@@ -104,12 +106,12 @@ class Watching(nn.Module):
         self.found: set[str] = set()
 
     def forward(self, L: Tensor) -> Tensor:
-        self.found |= {torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision}
+        self.found |= {BACKENDS.cudnn.conv.fp32_precision, BACKENDS.cuda.matmul.fp32_precision}
         return self.network(L)
 
 
 def test_float32_is_never_tf32_in_training_and_prediction(tmp_path: Path) -> None:
-    method, before = l2(), torch.backends.cudnn.conv.fp32_precision
+    method, before = l2(), BACKENDS.cudnn.conv.fp32_precision
     method.colorizer = watching = Watching(method.colorizer)
     trainer = make_trainer(method, 4, tmp_path)
     trainer.train_step()
@@ -117,7 +119,7 @@ def test_float32_is_never_tf32_in_training_and_prediction(tmp_path: Path) -> Non
     watching.found.clear()
     predicted_ab(method.eval(), torch.zeros(1, 1, 32, 32))
     assert watching.found == {"ieee"}
-    assert torch.backends.cudnn.conv.fp32_precision == before
+    assert BACKENDS.cudnn.conv.fp32_precision == before
 
 
 def test_bf16_trains_in_other_arithmetic_and_repeats(tmp_path: Path) -> None:
