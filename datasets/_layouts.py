@@ -1,39 +1,155 @@
 """Functions that the data sets of photographs share: finding the originals, and splitting those that have no split."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from benchmark.contracts.dataset import SPLITS, DatasetConfig, Item, by_hash, subset
-from benchmark.data.preparation.archives import Found, list_archive, list_folder, printable
+from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError, by_hash, subset
+from benchmark.data.preparation.archives import Found, is_visible, list_archive, list_folder, printable
 from benchmark.data.preparation.images import SUFFIXES
+from benchmark.data.preparation.places import own_places, places
+from benchmark.support.errors import BenchError
 
-ARCHIVES = (".zip", ".tar")
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 
 
-def images_named(place: Path, name: str) -> list[Found] | None:
+def images_named(place: Path, name: str, suffixes: Iterable[str] = SUFFIXES) -> list[Found] | None:
     """Returns the images of a folder or an archive that is called `name` inside `place`, or None if there is none."""
     if (place / name).is_dir():
-        return list_folder(place / name, SUFFIXES)
+        return list_folder(place / name, suffixes)
     for suffix in ARCHIVES:
         if (place / f"{name}{suffix}").is_file():
-            return list_archive(place / f"{name}{suffix}", SUFFIXES)
+            return list_archive(place / f"{name}{suffix}", suffixes)
     return None
 
 
-def images_of(place: Path) -> list[Found]:
+def images_of(place: Path, suffixes: Iterable[str] = SUFFIXES) -> list[Found]:
     """Returns the images of an archive, of a folder that holds one archive, or of a folder of images."""
     if not place.exists():
         return []
     if not place.is_dir():
-        return list_archive(place, SUFFIXES)
-    archives = [path for path in place.glob("*") if path.suffix.lower() in ARCHIVES and path.is_file()]
-    return list_archive(archives[0], SUFFIXES) if len(archives) == 1 else list_folder(place, SUFFIXES)
+        return list_archive(place, suffixes)
+    archives = [path for path in place.glob("*") if is_visible(path.name) and bare_name(path) and path.is_file()]
+    return list_archive(archives[0], suffixes) if len(archives) == 1 else list_folder(place, suffixes)
+
+
+def bare_name(path: Path) -> str | None:
+    """Returns an archive's name without the suffix that makes it one, or None for a path that has no such suffix."""
+    suffix = next((suffix for suffix in ARCHIVES if path.name.lower().endswith(suffix)), None)
+    return path.name[: -len(suffix)] if suffix else None
+
+
+def originals(
+    dataset: Dataset, names: Sequence[str], suffixes: Iterable[str] = SUFFIXES
+) -> tuple[str | None, list[Found]]:
+    """Looks for the files of a data set whose archives and folders have names of their own.
+
+    Args:
+        dataset: the data set.
+        names: what its archives (without suffix) or unpacked folders are called; the first that is there counts.
+        suffixes: of the files that are wanted.
+
+    Returns:
+        The name, and the files; None as the name where the files were found in the data set's own place, under another.
+
+    Raises:
+        MissingDataError: nothing is there.
+    """
+    looked = places(dataset.name, dataset.root)
+    for place in looked:
+        for name in names:
+            if found := images_named(place, name, suffixes):
+                return name, found
+    for place in own_places(dataset.name, dataset.root):
+        if found := images_of(place, suffixes):
+            known = bare_name(place) or place.name
+            return known if known in names else None, found
+    what = f"run `bench data fetch {dataset.name}`" if dataset.remotes else f"get them from {dataset.homepage}"
+    raise MissingDataError(
+        f"{dataset.name}: neither {' nor '.join(names)} ({', '.join(ARCHIVES)} or folder) nor other images in "
+        f"{' or '.join(map(str, looked))}; {what}, or give --root the folder that holds them"
+    )
+
+
+def below(found: Iterable[Found], folders: Sequence[str]) -> dict[str, list[Found]]:
+    """Sorts files by the first of these folders on their path.
+
+    Returns:
+        Folder → its files, named from there on: `imagenette2/train/n01440764/1.JPEG` is `n01440764/1.JPEG` of `train`.
+    """
+    parts: dict[str, list[Found]] = {folder: [] for folder in folders}
+    for file in found:
+        path = file.name.split("/")
+        if place := next((place for place, part in enumerate(path[:-1], start=1) if part in parts), None):
+            parts[path[place - 1]].append(Found("/".join(path[place:]), file.source))
+    return parts
+
+
+def labeled(found: Iterable[Found], label: Mapping[str, int]) -> list[Item]:
+    """Returns the items of files whose first folder is their class, in the order of their file names.
+
+    Raises:
+        BenchError: a class that `label` does not know.
+    """
+    items = []
+    for file in found:
+        folder, slash, _ = file.name.partition("/")
+        if not slash or folder not in label:
+            known = ", ".join(sorted(label)[:3])
+            raise BenchError(f"{file.source.where}: in no folder of one of the {len(label)} classes ({known}, …)")
+        items.append(_item(file, label[folder]))
+    return sorted(items, key=lambda item: item.file.encode("utf-8", "surrogateescape"))
 
 
 def items_by_name(found: Sequence[Found]) -> list[Item]:
     """Returns items of a data set with unique file names: an id is the file's name without its folders and suffix."""
-    items = [Item(printable(PurePosixPath(f.name).stem), PurePosixPath(f.name).name, f.source) for f in found]
+    items = [_item(file) for file in found]
     return sorted(items, key=lambda item: item.file.encode("utf-8", "surrogateescape"))
+
+
+HELD_OUT = 1 / 20  # share of an official train that becomes validation
+
+
+def train_and_val(
+    dataset: Dataset,
+    found: Mapping[str, Sequence[Found]],
+    classes: Mapping[str, str],
+    official: tuple[int, int],
+    of: str,
+) -> Listing:
+    """Lists the class folders of an official `train` and `val`: val is test, and validation is held out of train.
+
+    Args:
+        dataset: whose photographs.
+        found: `train` and `val` → their files, each named `<class folder>/…`.
+        classes: class folder → name of the class, in the order of the labels.
+        official: how many photographs the official train and val have. With fewer, a note says so.
+        of: what the photographs are of, for the layout's sentence.
+
+    Raises:
+        MissingDataError: one of the two has no photographs.
+        BenchError: a photograph lies in no class folder.
+    """
+    if not (found["train"] and found["val"]):
+        raise MissingDataError(
+            f"{dataset.name}: no photographs in train/<class>/ and val/ of {of}; "
+            f"run `bench data fetch {dataset.name}`, or give --root the folder that holds both"
+        )
+    label = {folder: place for place, folder in enumerate(classes)}
+    items, test = (labeled(found[part], label) for part in ("train", "val"))
+    train, val = hold_out(items, max(1, round(len(items) * HELD_OUT)))
+    layout = f"{of}: train ({len(items):,}), val ({len(test):,}) as test; {len(val):,} of train held out by hash"
+    note = None
+    if (len(items), len(test)) != official:
+        there = f"{len(items):,} of {official[0]:,} photographs of train and {len(test):,} of {official[1]:,} of val"
+        note = f"{there}: to be compared with the same part only."
+    splits = limited({"train": train, "val": val, "test": test}, dataset.config)
+    return Listing(splits, layout, tuple(classes.values()), note)
+
+
+def _item(found: Found, label: int | None = None) -> Item:
+    file = posixpath.basename(found.name)
+    return Item(printable(posixpath.splitext(file)[0]), file, found.source, label)
 
 
 def split_by_hash(items: Sequence[Item], val_share: float, test_share: float) -> dict[str, list[Item]]:

@@ -143,9 +143,31 @@ def test_a_tar_cut_between_two_members_is_noticed(tmp_path: Path) -> None:
         list_archive(path, SUFFIXES)
 
 
-def test_a_compressed_tar_asks_to_be_unpacked(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="compressed"):
-        list_archive(write_tar(tmp_path / "x.tar.gz", IMAGES, "w:gz"), SUFFIXES)
+@pytest.mark.parametrize(("suffix", "mode"), [(".tgz", "w:gz"), (".tar.bz2", "w:bz2"), (".tar.xz", "w:xz")])
+def test_a_compressed_tar_is_decompressed_once(
+    suffix: str, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_tar(tmp_path / f"x{suffix}", FILES, mode)
+    first = list_archive(path, SUFFIXES)
+    assert "decompressing it once" in capsys.readouterr().err
+    assert {file.name: file.source.read() for file in first} == IMAGES
+    assert list_archive(path, SUFFIXES) == first
+    assert capsys.readouterr().err == ""
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f".x{suffix}.tar", path.name]
+    write_tar(path, {"other.jpg": b"1"}, mode)
+    os.utime(path, ns=(10**18, 10**18))
+    assert [file.name for file in list_archive(path, SUFFIXES)] == ["other.jpg"]
+
+
+def test_a_compressed_tar_that_cannot_be_decompressed_is_named(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "x.tgz", FILES, "w:gz")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(BenchError, match="cut off or damaged"):
+        list_archive(path, SUFFIXES)
+    assert [file.name for file in tmp_path.iterdir()] == ["x.tgz"]
+    path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(2000))
+    with pytest.raises(InputError, match="unpack it yourself"):
+        list_archive(path, SUFFIXES)
 
 
 def test_a_changed_byte_in_a_zip_is_noticed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import pytest
 from data_files import data_set, encoded, photographs, picture, write_tar, write_zip
+from test_data_imagenet import nette, tiny
 from test_data_sets import batch_files, cifar  # noqa: F401 - a fixture
 
 from benchmark.contracts import registry
@@ -308,6 +309,26 @@ def test_coco_from_its_host(host: Host, tmp_path: Path, monkeypatch: pytest.Monk
     serve(host, monkeypatch, "coco", {"train2017.zip": train, "val2017.zip": test})
     assert fetch_and_prepare(host, "coco", tmp_path, image_size=32, val_count=2) == {"train": 10, "val": 2, "test": 4}
     assert host.asked[0][0] == "/zips/val2017.zip"
+
+
+def test_tiny_imagenet_from_its_host(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_zip(tmp_path / "tiny.zip", tiny())
+    serve(host, monkeypatch, "tiny-imagenet", {"tiny-imagenet-200.zip": path})
+    assert fetch_and_prepare(host, "tiny-imagenet", tmp_path) == {"train": 38, "val": 2, "test": 4}
+    assert host.asked[0][0] == "/tiny-imagenet-200.zip"
+
+
+def test_imagenette_from_its_host(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its editions are alternatives: the one of 320 pixels is fetched unless another is named."""
+    archives = {
+        f"{edition}.tgz": write_tar(tmp_path / f"{edition}.tgz", nette(f"{edition}/"), "w:gz")
+        for edition in ("imagenette2-320", "imagenette2", "imagenette2-160")
+    }
+    serve(host, monkeypatch, "imagenette", archives)
+    assert fetch_and_prepare(host, "imagenette", tmp_path, image_size=32) == {"train": 38, "val": 2, "test": 2}
+    assert {path for path, _ in host.asked} == {"/fast-ai-imageclas/imagenette2-320.tgz"}
+    chosen = choose(registry.load_dataset("imagenette").remotes, ["imagenette2-160.tgz"])
+    assert [remote.file for remote in chosen] == ["imagenette2-160.tgz"]
 
 
 def test_a_data_set_without_downloads_says_so(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from data_files import Few, data_set, encoded, photographs, picture, pixels, write_files, write_tar, write_zip
 from PIL import Image
+from test_data_imagenet import nette, tiny
 
 from benchmark.contracts import registry
 from benchmark.contracts.dataset import (
@@ -558,6 +559,8 @@ def make_root(name: str, cifar: dict[str, tuple[np.ndarray, np.ndarray]], folder
     if name == "coco":
         write_files(folder / "train2017", photographs(20))
         return write_files(folder / "val2017", {f"9{n}.jpg": encoded(picture(90 + n)) for n in range(4)}).parent
+    if name in ("tiny-imagenet", "imagenette"):
+        return write_files(folder, tiny() if name == "tiny-imagenet" else nette("imagenette2/"))
     return write_files(folder, photographs(20))
 
 

@@ -39,6 +39,7 @@ class Remote:
     size: int | None = None  # bytes
     sha256: str | None = None
     by_hand: str | None = None  # a page where a person can get it, where the host often refuses programs
+    alternative: bool = False  # another edition of a file before it: fetched only by its name
 
     def fetch(self, folder: Path, mirror: str | None = None) -> Path:
         """Downloads into `folder`; see `download`. A mirror that lacks the official path is asked for the bare name."""
@@ -63,7 +64,7 @@ class NotFoundError(BenchError):
 
 
 def choose(remotes: Sequence[Remote], names: Sequence[str]) -> list[Remote]:
-    """Returns the files with these names; without names, all files.
+    """Returns the files with these names; without names, all but those that are alternatives.
 
     Raises:
         InputError: an unknown name.
@@ -72,7 +73,7 @@ def choose(remotes: Sequence[Remote], names: Sequence[str]) -> list[Remote]:
     for name in names:
         if name not in known:
             raise unknown("file", name, known)
-    return [remote for remote in remotes if not names or remote.file in names]
+    return [remote for remote in remotes if (remote.file in names if names else not remote.alternative)]
 
 
 def download(

@@ -2,6 +2,7 @@
 
 A *source* is small, picklable, and reads its bytes in whichever process asks. Listing an archive checks it whole: a
 member with an absolute path or `..`, or a link that leaves the archive, refuses the archive; so does a cut-off end.
+Of a compressed tar a decompressed copy is read (`compressed.py`).
 """
 
 import os
@@ -20,8 +21,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.preparation.compressed import plain_tar
 from benchmark.data.preparation.images import MAX_FILE_BYTES, BadImage, decode
-from benchmark.support.errors import BenchError, InputError
+from benchmark.support.errors import BenchError
 from benchmark.support.files import no_file, open_regular
 
 _TAR_BLOCK = 512
@@ -208,7 +210,7 @@ def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
     """Every member of a tar or zip archive with one of the suffixes, sorted by name.
 
     Raises:
-        InputError: not a tar or zip, or a compressed tar, which can't be read at random.
+        InputError: a compressed tar that cannot be decompressed here.
         BenchError: unreadable, cut off, with members that reach out of it, or with different ones of the same name.
     """
     suffixes = frozenset(suffixes)
@@ -221,7 +223,7 @@ def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
     elif path.suffix.lower() == ".zip":
         raise BenchError(f"{path} is cut off or no zip archive (its directory at the end is missing): fetch it again")
     else:
-        found = _list_tar(path)
+        found = _list_tar(plain_tar(path))
     wanted = (f for f in found if posixpath.splitext(f.name)[1].lower() in suffixes and is_visible(f.name))
     return sorted(_unrepeated(path, wanted), key=lambda found: os.fsencode(found.name))
 
@@ -288,10 +290,6 @@ def _list_tar(path: Path) -> list[Found]:
             members = archive.getmembers()
             end = archive.offset
     except Exception as error:  # tarfile.ReadError; of fuzzed headers ValueError, OverflowError and others
-        if is_compressed(path):
-            raise InputError(
-                f"{path} is compressed and cannot be read at random: unpack it, and give the folder"
-            ) from None
         raise BenchError(f"{path} is cut off or no tar archive ({_one_line(error)}): fetch it again") from None
     if members and end + _TAR_BLOCK > status.st_size:  # a whole archive ends with blocks of zeros
         raise BenchError(f"{path} is cut off: {status.st_size:,} bytes, its end mark is missing; fetch it again")
@@ -327,10 +325,3 @@ def _link_target(
             "which is no file of the archive"
         )
     return by_name[target]
-
-
-def is_compressed(path: Path) -> bool:
-    """Whether a file begins as gzip, bzip2, xz or zstd do."""
-    with open_regular(path) as file:
-        start = file.read(6)
-    return start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"))
