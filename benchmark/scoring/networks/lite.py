@@ -62,20 +62,28 @@ class Lite:
 class LiteMetrics:
     """Measures how often and how surely the judge answers as on the truth, and two distances of its features."""
 
+    names = ("agree_lite", "p_lite", "fd_lite", "kid_lite")
+
     def __init__(self, source: Source) -> None:
-        """Loads the judge, and the features of truths and grays if they are on disk."""
-        size = source.prepared.meta.image_size if source.prepared else SMALLEST
-        if size < SMALLEST:
-            raise NotAvailable(f"images of {size}² are too small for {VARIANT}, which judges {SMALLEST}² and more")
+        """Finds out whether the judge can be had; it is loaded when images come that it can judge."""
         if weights.path(VARIANT) is None:
             raise NotAvailable(weights.absent(VARIANT))
-        self._judge = Lite(source.device)
-        self._outputs = FeatureStream(self._judge, source.device)
-        self._truths = FeatureStream(self._judge, source.device, source.reference)
-        self._grays = FeatureStream(self._judge, source.device, source.reference, "grays")
+        self._source, self._ready = source, False
+
+    def _load(self) -> None:
+        """Loads the judge, and the features of truths and grays if they are on disk."""
+        self._judge, device = Lite(self._source.device), self._source.device
+        self._outputs = FeatureStream(self._judge, device)
+        self._truths = FeatureStream(self._judge, device, self._source.reference)
+        self._grays = FeatureStream(self._judge, device, self._source.reference, "grays")
+        self._ready = True
 
     def update(self, pair: Pair) -> None:
-        """Takes in a batch."""
+        """Takes in a batch, unless its images are too small."""
+        if min(pair.target.shape[1:3]) < SMALLEST:
+            return
+        if not self._ready:
+            self._load()
         self._outputs.update(pair.predicted)
         self._truths.update(pair.target)
         if not self._grays.known:
@@ -87,6 +95,8 @@ class LiteMetrics:
 
         Gray's figures stand in the notes. The truth's agreement is 100 % by definition.
         """
+        if not self._ready:
+            return Measured({}, dict.fromkeys(self.names, f"{VARIANT} judges images of {SMALLEST}² and more"), {})
         outputs, truths, grays = (stream.compute() for stream in (self._outputs, self._truths, self._grays))
         true, answers = self._judge.probabilities(truths).max(dim=1)
 
