@@ -46,7 +46,8 @@ class Lite:
         """
         self.sha256 = weights.WEIGHTS[VARIANT].sha256
         network = EfficientNetLite(VARIANT).load(weights.load(VARIANT)).fold().requires_grad_(False)
-        self._network, self._device = network.to(device, memory_format=torch.channels_last), torch.device(device)
+        self._network = network.to(device).to(memory_format=torch.channels_last)
+        self._device = torch.device(device)
 
     def features(self, images: Tensor) -> Tensor:
         """Turns images (B, S, S, 3) uint8 into pooled features (B, 1280) float32."""
