@@ -9,7 +9,7 @@ its batch. Depth and patch follow the image size.
 """
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+from benchmark.contracts.search import RATE, WEIGHT
 from benchmark.support import weights
 
 from ._adversarial import binary_loss, discriminator_loss
@@ -42,15 +43,15 @@ class CGANConfig(MethodConfig):
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="the paper's noise (0.5 there; none in seed 003)")
     output: Literal["tanh", "sigmoid"] = Field("tanh", description="last layer of the generator; seed 001: sigmoid")
-    l1_weight: float = Field(100.0, ge=0, description="λ (Isola et al., §3.3)")
+    l1_weight: Annotated[float, WEIGHT] = Field(100.0, ge=0, description="λ (Isola et al., §3.3)")
     generator_loss: Literal["non-saturating", "minimax"] = Field(
         "non-saturating", description="-log D(G) (Isola et al. §3.3, seed 003) or log(1 - D(G))"
     )
     pretrain_share: float = Field(
         0.0, ge=0, le=1, description="share of the steps with L1 alone; seed 001: a first phase"
     )
-    generator_rate: float = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
-    discriminator_rate: float = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
+    generator_rate: Annotated[float, RATE] = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
+    discriminator_rate: Annotated[float, RATE] = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's β1 (§3.3); β2 is 0.999")
 
     @model_validator(mode="after")

@@ -7,12 +7,14 @@ share, with a 1×1 convolution at its end as in Zhang et al.; Adam's rate is our
 """
 
 from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from benchmark.contracts.method import Batch, DataInfo, Method, Update
+from benchmark.contracts.search import RATE
 from benchmark.data.ab_bins import BINS, decode
 
 from ._classification import BinLoss, BinsConfig
@@ -24,7 +26,7 @@ class ClassificationConfig(BinsConfig):
     """Settings of the U-Net classifier."""
 
     base_channels: int = Field(64, ge=1, le=1024, description="width of the U-Net's first level")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's rate")
+    learning_rate: Annotated[float, RATE] = Field(1e-3, gt=0, description="Adam's rate")
 
 
 class Classification(Method):

@@ -10,7 +10,7 @@ looks at data; the rate has no steps. With `pretrained` nothing is trained, and 
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
 from benchmark.contracts.method import Batch, DataInfo, Method, Update
+from benchmark.contracts.search import RATE
 from benchmark.support import weights
 
 from ._classification import BinLoss, BinsConfig
@@ -36,7 +37,7 @@ class Eccv16Config(BinsConfig):
         "subsampled",
         description="true colors at 1/4 size: every fourth pixel (their code; shifts colors by 1.5 pixels) or means",
     )
-    learning_rate: float = Field(3e-5, gt=0, description="Adam's rate (train/solver.prototxt)")
+    learning_rate: Annotated[float, RATE] = Field(3e-5, gt=0, description="Adam's rate (train/solver.prototxt)")
     beta2: float = Field(0.99, ge=0, lt=1, description="Adam's β2 (train/solver.prototxt); β1 is 0.9")
     weight_decay: float = Field(1e-3, ge=0, description="Adam's weight decay (train/solver.prototxt)")
 

@@ -10,7 +10,7 @@ family runs without a download. Such a row is another entry; nothing falls back 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+from benchmark.contracts.search import RATE, WEIGHT
 from benchmark.data.color import lab_to_srgb
 from benchmark.support import weights
 from benchmark.support.errors import InputError
@@ -39,12 +40,12 @@ class GanPerceptualConfig(MethodConfig):
     width: float = Field(1.0, gt=0, le=1, description="width of the parent's network")
     temperature: float = Field(0.38, gt=0, description="T of the annealed mean (Zhang et al. §2.3)")
     discriminator_channels: int = Field(64, ge=1, le=1024, description="width of D's first layer (Isola et al., 6.1.2)")
-    l1_weight: float = Field(10.0, ge=0, description="weight of the L1 loss")
+    l1_weight: Annotated[float, WEIGHT] = Field(10.0, ge=0, description="weight of the L1 loss")
     perceptual_weight: float = Field(1.0, ge=0, description="weight of the feature loss; 0 needs no features")
     features: Literal["vgg19", "own"] = Field("vgg19", description="ImageNet's VGG-19, or the data set's own network")
     finetune_share: float = Field(3 / 53, ge=0, le=1, description="share of the steps with squared error alone")
-    generator_rate: float = Field(2e-4, gt=0, description="Adam's rate")
-    discriminator_rate: float = Field(1e-4, gt=0, description="Adam's rate: half of G's")
+    generator_rate: Annotated[float, RATE] = Field(2e-4, gt=0, description="Adam's rate")
+    discriminator_rate: Annotated[float, RATE] = Field(1e-4, gt=0, description="Adam's rate: half of G's")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's β1; β2 is 0.999")
 
 

@@ -8,6 +8,7 @@ gives for its GAN, because it names none for this network.
 """
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Update
+from benchmark.contracts.search import RATE
 
 from ._scale import scale_ab, scale_L, unscale_ab
 from ._unet import UNet
@@ -26,7 +28,10 @@ class L2Config(MethodConfig):
     """Settings of the L2 regression."""
 
     base_channels: int = Field(64, ge=1, le=1024, description="width of the first level (seed 003)")
-    learning_rate: float = Field(2e-4, gt=0, description="Adam's rate (seed 003, given there for the GAN)")
+    # `bench tune` looks for a value of what is marked `RATE`, around the default.
+    learning_rate: Annotated[float, RATE] = Field(
+        2e-4, gt=0, description="Adam's rate (seed 003, given there for the GAN)"
+    )
 
 
 # 2. The method consists of networks, optimizers, one training step and one prediction. The trainer does all the rest.

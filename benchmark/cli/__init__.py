@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.exceptions import Abort, Exit
 
-from benchmark.cli import cells, completion, data, parts, results, sweep
+from benchmark.cli import cells, completion, data, parts, results, sweep, tune
 from benchmark.cli.options import CELL
 from benchmark.contracts.registry import blamed, thread_of_adapter
 from benchmark.paper import commands as paper
@@ -108,7 +108,7 @@ def main(debug: bool) -> None:
 
 for command in (
     *(cells.run, cells.train, cells.evaluate, cells.fingerprint, sweep.cells, sweep.sweep, sweep.reproduce),
-    *(parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data),
+    *(parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data, tune.tune),
     *(results.leaderboard, results.score, results.report, completion.completion),
     *(paper.claims, paper.findings, photographs.colorize, photographs.app, photographs.compare, speed, study),
 ):

@@ -31,10 +31,10 @@ def _choice(
 ) -> "Choice":
     from benchmark.running.sweep.plan import Choice
 
-    return Choice(_names(methods), _names(data_sets), _names(presets), tuple(map(seed_of, _names(seeds))))
+    return Choice(names_in(methods), names_in(data_sets), names_in(presets), tuple(map(seed_of, names_in(seeds))))
 
 
-def _names(values: tuple[str, ...]) -> tuple[str, ...]:
+def names_in(values: tuple[str, ...]) -> tuple[str, ...]:
     """The names in comma lists; the path of a `folder:` may hold commas, and stands in an option of its own."""
     parts = (part for value in values for part in ([value] if value.startswith("folder:") else value.split(",")))
     return tuple(filter(None, map(str.strip, parts)))
@@ -63,11 +63,16 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
         click.echo(f"{plan.command(listed.cell)}  # {listed.budget.images:,} images")
 
 
+resource_options = shared.together(  # of Ray
+    click.option("--address", metavar="auto|HOST:PORT|ray://…", help="A Ray cluster; default: this machine's cores."),
+    click.option("--cpus", type=shared.MANY, help="Cores of this machine to use; default: all."),
+    click.option("--cpus-per-cell", type=shared.MANY, default=1, show_default=True, help="Also its threads."),
+    click.option("--gpus-per-cell", type=click.FloatRange(0, 1000), default=0.0, show_default=True, help="0.5: half."),
+)
+
+
 @click.command()
-@click.option("--address", metavar="auto|HOST:PORT|ray://…", help="A Ray cluster; default: this machine's cores.")
-@click.option("--cpus", type=shared.MANY, help="Cores of this machine to use; default: all.")
-@click.option("--cpus-per-cell", type=shared.MANY, default=1, show_default=True, help="Also its threads.")
-@click.option("--gpus-per-cell", type=click.FloatRange(0, 1000), default=0.0, show_default=True, help="0.5: half.")
+@resource_options
 @click.option("--retries", type=click.IntRange(0, 1000), default=1, show_default=True, help="Of a cell that failed.")
 @shared.root_option
 @shared.record_option

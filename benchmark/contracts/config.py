@@ -4,6 +4,8 @@ Order of precedence, the later wins:
   the adapter's `Config` defaults (the paper's values) < the preset's `methods` section for the adapter (and for
   `adapter@data`) < the entry's own departures < the preset's section for the entry (and `entry@data`) < `--set`.
 Training settings follow the same order, with the preset's `training` section first.
+A section with `tuned: ENTRY` begins with the values that `bench tune` chose for that entry on this data set, under this
+preset; `tuned: false` in a later section takes them out again.
 """
 
 import json
@@ -13,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from benchmark.contracts.dataset import Dataset, DatasetConfig
     from benchmark.contracts.method import Method
 
-PARAMS_FILE = "params.yaml"
+PARAMS_FILE, RESULTS = "params.yaml", "results"
 OF_ENTRIES = ("adapter", "note", "varies")  # keys of an entry that are no settings of its adapter
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -42,6 +44,9 @@ def _departures(section: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("adapter: the name of an adapter is wanted (bench list)")
     if not isinstance(training, dict):
         raise ValueError("training: settings as key: value are wanted")
+    tuned = section.get("tuned", False)
+    if tuned is not False and not (isinstance(tuned, str) and is_name(tuned)):
+        raise ValueError("tuned: the name of a tuned entry (bench tune --show) or false is wanted")
     return {**section, "training": training} if "training" in section else section
 
 
@@ -73,6 +78,7 @@ class Params(Strict):
     suite: Suite
     entries: Annotated[dict[Name, Departures], Field(min_length=1)]
     presets: dict[Name, Preset]
+    _root: Path | None = PrivateAttr(None)  # the project's folder
 
     @model_validator(mode="after")
     def _vary_others(self) -> Self:
@@ -104,6 +110,12 @@ class Params(Strict):
             raise unknown("preset", name, self.presets)
         return self.presets[name]
 
+    def tuned(self, method: str, data: str, preset: str) -> Mapping[str, float]:
+        """The settings that the committed tuning of an entry chose; InputError if there is none."""
+        from benchmark.contracts.tuning import read_tuning, tuning_path
+
+        return read_tuning(tuning_path((self._root or find_root()) / RESULTS, data, preset, method)).chosen
+
 
 def find_root(start: Path | None = None) -> Path:
     """The project folder: the nearest one upwards that holds `params.yaml`.
@@ -129,7 +141,9 @@ def read_params(root: Path) -> Params:
     if content is None:
         back = f"take it back from git (git checkout {PARAMS_FILE}), or write its sections"
         raise InputError(f"{path} is empty; {back} suite, entries and presets")
-    return validate(Params, content, str(path))
+    params = validate(Params, content, str(path))
+    params._root = root
+    return params
 
 
 def validate(model: type[Model], content: Any, where: str) -> Model:
@@ -249,7 +263,14 @@ def _held(cell: Cell, key: str) -> Any:
 
 
 def resolve(
-    params: Params, *, method: str | None, data: str, preset: str, seed: int = 0, assignments: Sequence[str] = ()
+    params: Params,
+    *,
+    method: str | None,
+    data: str,
+    preset: str,
+    seed: int = 0,
+    assignments: Sequence[str] = (),
+    tuned: bool = True,
 ) -> Cell:
     """The cell that these names mean.
 
@@ -260,9 +281,10 @@ def resolve(
         preset: a preset's name.
         seed: the seed of everything random in training.
         assignments: `key=value` texts of `--set`.
+        tuned: take the tuned values that `params.yaml` names; a tuning itself cannot have them yet.
 
     Raises:
-        InputError: an unknown name or key, or a value of the wrong type.
+        InputError: an unknown name or key, a value of the wrong type, or a tuning that is not there.
     """
     from benchmark.contracts.dataset import parse_spec
 
@@ -278,8 +300,11 @@ def resolve(
     departures.insert(2, own)  # Between the preset's sections for the adapter and for the entry.
     chosen: dict[str, Any] = {}
     training = {**sizes.training.get("default", {}), **sizes.training.get(data_adapter, {})}
+    last = next((section for section in reversed(departures) if "tuned" in section), None)
     for section in departures:
-        chosen |= {key: value for key, value in section.items() if key != "training"}
+        if tuned and section is last and section["tuned"]:
+            chosen |= params.tuned(section["tuned"], data_name, preset)
+        chosen |= {key: value for key, value in section.items() if key not in ("training", "tuned")}
         training |= section.get("training", {})
     data_settings = dict(sizes.data.get(data_adapter, {}))
     overrides: dict[str, Any] = {}

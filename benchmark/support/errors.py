@@ -26,6 +26,10 @@ class InputError(BenchError):
     exit_code = 2
 
 
+class Diverged(BenchError):
+    """A training whose losses or weights are no longer finite: an outcome of its settings."""
+
+
 def unknown(kind: str, value: str, legal: Iterable[str]) -> InputError:
     """An `InputError` that names the bad value, the nearest legal one and all legal ones.
 

@@ -22,7 +22,7 @@ from benchmark.contracts.method import Method, Phase, Update
 from benchmark.contracts.returned import returned
 from benchmark.contracts.settings import Training
 from benchmark.data.batches import Batches
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, Diverged
 from benchmark.support.interruption import Interrupted, StopRequest, stop_request
 from benchmark.support.precision import exact_products, resolved_precision
 from benchmark.training.acceleration import compile_networks, compiles, fuse, keep_freed_memory, uncompiled
@@ -206,7 +206,7 @@ class Trainer:
 
     def _check_finite(self, what: str) -> None:
         if not self.finite.item():
-            raise BenchError(
+            raise Diverged(
                 f"{self.method.name}: {what} is not finite after step {self.step} (phase {self.phase!r}); stopped, "
                 f"the last good checkpoint is kept in {self.folder}; a smaller learning rate may help"
             )

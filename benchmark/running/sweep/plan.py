@@ -44,7 +44,7 @@ class Job:
     @property
     def is_cell(self) -> bool:
         """Whether it runs a cell; the others prepare data."""
-        return self.arguments[0] == "run"
+        return self.arguments[0] != "data"
 
 
 def command(cell: Cell) -> str:
