@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from data_files import Few, encoded, gray_picture, photographs, picture, pixels, write_files
+from data_files import Few, encoded, gray_picture, photographs, picture, write_files
 from PIL import Image
 
 from benchmark.cli import main
 from benchmark.contracts.dataset import SPLITS, Pixels
-from benchmark.data.preparation.pictures import chroma_density, chroma_histogram, contact_sheet
+from benchmark.data.preparation.pictures import contact_sheet
 from benchmark.data.preparation.prepare import prepare
 from projects import TINY, make_project
 
@@ -47,7 +47,7 @@ def test_prepare_verify_and_show(project: Path) -> None:
     assert facts["licence"] == "that of the photographs' owners"
     assert facts["prepared"]["splits"]["test"]["left_out"]["grayscale"] == ["faded"]
     assert "split by hash" in facts["prepared"]["layout"]
-    for name in ("contact_sheet.png", "chroma_histogram.png"):
+    for name in ("contact_sheet.png",):
         assert Image.open(project / "runs" / "data" / "folder-photos-tiny" / name).size > (300, 300)
 
 
@@ -161,16 +161,6 @@ def test_a_contact_sheet_shows_photographs_of_every_split(tmp_path: Path) -> Non
     counts = [int((sheet == color).all(-1).sum()) // 96**2 for color in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
     assert counts == [36, 1, 2]
     assert sheet.shape[0] == 5 * 100 - 4  # the sheet has no empty rows
-
-
-def test_a_chroma_histogram_counts_every_pixel(tmp_path: Path) -> None:
-    density = chroma_density(picture(n, 16, 16) for n in range(3))
-    assert density.shape == (220, 220)
-    assert density.sum() == pytest.approx(1)
-    red = chroma_density([np.full((4, 4, 3), (255, 0, 0), dtype=np.uint8)])
-    assert red[110 + 67, 110 + 80] == 1  # pure red: a 80.1, b 67.2
-    prepared = prepare(Few({"train": pixels(3), "val": pixels(1), "test": pixels(1)}), tmp_path / "out", quiet=True)
-    assert Image.open(chroma_histogram(prepared, tmp_path / "x" / "histogram.png")).size == (600, 600)
 
 
 def test_many_classes_are_shortened(project: Path) -> None:

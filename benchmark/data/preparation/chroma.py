@@ -61,11 +61,6 @@ class ColorCount:
         """Counts the pixels of images (…, 3)."""
         np.add.at(self._table, _packed(images), 1)
 
-    def colors(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """The colors that occur (n,), packed as R + 256·G + 65536·B, and the number of pixels of each (n,)."""
-        occurring = np.flatnonzero(self._table > 0)  # A search of booleans is four times as fast as one of numbers.
-        return occurring.astype(np.uint32), self._table[occurring]
-
     def statistics(self) -> tuple[tuple[float, float], NDArray[np.float64]]:
         """Mean color and distribution over the 313 bins, over all pixels.
 
@@ -74,11 +69,12 @@ class ColorCount:
         """
         from benchmark.data.ab_bins import BINS, nearest_bin
 
-        colors, counts = self.colors()
+        colors = np.flatnonzero(self._table > 0)  # A search of booleans is four times as fast as one of numbers.
+        counts = self._table[colors]
         total, prior = np.zeros(2), np.zeros(BINS)
         pieces = max(1, len(colors) >> 18)
         for part, count in zip(np.array_split(colors, pieces), np.array_split(counts, pieces), strict=True):
-            ab, weights = ab_of(part), count.astype(np.float64)
+            ab, weights = _ab_of(part), count.astype(np.float64)
             prior += np.bincount(nearest_bin(ab).flatten().numpy(), weights=weights, minlength=BINS)
             total += ab[0, :, 0].double().numpy() @ weights
         pixels = float(counts.sum())
@@ -96,8 +92,8 @@ def _packed(images: NDArray[np.uint8]) -> NDArray[np.uint32]:
     return words & np.uint32(0xFFFFFF)
 
 
-def ab_of(colors: NDArray[np.uint32]) -> "Tensor":
-    """The chroma of packed colors (n,): (1, 2, 1, n) float32, Lab units."""
+def _ab_of(colors: NDArray[np.int64]) -> "Tensor":
+    """The chroma of colors packed as R + 256·G + 65536·B (n,): (1, 2, 1, n) float32, Lab units."""
     import torch
 
     from benchmark.data.color import rgb_to_lab

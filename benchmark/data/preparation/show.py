@@ -11,18 +11,15 @@ from tabulate import tabulate
 from benchmark.contracts import registry
 from benchmark.contracts.config import find_root
 from benchmark.contracts.dataset import Dataset, MissingDataError
-from benchmark.data.preparation.pictures import chroma_histogram, contact_sheet
+from benchmark.data.preparation.pictures import contact_sheet
 from benchmark.data.preparation.places import download_folder
 from benchmark.data.preparation.verify import Verified
 from benchmark.data.prepared import META_FILE, Prepared
 from benchmark.support.download import choose
 from benchmark.support.errors import BenchError, InputError
 
-CONTACT_SHEET, HISTOGRAM = "contact_sheet.png", "chroma_histogram.png"
+CONTACT_SHEET = "contact_sheet.png"
 _LISTED = 20  # photographs or classes that are named in text; JSON names all
-
-
-# list -----------------------------------------------------------------------------------------------------------------
 
 
 def data_sets() -> list[dict[str, Any]]:
@@ -57,9 +54,6 @@ def print_data_sets(facts: Sequence[dict[str, Any]]) -> None:
     print(tabulate(rows, ("name", "originals", "prepared", "what it is"), tablefmt="plain", disable_numparse=True))
 
 
-# fetch ----------------------------------------------------------------------------------------------------------------
-
-
 def fetch_data_set(dataset: type[Dataset], root: Path | None, mirror: str | None, files: Sequence[str]) -> list[Path]:
     """Downloads official files, saying first how large they are.
 
@@ -82,9 +76,6 @@ def fetch_data_set(dataset: type[Dataset], root: Path | None, mirror: str | None
     return [remote.fetch(folder, mirror) for remote in wanted]
 
 
-# verify ---------------------------------------------------------------------------------------------------------------
-
-
 def print_verified(verified: Verified, folder: Path, name: str) -> None:
     """One line for each file, then one for each photograph in several splits."""
     for file, right in verified.files.items():
@@ -102,9 +93,6 @@ def print_verified(verified: Verified, folder: Path, name: str) -> None:
         print(f"note  … and {len(groups) - _LISTED:,} more")
 
 
-# show -----------------------------------------------------------------------------------------------------------------
-
-
 def data_set_facts(dataset: Dataset, folder: Path, out: Path) -> dict[str, Any]:
     """What is known of a data set; if it is prepared, its pictures are drawn into `out`."""
     facts = {
@@ -117,8 +105,8 @@ def data_set_facts(dataset: Dataset, folder: Path, out: Path) -> dict[str, Any]:
     }
     if folder.exists():
         prepared = Prepared.open(folder)
-        pictures = contact_sheet(prepared, out / CONTACT_SHEET), chroma_histogram(prepared, out / HISTOGRAM)
-        facts |= {"prepared": prepared_facts(prepared), "pictures": list(map(str, pictures))}
+        sheet = contact_sheet(prepared, out / CONTACT_SHEET)
+        facts |= {"prepared": prepared_facts(prepared), "pictures": [str(sheet)]}
     return facts
 
 

@@ -1,22 +1,28 @@
-"""Runs jobs as Ray tasks: on this machine's cores, or on the nodes of a cluster."""
+"""Jobs as Ray tasks, on this machine's cores or on the nodes of a cluster. Ray orders, places and retries them."""
 
 import logging
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from benchmark.contracts.workspace import Workspace
 from benchmark.data.preparation.decoding import usable_cores
-from benchmark.running.sweep.plan import Job
-from benchmark.running.sweep.worker import STOP, Attempt, attempt
+from benchmark.results.tables import build, tables_in
+from benchmark.results.tables.style import duration
+from benchmark.running.sweep.plan import Job, Listed, jobs_of
+from benchmark.running.sweep.worker import STOP, JobFailed, JobStopped, run_job
 from benchmark.support.errors import BenchError, InputError
+from benchmark.support.interruption import Interrupted, stop_request
 
-OBJECT_STORE_BYTES = 80 << 20  # near Ray's minimum: nothing but exit codes passes through it
+OBJECT_STORE_BYTES = 80 << 20  # near Ray's minimum: nothing but seconds passes through it
+WAIT_SECONDS = 0.5  # between looks at whether we were asked to stop
 
 
 @dataclass(frozen=True)
@@ -29,94 +35,161 @@ class Resources:
     gpus_per_cell: float = 0.0
 
 
-class RayEngine:
-    """Implements `benchmark.running.sweep.schedule.Engine`; a context manager that connects to Ray and leaves it.
+@dataclass
+class Report:
+    """What became of the jobs."""
+
+    done: list[Job] = field(default_factory=list)
+    failed: dict[Job, str] = field(default_factory=dict)  # and why
+    blocked: dict[Job, str] = field(default_factory=dict)  # and which job it would have needed
+    stopped_by: int = 0  # the signal that ended the sweep early; 0: none
+
+    def settle(self, job: Job, ray: Any, task: Any) -> str:
+        """Notes how a job's task ended, and says it in a line."""
+        lost = {one.name for one in (*self.failed, *self.blocked)}
+        try:
+            seconds = ray.get(task)
+        except JobStopped:
+            return f"stopped: {job.name}"
+        except ray.exceptions.RayError as error:
+            if missed := next((name for name in job.after if name in lost), None):
+                self.blocked[job] = missed
+                return f"not run: {job.name}: needs {missed}"
+            told = str(error.cause) if isinstance(error, JobFailed) else f"its worker died ({type(error).__name__})"
+            self.failed[job] = told
+            return f"FAILED: {job.name}: {told}"
+        self.done.append(job)
+        return f"done in {duration(seconds)}: {job.name}"
+
+
+def sweep(
+    found: Sequence[Listed],
+    workspace: Workspace,
+    resources: Resources,
+    *,
+    retries: int,
+    root: Path | None,
+    say: Callable[[str], None],
+    record: bool = False,
+) -> Report:
+    """Runs the listed cells over Ray.
 
     Args:
-        resources: what there is, and what a cell gets.
-        folder: the project; on a cluster, at the same path on every node.
-        logs: the folder of the jobs' log files.
-        variables: of the jobs' environment.
+        found: cells to run, parents first.
+        workspace: folders of the project; on a cluster, at the same path on every node.
+        resources: what Ray has and what a cell gets.
+        retries: how many more times a cell is tried that failed.
+        root: where data sets are kept; None: as the environment says.
+        say: prints a line of progress.
+        record: the results become references; their tables are made at the end, as cells that end together may each
+            have made them without the other.
+
+    Raises:
+        BenchError: Ray is not installed, or cannot be started or reached.
+        Interrupted: a signal came; the cells have saved what they had.
     """
+    logs = workspace.root / "runs" / "sweep" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    variables = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
+    variables |= {"OMP_NUM_THREADS": str(resources.cpus_per_cell)}
+    variables |= {"BENCH_DATA": str(root.resolve())} if root is not None else {}
+    options = ["--threads", str(resources.cpus_per_cell), *(["--record"] if record else [])]
+    if (devices := int(resources.gpus_per_cell)) > 1:
+        options += ["--devices", str(devices)]
+    with connected(resources) as ray:
+        say(f"{len(found)} cells, {count_slots(ray, resources)} at a time; logs: {logs}")
+        report = run_jobs(ray, jobs_of(found, options), (workspace.root, logs, variables), resources, retries, say)
+    if record and tables_in(workspace.references):
+        build(workspace.references)
+    done, failed, blocked = (sum(job.is_cell for job in jobs) for jobs in (report.done, report.failed, report.blocked))
+    say(f"{done} cells done, {failed} failed, {blocked} not run for want of others")
+    for job, reason in report.failed.items():
+        say(f"failed: {job.name}: {reason} ({logs / job.log})")
+    for job, missed in report.blocked.items():
+        say(f"not run: {job.name}: needs {missed}")
+    say("next: bench leaderboard --own (the tables); bench fingerprint && dvc commit --force (DVC takes note)")
+    if report.stopped_by:
+        raise Interrupted("the sweep was stopped; the same command goes on", report.stopped_by)
+    return report
 
-    def __init__(self, resources: Resources, folder: Path, logs: Path, variables: Mapping[str, str]) -> None:
-        self.resources = resources
-        self.folder = folder
-        self.logs = logs
-        self.variables = {**variables, "OMP_NUM_THREADS": str(resources.cpus_per_cell)}
-        self.slots = 1
-        self._ray = _import_ray(local=resources.address is None)
-        self._jobs: dict[Any, Job] = {}
-        self._scratch: Path | None = None
 
-    def __enter__(self) -> Self:
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+def run_jobs(
+    ray: Any,
+    jobs: Sequence[Job],
+    place: tuple[Path, Path, Mapping[str, str]],
+    resources: Resources,
+    retries: int,
+    say: Callable[[str], None],
+) -> Report:
+    """Runs jobs, each after those that it needs, until nothing runs any more.
+
+    Ray starts a job when those before it have returned, tries one again that failed or whose worker died, and lets
+    none begin that needs a failed one. After a signal, what runs is asked to save and end, and nothing begins.
+
+    `place` is the project's folder, that of the log files, and variables of the environment: see `run_job`.
+    """
+    run = ray.remote(run_job).options(
+        num_cpus=resources.cpus_per_cell,
+        num_gpus=resources.gpus_per_cell,
+        max_retries=retries,
+        retry_exceptions=[JobFailed],
+    )
+    report, tasks = Report(), dict[str, Any]()
+    for job in jobs:
+        tasks[job.name] = run.remote(job, *place, *(tasks[name] for name in job.after))
+    pending = {tasks[job.name]: job for job in jobs}
+    cells, began = sum(job.is_cell for job in jobs), time.monotonic()
+    with stop_request() as stop:
+        while pending:
+            for task in ray.wait(list(pending), timeout=WAIT_SECONDS)[0]:  # of several, the first of the list
+                job = pending.pop(task)
+                told = report.settle(job, ray, task)
+                done = sum(one.is_cell for one in report.done)
+                left = sum(one.is_cell for one in pending.values())
+                rest = f" ({left} left, about {duration((time.monotonic() - began) / done * left)})" if done else ""
+                say(f"[{done}/{cells}] {told}{rest if left else ''}" if job.is_cell else f"[data] {told}")
+            if stop.signal and not report.stopped_by:
+                report.stopped_by = stop.signal
+                say("stopping: what runs is asked to save and end; once more kills it")
+                place[1].mkdir(parents=True, exist_ok=True)
+                (place[1] / STOP).touch()
+    return report
+
+
+def count_slots(ray: Any, resources: Resources) -> int:
+    """How many cells all nodes together can run at once.
+
+    Raises:
+        InputError: none, and Ray was started here, so that waiting for more nodes is pointless.
+    """
+    wants = {"CPU": resources.cpus_per_cell, "GPU": resources.gpus_per_cell}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    slots = sum(min(int(node.get(kind, 0) / want) for kind, want in wants.items() if want) for node in nodes)
+    if not slots and resources.address is None:
+        has = ", ".join(f"{nodes[0].get(kind, 0):g} {kind}" for kind in wants)
+        asked = " and ".join(f"{want:g} {kind}" for kind, want in wants.items())
+        raise InputError(f"a cell shall have {asked}, this machine has {has}; lower --cpus-per-cell or --gpus-per-cell")
+    return slots
+
+
+@contextmanager
+def connected(resources: Resources) -> Iterator[Any]:
+    """The package `ray`, connected to the cluster, or started on this machine's cores for the time of the sweep."""
+    ray = _import_ray(local=resources.address is None)
+    short = Path("/tmp")  # sockets lie below it, and their paths may have 107 bytes: $TMPDIR is often too long
+    scratch = tempfile.mkdtemp(prefix="ray-", dir=short if os.access(short, os.W_OK) else None)
+    where: dict[str, Any] = {"address": resources.address}
+    if resources.address is None:
+        where = {"address": "local", "num_cpus": resources.cpus or usable_cores(), "include_dashboard": False}
+        where |= {"object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": scratch}
+    try:
         try:
-            self._ray.init(**(quiet | ({"address": self.resources.address} if self.resources.address else self._own())))
+            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            self._leave()
             raise BenchError(f"Ray cannot be reached or started: {str(error).strip().splitlines()[0]}") from None
-        self.slots = self._count_slots()
-        self._task = self._ray.remote(
-            num_cpus=self.resources.cpus_per_cell, num_gpus=self.resources.gpus_per_cell, max_retries=0
-        )(attempt)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._leave()
-
-    def submit(self, job: Job) -> None:
-        """Queues a job; Ray starts it where the resources are free."""
-        task = self._task.options(name=job.name)
-        self._jobs[task.remote(job.arguments, self.folder, self.logs / job.log, self.variables)] = job
-
-    def finished(self, seconds: float) -> list[tuple[Job, Attempt]]:
-        """What has ended; waits for it at most so long."""
-        ended, _ = self._ray.wait(list(self._jobs), num_returns=1, timeout=seconds)
-        return [(self._jobs.pop(task), self._outcome(task)) for task in ended]
-
-    def stop(self) -> None:
-        """Asks every worker, by a file that they look for, to have its cell save and end, and to begin no other."""
-        self.logs.mkdir(parents=True, exist_ok=True)
-        (self.logs / STOP).touch()
-
-    def _outcome(self, task: Any) -> Attempt:
-        try:
-            return self._ray.get(task)
-        except self._ray.exceptions.RayError as error:
-            return Attempt(1, error=f"its Ray worker died ({type(error).__name__})")
-
-    def _own(self) -> dict[str, Any]:
-        """What starts Ray on this machine, for the time of the sweep; nothing of it stays."""
-        short = Path("/tmp")  # sockets lie below it, and their paths may have 107 bytes: $TMPDIR is often too long
-        self._scratch = Path(tempfile.mkdtemp(prefix="ray-", dir=short if os.access(short, os.W_OK) else None))
-        cores = self.resources.cpus or usable_cores()
-        memory = {"object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": str(self._scratch)}
-        return {"address": "local", "num_cpus": cores, "include_dashboard": False, **memory}
-
-    def _count_slots(self) -> int:
-        """How many cells all nodes together can run at once.
-
-        Raises:
-            InputError: none, and Ray was started here, so that waiting for more nodes is pointless.
-        """
-        wants = {"CPU": self.resources.cpus_per_cell, "GPU": self.resources.gpus_per_cell}
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        slots = sum(min(int(node.get(kind, 0) / want) for kind, want in wants.items() if want) for node in nodes)
-        if not slots and self.resources.address is None:
-            has = ", ".join(f"{nodes[0].get(kind, 0):g} {kind}" for kind in wants)
-            asked = " and ".join(f"{want:g} {kind}" for kind, want in wants.items())
-            raise InputError(
-                f"a cell shall have {asked}, this machine has {has}; lower --cpus-per-cell or --gpus-per-cell"
-            )
-        return max(1, slots)
-
-    def _leave(self) -> None:
-        self._ray.shutdown()
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        yield ray
+    finally:
+        ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _import_ray(local: bool) -> Any:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 from benchmark.contracts.config import Cell, Params, resolve
 from benchmark.contracts.workspace import Workspace
@@ -38,7 +39,6 @@ class Job:
     name: str  # for messages
     arguments: tuple[str, ...]  # of bench
     log: str  # name of its log file
-    kind: str  # jobs of one kind take about as long
     after: tuple[str, ...] = ()  # names of the jobs that must have succeeded
 
     @property
@@ -127,6 +127,22 @@ def _parents_first(found: Iterable[Listed]) -> list[Listed]:
     return ordered
 
 
+def as_json(found: Sequence[Listed]) -> list[dict[str, Any]]:
+    """The list for programs; `after` holds the commands of the same list that must have ended before."""
+    names = {listed.cell.name for listed in found}
+    return [
+        {
+            "command": command(listed.cell),
+            **{name: getattr(listed.cell, name) for name in ("method", "data", "preset", "seed")},
+            "budget_images": listed.budget.images,
+            "budget_steps": listed.budget.steps,
+            "missing": listed.why,
+            "after": [command(parent) for parent in listed.parents if parent.name in names],
+        }
+        for listed in found
+    ]
+
+
 def ready(found: Sequence[Listed]) -> list[Listed]:
     """Those that need not wait for another one of the list."""
     names = {listed.cell.name for listed in found}
@@ -142,13 +158,12 @@ def jobs_of(found: Sequence[Listed], run_options: Sequence[str] = ()) -> list[Jo
         cell = listed.cell
         prepared = f"preparing {cell.data}, preset {cell.preset}"
         arguments = ("data", "prepare", cell.spec, "--preset", cell.preset)
-        preparations[prepared] = Job(prepared, arguments, f"prepare-{cell.data}-{cell.preset}.log", "preparing")
+        preparations[prepared] = Job(prepared, arguments, f"prepare-{cell.data}-{cell.preset}.log")
         runs.append(
             Job(
                 cell.name,
                 ("run", *cell.arguments, *run_options),
                 f"{cell.data}-{cell.preset}-{cell.method}-seed{cell.seed}.log",
-                f"{cell.method} {cell.data} {cell.preset}",
                 (prepared, *(parent.name for parent in listed.parents if parent.name in names)),
             )
         )

@@ -1,4 +1,4 @@
-"""One attempt at a job, on whatever machine Ray chose: a `bench` process of its own, and what came of it."""
+"""A job on whatever machine Ray chose: a `bench` process of its own, and what came of it."""
 
 import os
 import platform
@@ -6,49 +6,51 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.support.interruption import REQUEUE
+from benchmark.running.sweep.plan import Job
 
 POLL_SECONDS = 0.2
 ERROR = "bench: error: "  # how the command line begins its one line
-STOP = "stop"  # a file of this name beside the log asks for an end; Ray's own cancelling does not always arrive
+STOP = "stop"  # a file of this name beside the logs asks for an end; Ray's own cancelling does not always arrive
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """How an attempt ended."""
-
-    code: int  # of the process; REQUEUE: it was asked to stop, and the same command goes on; negative: what killed it
-    seconds: float = 0.0
-    error: str = ""  # one line, if it failed
+class JobFailed(Exception):
+    """The job's process failed; the message says why, in one line."""
 
 
-def attempt(arguments: Sequence[str], folder: Path, log: Path, variables: Mapping[str, str]) -> Attempt:
-    """Runs `bench` with these arguments and waits for it.
+class JobStopped(Exception):
+    """The sweep was asked to stop; the job has saved what it had, or was not begun."""
+
+
+def run_job(job: Job, folder: Path, logs: Path, variables: Mapping[str, str], *after: object) -> float:
+    """Runs a job to its end.
 
     Args:
-        arguments: of `bench`.
+        job: what to run.
         folder: the project.
-        log: everything that the process prints is appended here.
+        logs: a folder; to its file `job.log` everything is appended that the process prints.
         variables: of the environment, beside those of this process.
+        after: what the jobs returned that come first: Ray waits for them.
 
     Returns:
-        How it ended. Once a file `STOP` lies beside the log, the process is asked to save and end, or not begun at all.
+        The seconds that it took.
+
+    Raises:
+        JobFailed: the process failed.
+        JobStopped: a file `STOP` lies beside the log; the process was asked to save and end, or not begun at all.
     """
-    began = time.monotonic()
-    log.parent.mkdir(parents=True, exist_ok=True)
-    stop = log.with_name(STOP)
+    began, stop, log = time.monotonic(), logs / STOP, logs / job.log
     if stop.exists():
-        return Attempt(REQUEUE)
+        raise JobStopped
+    logs.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
-        file.write(f"$ bench {' '.join(arguments)}  # on {platform.node()}\n".encode())
+        file.write(f"$ bench {' '.join(job.arguments)}  # on {platform.node()}\n".encode())
         file.flush()
         start = file.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmark.cli.guard", str(os.getpid()), *arguments],
+            [sys.executable, "-m", "benchmark.cli.guard", str(os.getpid()), *job.arguments],
             cwd=folder,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
@@ -61,15 +63,17 @@ def attempt(arguments: Sequence[str], folder: Path, log: Path, variables: Mappin
         if code is None:
             os.killpg(process.pid, signal.SIGTERM)
             code = process.wait()
-    error = error_line(log, start, code) if code else ""
-    return Attempt(code, time.monotonic() - began, error)
+    if code and stop.exists():
+        raise JobStopped
+    if code:
+        raise JobFailed(error_line(log.read_bytes()[start:].decode(errors="replace"), code))
+    return time.monotonic() - began
 
 
-def error_line(log: Path, start: int, code: int) -> str:
-    """What went wrong, in one line, by the exit code and what the process wrote to its log from byte `start` on."""
+def error_line(said: str, code: int) -> str:
+    """What went wrong, in one line, by the exit code and what the process printed."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
-    text = log.read_bytes()[start:].decode(errors="replace")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line for line in lines if line.startswith(ERROR)] or lines[-1:]
-    return said[-1].removeprefix(ERROR) if said else f"exit code {code}, and not a word"
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(ERROR)] or lines[-1:]
+    return told[-1].removeprefix(ERROR) if told else f"exit code {code}, and not a word"
