@@ -11,53 +11,17 @@ import torch
 from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
-from torch import Tensor
 
 from benchmark.contracts.method import Method
 from benchmark.contracts.registry import load_method
 from benchmark.running import monitor
 from benchmark.running.conformance import build, make_trainer, tiny_images
-from benchmark.running.monitor import TrainingMonitor, ValidationSets
-from benchmark.scoring.evaluate import colorize
-from benchmark.scoring.metrics.pair import Pair
+from benchmark.running.monitor import TrainingMonitor
 from benchmark.scoring.metrics.pixels import colorfulness
-from benchmark.scoring.metrics.sets import InceptionMetrics
-from benchmark.support import weights
 from benchmark.training.progress import Outcome, curves_of
 
 CPU = torch.device("cpu")
 STEPS, VALIDATE_EVERY = 12, 4
-
-
-class MeanColors:
-    """A stand-in for Inception whose features are means over quarters of the picture."""
-
-    name, sha256, dimensions, batch_sizes = "mean-colors", "0" * 64, 12, (4, 4)
-    calls: list[int] = []  # noqa: RUF012 - filled by all instances, emptied by the fixture
-
-    def __init__(self, path: Path, device: torch.device) -> None:
-        """Ignores both arguments."""
-
-    def features(self, images: Tensor) -> Tensor:
-        """Maps (B, H, W, 3) uint8 to (B, 12) float32."""
-        self.calls.append(len(images))
-        planes = images.permute(0, 3, 1, 2).float()
-        return torch.nn.functional.adaptive_avg_pool2d(planes, 2).flatten(1)
-
-
-@pytest.fixture
-def inception(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
-    """Pretends that Inception's weights are there; lists how many images it is shown at a time."""
-    monkeypatch.setattr(monitor, "SmallInception", MeanColors)
-    monkeypatch.setattr(weights, "path", lambda name: tmp_path / name)
-    monkeypatch.setattr(weights, "require", lambda name: tmp_path / name)
-    monkeypatch.setattr(MeanColors, "calls", [])
-    return MeanColors.calls
-
-
-@pytest.fixture
-def no_inception(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "path", lambda name: None)
 
 
 def make_method(name: str = "cgan") -> Method:
@@ -118,7 +82,7 @@ def validations(outcome: Outcome) -> list[dict[str, Any]]:
     return [dict(row) for row in outcome.history if "val_psnr" in row]
 
 
-def test_history_and_tensorboard_have_everything_that_the_protocol_follows(tmp_path: Path, no_inception: None) -> None:
+def test_history_and_tensorboard_have_everything_that_the_protocol_follows(tmp_path: Path) -> None:
     outcome = train(tmp_path, quiet())
     logged = {name for row in outcome.history for name in row}
     assert {
@@ -140,9 +104,7 @@ def test_history_and_tensorboard_have_everything_that_the_protocol_follows(tmp_p
     assert [event.step for event in events.Images(tags["images"][0])] == [4, 8, 12]
 
 
-def test_the_judges_distance_and_colorfulness_are_followed_where_there_is_a_judge(
-    tmp_path: Path, no_inception: None
-) -> None:
+def test_the_judges_distance_and_colorfulness_are_followed_where_there_is_a_judge(tmp_path: Path) -> None:
     curves = curves_of(train(tmp_path, quiet(), data="cifar10").history, 4, 6)
     assert curves is not None
     assert curves.images == (16, 32, 48)
@@ -159,14 +121,14 @@ def test_the_judges_distance_and_colorfulness_are_followed_where_there_is_a_judg
     assert unjudged == curves.model_copy(update={"fd": None, "fd_metric": None})
 
 
-def test_validation_changes_no_bit_of_a_training(tmp_path: Path, no_inception: None) -> None:
+def test_validation_changes_no_bit_of_a_training(tmp_path: Path) -> None:
     often, never = make_method(), make_method()
     train(tmp_path / "often", quiet(), method=often, data="cifar10", validate_every=1)
     make_trainer(never, STEPS, tmp_path / "never", validate_every=1000).run()
     assert all(torch.equal(value, never.state_dict()[name]) for name, value in often.state_dict().items())
 
 
-def test_the_same_images_are_shown_at_every_validation(tmp_path: Path, no_inception: None) -> None:
+def test_the_same_images_are_shown_at_every_validation(tmp_path: Path) -> None:
     train(tmp_path, quiet())
     pictures = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "run" / "pictures").iterdir())]
     assert len(pictures) == STEPS / VALIDATE_EVERY
@@ -178,50 +140,7 @@ def test_the_same_images_are_shown_at_every_validation(tmp_path: Path, no_incept
     assert np.ptp(pictures[0][gray], axis=2).max() == 0
 
 
-def test_without_inception_there_is_no_fid_and_one_line_says_so(tmp_path: Path, no_inception: None) -> None:
-    console = Console(file=io.StringIO(), width=500)
-    outcome = train(tmp_path, console)
-    assert not any("val_fid" in row for row in outcome.history)
-    said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert said.count("validation without FID and KID") == 1
-    assert "bench weights fetch inception" in said
-
-
-def test_with_inception_fid_and_kid_are_followed(tmp_path: Path, inception: list[int]) -> None:
-    outcome = train(tmp_path, quiet())
-    rows = validations(outcome)
-    assert {"val_fid", "val_kid"} <= rows[0].keys()
-    assert {"val_fid", "val_kid"} <= rows[-1].keys()  # they are always computed at the end
-    shown = sum(inception)
-    again = train(tmp_path / "again", quiet())
-    assert validations(again)[-1]["val_fid"] == rows[-1]["val_fid"]
-    cached = list((tmp_path / "data" / ".features").iterdir())
-    assert len(cached) == 1  # the truth's features are computed once
-    assert shown == 6 * (1 + sum("val_fid" in row for row in rows))
-
-
-def test_fid_of_a_validation_is_the_evaluations(tmp_path: Path, inception: list[int]) -> None:
-    method, images = make_method("gray").eval(), tiny_images()[:6]
-    values = ValidationSets(images, tmp_path, CPU).score(method)
-    metrics = InceptionMetrics(MeanColors(tmp_path, CPU), CPU, None)
-    output = colorize(method, torch.from_numpy(images))
-    metrics.update(Pair(output.predicted, output.target))
-    assert values == pytest.approx(metrics.compute().values)
-
-
-def test_fid_never_takes_more_than_its_share_of_the_time(tmp_path: Path, inception: list[int]) -> None:
-    sets = ValidationSets(tiny_images()[:6], tmp_path, CPU)
-    assert sets.due  # the first one measures the cost
-    sets.score(make_method("gray").eval())
-    sets.cost = 60.0
-    assert not sets.due
-    sets.ended -= 60.0 / monitor.SETS_SHARE
-    assert sets.due
-
-
-def test_a_file_gets_plain_lines_and_a_terminal_a_bar(
-    tmp_path: Path, no_inception: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_gets_plain_lines_and_a_terminal_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor, "PLAIN_SECONDS", 0.0)
     plain, terminal = Console(file=io.StringIO()), Console(file=io.StringIO(), force_terminal=True, width=200)
     train(tmp_path / "plain", plain)

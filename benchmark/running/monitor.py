@@ -1,6 +1,5 @@
 """What a person sees of a training: a bar with losses, TensorBoard, the same pictures at every validation."""
 
-import hashlib
 import threading
 import time
 from contextlib import suppress
@@ -20,63 +19,15 @@ from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared
 from benchmark.scoring.evaluate import batches, colorize
 from benchmark.scoring.metrics import METRICS
-from benchmark.scoring.metrics.pair import Pair
 from benchmark.scoring.metrics.scorer import Scorer
-from benchmark.scoring.metrics.sets import InceptionMetrics
-from benchmark.scoring.networks.features import Reference
-from benchmark.scoring.networks.inception import Inception
-from benchmark.support import weights
 from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
 from benchmark.training.progress import Monitor, Row
 
 VALIDATION_METRICS = ("psnr", "ssim", "auc", "colorfulness", "delta_colorfulness")
 JUDGED = "fd_"  # how the Fréchet distances of judges are called; those that the data has are followed too
-FEATURES = ".features"  # beside the prepared folders, where the evaluation keeps those of the test split
-SETS_SHARE = 0.1  # of the time, at most, goes into FID and KID; on a CPU they would else take longer than the training
 GRID_IMAGES = 8
 PLAIN_SECONDS = 15.0  # between lines where there is no terminal to draw a bar on
-
-
-class SmallInception(Inception):
-    """In batches so small that it is not validation that decides how much memory a training takes."""
-
-    batch_sizes = (16, 16)
-
-
-class ValidationSets:
-    """FID and KID of a training's validation images, at those validations that they do not delay by much.
-
-    The images, (N, H, W, 3) uint8, are the same at every validation; in `folder` the truth's features are kept,
-    computed once for all trainings on this data.
-
-    Raises:
-        BenchError: Inception's weights are not there, or another file is.
-    """
-
-    def __init__(self, images: np.ndarray, folder: Path, device: torch.device) -> None:
-        self.images = images
-        self.device = device
-        self.network = SmallInception(weights.require("inception"), device)
-        self.reference = Reference(folder, hashlib.sha256(images.tobytes()).hexdigest(), len(images))
-        self.cost, self.ended = 0.0, 0.0  # seconds that the last time took, and when that was over
-
-    @property
-    def due(self) -> bool:
-        """Whether enough time went by since the last time."""
-        return self.cost <= SETS_SHARE * (time.perf_counter() - self.ended)
-
-    def score(self, method: Method) -> dict[str, float]:
-        """`fid` and `kid` of what the method, in evaluation mode, makes of the images."""
-        began = time.perf_counter()
-        metrics = InceptionMetrics(self.network, self.device, self.reference)
-        for rgb in batches(self.images, self.device):
-            output = colorize(method, rgb)
-            metrics.update(Pair(output.predicted, output.target))
-        values = metrics.compute().values
-        self.ended = time.perf_counter()
-        self.cost = self.ended - began
-        return values
 
 
 @dataclass(eq=False)
@@ -98,9 +49,6 @@ class TrainingMonitor(Monitor):
         self.chosen = evenly(len(split), self.validation_images).tolist()
         self.images = np.array(split[self.chosen])
         self.grid = torch.from_numpy(np.array(split[evenly(len(split), GRID_IMAGES)])).to(self.device)
-        self.sets = None
-        if len(self.images) > 1 and weights.path("inception"):
-            self.sets = ValidationSets(self.images, self.prepared.folder.parent / FEATURES, self.device)
         self.progress = progress_bar(self.console)
         self.spoke = time.perf_counter()
         self.losses = ""
@@ -123,8 +71,6 @@ class TrainingMonitor(Monitor):
         self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step or None)
         self.task = self.progress.add_task(self.title, total=steps, completed=step, figures="")
         self.steps, self.began, self.first = steps, time.perf_counter(), step
-        if not weights.path("inception"):
-            self.message(f"validation without FID and KID: {weights.absent('inception')}")
         self.progress.start()
 
     def advance(self, step: int) -> None:
@@ -143,10 +89,7 @@ class TrainingMonitor(Monitor):
         self.losses = " ".join(f"{name} {value:.4g}" for name, value in losses.items())
 
     def validate(self, step: int) -> Row:
-        """Scores the validation images and keeps a picture of the fixed ones.
-
-        Judges' distances are measured at every validation, FID and KID where Inception's weights are and time allows.
-        """
+        """Scores the validation images, by judges too where the data has one, and keeps a picture of the fixed ones."""
         judged = [name for name in METRICS if name.startswith(JUDGED)]
         scorer = Scorer(
             prepared=self.prepared,
@@ -160,8 +103,6 @@ class TrainingMonitor(Monitor):
         scores = scorer.compute()
         values = {**scores.values, "colorfulness_truth": float(scores.per_image["colorfulness_target"].mean())}
         del values["delta_colorfulness"]
-        if self.sets and (step == self.steps or self.sets.due):
-            values |= self.sets.score(self.method)
         row: Row = {f"val_{name}": value for name, value in values.items() if value is not None}
         self._scalars({"step": step, **row})
         self._show(step)
