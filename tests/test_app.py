@@ -19,8 +19,8 @@ from benchmark.contracts.method import DataInfo, Method, MethodConfig
 from benchmark.contracts.registry import load_method
 from benchmark.photographs import app
 from benchmark.photographs.colorizer import Colorizer, ModelCard
+from benchmark.study.hosts import refusal
 from benchmark.support.errors import BenchError, InputError
-from benchmark.support.hosts import refusal
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")
 VIEWS = {"light": (DESKTOP, False), "dark": (DESKTOP, True), "phone": (PHONE, False)}

@@ -95,17 +95,12 @@ def tar_with_link(path: Path, kind: bytes, target: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("target", ["/etc/passwd", "../../etc/passwd", "../a/missing.jpg"])
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../etc/passwd", "a/real.jpg"])
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
 def test_links_out_of_a_tar_refuse_it(kind: bytes, target: str, tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="link"):
+    """As do links within it, which nobody needs to follow."""
+    with pytest.raises(BenchError, match="is a link"):
         list_archive(tar_with_link(tmp_path / "x.tar", kind, target), SUFFIXES)
-
-
-@pytest.mark.parametrize(("kind", "target"), [(tarfile.SYMTYPE, "../a/real.jpg"), (tarfile.LNKTYPE, "a/real.jpg")])
-def test_links_within_a_tar_are_read(kind: bytes, target: str, tmp_path: Path) -> None:
-    found = list_archive(tar_with_link(tmp_path / "x.tar", kind, target), SUFFIXES)
-    assert [(file.name, file.source.read()) for file in found] == [("a/real.jpg", b"real"), ("b/link.jpg", b"real")]
 
 
 def test_a_device_refuses_a_tar(tmp_path: Path) -> None:
@@ -186,25 +181,9 @@ def test_a_zip_member_larger_than_it_says_is_not_unpacked_whole(tmp_path: Path) 
         replace(file.source, size=1000).read()
 
 
-def test_the_same_member_twice_counts_once(tmp_path: Path) -> None:
+def test_a_member_that_is_there_twice_refuses_the_archive(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "x.tar", [("1.jpg", b"1"), ("2.jpg", b"2"), ("1.jpg", b"1")])
-    assert [file.name for file in list_archive(path, SUFFIXES)] == ["1.jpg", "2.jpg"]
-
-
-def test_two_different_members_of_one_name_refuse_the_archive(tmp_path: Path) -> None:
-    path = write_tar(tmp_path / "x.tar", [("1.jpg", b"1"), ("1.jpg", b"2")])
-    with pytest.raises(BenchError, match=r"two different files named '1\.jpg'"):
-        list_archive(path, SUFFIXES)
-
-
-def test_a_damaged_copy_of_a_member_refuses_the_zip(tmp_path: Path) -> None:
-    path = tmp_path / "x.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("1.jpg", b"0123456789")
-        with pytest.warns(UserWarning, match="Duplicate name"):
-            archive.writestr("1.jpg", b"abcdefghij")
-    path.write_bytes(path.read_bytes().replace(b"abcdefghij", b"abcdefghiX"))
-    with pytest.raises(BenchError, match=r"refused, it holds '1\.jpg' twice, once damaged \(its bytes do not match"):
+    with pytest.raises(BenchError, match=r"refused, it holds '1\.jpg' more than once"):
         list_archive(path, SUFFIXES)
 
 

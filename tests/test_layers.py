@@ -57,6 +57,7 @@ PUBLIC = (
     "benchmark.report",
     "benchmark.report.charts",
     "benchmark.report.svg",
+    "benchmark.study.hosts",  # who may ask a server, of the study or of the app
     "benchmark.photographs.colorizer",  # a study shows photographs as `bench colorize` makes them
 )
 """The modules of the engine and of each other that the rooms beside the engine may import."""

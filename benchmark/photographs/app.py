@@ -24,8 +24,8 @@ from benchmark.results.tables import ARROWS, NOTHING, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.prediction import BadPrediction
+from benchmark.study.hosts import refusal
 from benchmark.support.errors import BenchError, InputError
-from benchmark.support.hosts import refusal
 from benchmark.support.templates import environment
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from threading import Lock
 from typing import Any
 
 from benchmark.contracts.result import Record
+from benchmark.study.hosts import refusal
 from benchmark.study.schema import KEY_FILE, PAGE_FILE, Answer, Key, Posted, StudyError, Token, parse, read
 from benchmark.study.store import AnswerStore, DuplicateError, StorageError
 from benchmark.support.errors import BenchError, InputError
-from benchmark.support.hosts import refusal
 
 ANSWERS_FILE = "answers.sqlite"
 MAX_BODY_BYTES = 4096

@@ -17,14 +17,8 @@ from benchmark.support.errors import BenchError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+NOT_REGULAR = "no regular file, but a pipe, device, socket or folder"
 _SETTLED_NS = 50_000_000  # Within this time a file can change again under the same time stamp.
-_KINDS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a folder",
-}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -55,31 +49,19 @@ def update_files(contents: Mapping[Path, str], check: bool = False) -> list[Path
     return stale
 
 
-def no_file(mode: int) -> str | None:
-    """Names the kind of special file that `st_mode` describes; None for a regular file."""
-    return None if stat.S_ISREG(mode) else f"{_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a regular file"
-
-
 def open_regular(path: Path | str) -> BufferedReader:
     """Opens a regular file for reading. A pipe, a device or a socket could block for ever, so each is refused.
 
     Raises:
         OSError: the file cannot be opened or is not regular; `strerror` says why.
     """
-    _refuse_special(os.stat(path).st_mode, path)  # noqa: PTH116 - opening a device can already have an effect
-    # The caller closes it, and opening a pipe that took the name must not wait.
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
-    try:
-        _refuse_special(os.fstat(file.fileno()).st_mode, path)  # another file may have taken the name in between
-    except OSError:
-        file.close()
-        raise
-    return file
 
+    def opener(name: str, flags: int) -> int:
+        if not stat.S_ISREG(os.stat(name).st_mode):  # noqa: PTH116 - opening a device can already have an effect
+            raise OSError(errno.EINVAL, NOT_REGULAR, name)
+        return os.open(name, flags | os.O_NONBLOCK)  # should a pipe take the name in between, this does not wait
 
-def _refuse_special(mode: int, path: Path | str) -> None:
-    if reason := no_file(mode):
-        raise OSError(errno.EINVAL, reason, os.fspath(path))
+    return open(path, "rb", opener=opener)
 
 
 def load_array(path: Path, *, mapped: bool = False) -> "NDArray[Any]":

@@ -1,18 +1,19 @@
 """Where encoded images lie: files, members of tar and zip archives. Archives are read in place, never unpacked.
 
 A *source* is small, picklable, and reads its bytes in whichever process asks. Listing an archive checks it whole: a
-member with an absolute path or `..`, or a link that leaves the archive, refuses the archive; so does a cut-off end.
-Of a compressed tar a decompressed copy is read (`compressed.py`).
+member with an absolute path or `..`, a link, a name that is there twice, or a cut-off end refuses the archive. Of a
+compressed tar a decompressed copy is read (`compressed.py`).
 """
 
 import os
 import posixpath
+import stat
 import struct
 import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,12 @@ from numpy.typing import NDArray
 from benchmark.data.preparation.compressed import plain_tar
 from benchmark.data.preparation.images import MAX_FILE_BYTES, BadImage, decode
 from benchmark.support.errors import BenchError
-from benchmark.support.files import no_file, open_regular
+from benchmark.support.files import NOT_REGULAR, open_regular
 
 _TAR_BLOCK = 512
 _ZIP_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # APPNOTE 4.3.7
 _TOO_LARGE = f"larger than {MAX_FILE_BYTES >> 20} MiB"
+UNPACK = "unpack it yourself, and give the folder"
 _HIDDEN = ("__MACOSX", "@eaDir")  # what macOS and Synology leave in archives and folders
 
 
@@ -201,8 +203,8 @@ def _file_source(entry: os.DirEntry[str]) -> FileSource:
         status = entry.stat()
     except OSError:
         return FileSource(path=entry.path, signature="0.0")
-    if reason := no_file(status.st_mode):
-        raise BenchError(f"{printable(entry.path)} is {reason}: move it away")
+    if not stat.S_ISREG(status.st_mode):
+        raise BenchError(f"{printable(entry.path)} is {NOT_REGULAR}: move it away")
     return FileSource(path=entry.path, signature=f"{status.st_size}.{status.st_mtime_ns}")
 
 
@@ -211,7 +213,7 @@ def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
 
     Raises:
         InputError: a compressed tar that cannot be decompressed here.
-        BenchError: unreadable, cut off, with members that reach out of it, or with different ones of the same name.
+        BenchError: unreadable, cut off, or with members that reach out of it, are no files or share a name.
     """
     suffixes = frozenset(suffixes)
     try:
@@ -224,25 +226,11 @@ def list_archive(path: Path, suffixes: Iterable[str]) -> list[Found]:
         raise BenchError(f"{path} is cut off or no zip archive (its directory at the end is missing): fetch it again")
     else:
         found = _list_tar(plain_tar(path))
-    wanted = (f for f in found if posixpath.splitext(f.name)[1].lower() in suffixes and is_visible(f.name))
-    return sorted(_unrepeated(path, wanted), key=lambda found: os.fsencode(found.name))
-
-
-def _unrepeated(archive: Path, found: Iterable[Found]) -> Iterable[Found]:
-    """Members by name. One that is there twice counts once if both are the same, and refuses the archive if not."""
-    by_name: dict[str, Found] = {}
-    for file in found:
-        other = by_name.setdefault(file.name, file)
-        if other is file:
-            continue
-        try:
-            same = other.source.read() == file.source.read()
-        except BadImage as error:
-            name = printable(file.name)
-            raise BenchError(f"{archive}: refused, it holds {name!r} twice, once damaged ({error})") from None
-        if not same:
-            raise BenchError(f"{archive}: refused, it holds two different files named {printable(file.name)!r}")
-    return by_name.values()
+    wanted = [f for f in found if posixpath.splitext(f.name)[1].lower() in suffixes and is_visible(f.name)]
+    for name, count in Counter(f.name for f in wanted).items():
+        if count > 1:
+            raise BenchError(f"{path}: refused, it holds {printable(name)!r} more than once: {UNPACK}")
+    return sorted(wanted, key=lambda found: os.fsencode(found.name))
 
 
 def _checked_name(archive: Path, name: str) -> str:
@@ -257,7 +245,7 @@ def _list_zip(path: Path) -> list[Found]:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
     except NotImplementedError as error:  # "zip file version 9.9"
-        raise BenchError(f"{path}: {error} cannot be read: unpack it yourself, and give the folder") from None
+        raise BenchError(f"{path}: {error} cannot be read: {UNPACK}") from None
     except Exception as error:  # the module raises whatever the bytes make it: struct.error, OverflowError …
         raise BenchError(f"{path} is a damaged zip archive ({_one_line(error)}): fetch it again") from None
     found = []
@@ -266,9 +254,7 @@ def _list_zip(path: Path) -> list[Found]:
         if info.external_attr >> 16 & 0o170000 == 0o120000:
             raise BenchError(f"{path}: refused, its member {printable(name)!r} is a link")
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BenchError(
-                f"{path}: {printable(name)!r} is encrypted or packed in an unusual way: unpack it yourself"
-            )
+            raise BenchError(f"{path}: {printable(name)!r} is encrypted or packed in an unusual way: {UNPACK}")
         source = ZipSource(
             path=os.fspath(path),
             member=name,
@@ -293,14 +279,11 @@ def _list_tar(path: Path) -> list[Found]:
         raise BenchError(f"{path} is cut off or no tar archive ({_one_line(error)}): fetch it again") from None
     if members and end + _TAR_BLOCK > status.st_size:  # a whole archive ends with blocks of zeros
         raise BenchError(f"{path} is cut off: {status.st_size:,} bytes, its end mark is missing; fetch it again")
-    by_name = {_checked_name(path, member.name): member for member in members}
     found = []
     for member in members:
         name = _checked_name(path, member.name)
-        if member.issym() or member.islnk():
-            member = _link_target(path, name, member, by_name)
-        elif not (member.isfile() or member.isdir()):
-            raise BenchError(f"{path}: refused, its member {printable(name)!r} is a device")
+        if not (member.isfile() or member.isdir()):
+            raise BenchError(f"{path}: refused, its member {printable(name)!r} is a link or a device: {UNPACK}")
         if member.isfile():
             offset, size = member.offset_data, member.size
             signature = f"{offset}.{size}.{status.st_mtime_ns}"
@@ -311,17 +294,3 @@ def _list_tar(path: Path) -> list[Found]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _link_target(
-    archive: Path, name: str, member: tarfile.TarInfo, by_name: dict[str, tarfile.TarInfo]
-) -> tarfile.TarInfo:
-    """The file that a link inside the archive means; anything else refuses the archive."""
-    folder = posixpath.dirname(name) if member.issym() else ""
-    target = posixpath.normpath(posixpath.join(folder, member.linkname))
-    if target not in by_name or not (by_name[target].isfile() or by_name[target].isdir()):
-        raise BenchError(
-            f"{archive}: refused, its member {printable(name)!r} links to {printable(member.linkname)!r}, "
-            "which is no file of the archive"
-        )
-    return by_name[target]
