@@ -15,12 +15,7 @@ the mean over a test set moves by less than a hundredth of its interval."""
 def pack(columns: Mapping[str, np.ndarray], images: int) -> bytes:
     """An npz archive, the same bytes for the same values. bzip2 makes it a fifth smaller than deflate.
 
-    Args:
-        columns: name → (N,) finite values, N = `images`.
-        images: number of test images.
-
-    Raises:
-        ValueError: a column of another shape, or with a value that is not finite.
+    ValueError: a column is not of N = `images` finite values.
     """
     columns = {name: _rounded(np.asarray(columns[name], dtype=np.float32)) for name in sorted(columns)}
     _check(columns, images)

@@ -117,9 +117,8 @@ def is_adapters(file: str | None) -> bool:
 def blamed(error: BaseException, about: str = "") -> BenchError | None:
     """One line for an error that an adapter raised, from its deepest frame there; None for any other error.
 
-    Args:
-        error: the error, or a `SystemExit`, with which an adapter would end the program without a message.
-        about: the cell and settings that it concerns, if known.
+    A `SystemExit`, with which an adapter would end the program without a message, is an error too. `about` is the cell
+    and settings that it concerns, if known.
     """
     frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__) if is_adapters(f.filename)]
     if isinstance(error, SyntaxError) and is_adapters(error.filename):

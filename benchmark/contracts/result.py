@@ -182,17 +182,11 @@ def result_path(root: Path, run: Run) -> Path:
 
 
 def write_result(root: Path, result: Result, per_image: Mapping[str, np.ndarray] | None = None) -> Path:
-    """Writes a result and its per-image values, each whole or not at all.
+    """Writes a result and its per-image values, each whole or not at all; returns the JSON file's path.
 
-    The JSON file comes last, as it vouches for the other. A skipped cell never takes the place of a measured one.
-
-    Args:
-        root: the results folder.
-        result: what was measured; its checksums are filled in here.
-        per_image: column → (N,) finite values, N = `result.images`, in the test split's order. None when skipped.
-
-    Returns:
-        The JSON file's path.
+    The JSON file comes last, as it vouches for the other by checksums that are filled in here. A skipped cell never
+    takes the place of a measured one. `per_image` is column → (N,) finite values, N = `result.images`, in the order of
+    the test split.
 
     Raises:
         ResultError: a value is not finite, or a column has the wrong length.
@@ -248,14 +242,9 @@ def read_result(path: Path) -> Result:
 
 
 def read_per_image(path: Path, result: Result) -> dict[str, np.ndarray]:
-    """The per-image values of a result.
+    """The per-image values of a result that was read from `path`.
 
-    Args:
-        path: the result's JSON file.
-        result: what `read_result(path)` gave.
-
-    Returns:
-        Column → (N,) float32, N = `result.images`, in the test split's order. Empty when the result has none.
+    Column → (N,) float32, N = `result.images`, in the test split's order. Empty when the result has none.
 
     Raises:
         ResultError: the file is missing, truncated, or not the one that the result vouches for.
@@ -276,12 +265,9 @@ def read_per_image(path: Path, result: Result) -> dict[str, np.ndarray]:
 
 
 def provenance(command: Sequence[str], config: Mapping[str, Any], **recorded: Any) -> Provenance:
-    """Everything that says where a number came from: the arguments, and the state of this installation.
+    """Everything that says where a number came from: the arguments, as in `sys.argv`, and this installation.
 
-    Args:
-        command: the program's arguments, as in `sys.argv`.
-        config: every setting that decided the run, as plain JSON values.
-        recorded: other fields of `Provenance`, by name.
+    `config` is every setting that decided the run, as plain JSON values; `recorded` are other fields of `Provenance`.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parents[2])
     packages = {"python": platform.python_version()}

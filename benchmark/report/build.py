@@ -60,7 +60,7 @@ def build_report(
     preset: str | None = None,
     sections: Sequence[Section] = (),
 ) -> Report:
-    """Writes the report, whole or not at all; a report that was there before is replaced.
+    """Writes the report to the folder `out`, whole or not at all; a report that was there before is replaced.
 
     Args:
         params: the project's.

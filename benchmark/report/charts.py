@@ -39,12 +39,9 @@ class Mark:
 
 
 def whiskers(title: str, marks: Sequence[Mark], floor: float | None) -> Markup:
-    """Means with their intervals, one method per line.
+    """Means with their intervals, one method per line; `floor`, the mean of `gray`, is a dashed line.
 
-    Args:
-        title: of the chart.
-        marks: in the table's order. Ceilings do not widen the scale: one beyond it is an arrow at the edge.
-        floor: the mean of `gray`, a dashed line.
+    Ceilings do not widen the scale: one beyond it is an arrow at the edge.
     """
     row = 32.0
     drawing = Drawing(WIDTH, len(marks) * row + AXIS, title, _described(marks))
@@ -62,12 +59,7 @@ def whiskers(title: str, marks: Sequence[Mark], floor: float | None) -> Markup:
 
 
 def channels(title: str, rows: Mapping[str, Sequence[Mark]]) -> Markup:
-    """Mean absolute error of red, green and blue, three lines per method.
-
-    Args:
-        title: of the chart.
-        rows: method → its marks in the order of `CHANNELS`.
-    """
+    """Mean absolute error of red, green and blue: method → its marks in the order of `CHANNELS`, three lines each."""
     row, line = 60.0, 12.0
     everything = [mark for marks in rows.values() for mark in marks]
     drawing = Drawing(WIDTH, len(rows) * row + AXIS, title, _described(everything))
@@ -89,11 +81,7 @@ def channels(title: str, rows: Mapping[str, Sequence[Mark]]) -> Markup:
 def distributions(title: str, rows: Mapping[str, np.ndarray], roles: Mapping[str, str], digits: int) -> Markup:
     """How a metric is distributed over the test images: a smoothed histogram per method, its median a tick.
 
-    Args:
-        title: of the chart.
-        rows: method → (N,) values. The scale leaves out the outermost 0.5 % on both sides.
-        roles: method → role.
-        digits: decimals of the medians.
+    From method → (N,) values, and method → role. The scale leaves out the outermost 0.5 % on both sides.
     """
     row, half = 46.0, 10.0
     medians = {name: number(float(np.median(values)), digits) for name, values in rows.items()}
@@ -121,15 +109,10 @@ def against_cost(
     cost: str,
     floor: float | None,
 ) -> Markup:
-    """Quality (upwards) against a cost (to the right, logarithmic).
+    """Quality (upwards) against a cost (to the right, logarithmic); `floor`, the mean of `gray`, is a dashed line.
 
-    Args:
-        title: of the chart.
-        marks: methods; those without a cost or with none at all (0) have no place on a logarithmic axis.
-        costs: method → cost, in the unit that `cost` names. Equal costs stand side by side.
-        labels: method → what stands for it beside the plot.
-        cost: the axis' name.
-        floor: the mean of `gray`, a dashed line.
+    Methods without a cost or with none at all (0) have no place on a logarithmic axis; equal costs stand side by side.
+    `costs` are in the unit that `cost`, the axis' name, says; `labels` stand for methods beside the plot.
     """
     placed = [mark for mark in marks if costs.get(mark.name)]
     told = "; ".join(f"{mark.name}: {mark.text} at {costs[mark.name]:.3g}" for mark in placed)
@@ -158,10 +141,7 @@ def against_cost(
 def curves(title: str, lines: Mapping[str, Sequence[Sequence[Point]]], labels: Mapping[str, str]) -> Markup:
     """A quantity over training steps, a line per seed in its method's color, named at its end.
 
-    Args:
-        title: of the chart.
-        lines: method → for each seed its points (step, value).
-        labels: method → what stands for it beside the plot; nothing: no label.
+    From method → for each seed its points (step, value), and method → what stands for it beside the plot, if anything.
     """
     points = [point for group in lines.values() for line in group for point in line]
     last = {name: float(np.mean([line[-1][1] for line in group])) for name, group in lines.items()}

@@ -97,9 +97,8 @@ class Choice:
 def choose(columns: Mapping[str, Mapping[str, NDArray[np.float32]]], gray: NDArray[np.float32] | None) -> Choice:
     """Which test images to show.
 
-    Args:
-        columns: method → per-image column → (N,) values, of the methods that are shown; at least one.
-        gray: (N,) the PSNR of every image without its color; None: not measured.
+    From method → per-image column → (N,) values, of the methods that are shown (at least one), and from (N,) the PSNR
+    of every image without its color; None: not measured.
     """
     count = len(next(iter(next(iter(columns.values())).values())))
     even = np.unique(np.linspace(0, count - 1, min(count, EVENLY)).round().astype(int))
@@ -139,7 +138,7 @@ def draw_gallery(
     images: int,
     gray: NDArray[np.float32] | None,
 ) -> Gallery:
-    """Colors the chosen test images with the trained models and writes the pictures.
+    """Colors the chosen test images with the trained models and writes the pictures; where there are none, says why.
 
     Args:
         found: the models behind a table; of a method's seeds, the first that is here is shown.
@@ -148,9 +147,6 @@ def draw_gallery(
         data_sha256: of the test split that was scored.
         images: N, of that split.
         gray: (N,) PSNR of the images without their color; None: not measured.
-
-    Returns:
-        The pictures; where there are none, it says why.
     """
     shown: dict[str, Trained] = {}
     for model in found.models:

@@ -113,12 +113,7 @@ class Currency:
         return None if None in reasons else next(iter(reasons), "no result")
 
     def why_untrained(self, cell: Cell, identity: Identity | None = None) -> str | None:
-        """Why the model in the cell's folder is not its own, or None.
-
-        Args:
-            cell: of any method.
-            identity: what it would be; without, the model of any machine will do.
-        """
+        """Why the model in the cell's folder is not its own, or None. Without `identity`, any machine's will do."""
         folder = self.workspace.model(cell)
         record = read_record(folder)
         if not record:
@@ -227,10 +222,7 @@ def _error(metric: Metric, columns: dict[str, np.ndarray], expected: float) -> f
 def difference(now: Identity, then: Identity, *, of_weights: bool = False) -> str | None:
     """In what two identities differ, in a few words; None if `then` is what `now` would be.
 
-    Args:
-        now: what would be made. Data and machine count as far as it knows them.
-        then: what was made.
-        of_weights: leave out what decides scores alone.
+    Data and machine count as far as `now` knows them. `of_weights` leaves out what decides scores alone.
     """
     if now.protocol != then.protocol and not of_weights:
         return f"of protocol {then.protocol}, not of {now.protocol}"

@@ -50,10 +50,6 @@ def verdict_on(path: Path, references: Path) -> Verdict | None:
     centered on the committed value of this seed and, for K > 1 seeds, widened by √(K+1): it is an interval of the mean
     over the seeds, and one run scatters that much wider about it.
 
-    Args:
-        path: the own result's JSON file.
-        references: root of the committed results.
-
     Raises:
         ResultError: one of the two is damaged.
     """

@@ -98,7 +98,7 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 
 def score_folder(cell: Cell, folder: Path, context: Context, go_on: bool = False) -> Path:
-    """Scores a folder of images against the test split, as an external row of the cell's table.
+    """Scores a folder of images against the test split, as an external row of the cell's table; returns its file.
 
     Args:
         cell: data set, preset, and as its method the row's name.
@@ -106,9 +106,6 @@ def score_folder(cell: Cell, folder: Path, context: Context, go_on: bool = False
         context: workspace and device.
         go_on: score what fits although something is missing, extra or unfit. A row over a part of the test split is
             marked and not ranked.
-
-    Returns:
-        The result file.
 
     Raises:
         BenchError: something is missing, extra or unfit: all kinds listed, nothing scored.

@@ -61,10 +61,7 @@ def _runnable(path: Path) -> Result | None:
 def reproduce(rows: Sequence[Result], context: Context, threads: int | None = None) -> Iterator[Repeated]:
     """Repeats committed cells one after the other; one that fails does not hold up the others.
 
-    Args:
-        rows: of `committed`.
-        context: of the project; results, models and work go below `PLACE`.
-        threads: of torch; None: for each cell as many as are recorded of it.
+    Results, models and work go below `PLACE`. `threads` are torch's; None: for each cell as many as are recorded of it.
 
     Raises:
         Interrupted: by a signal; what is done is kept.

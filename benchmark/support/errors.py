@@ -33,10 +33,7 @@ class Diverged(BenchError):
 def unknown(kind: str, value: str, legal: Iterable[str]) -> InputError:
     """An `InputError` that names the bad value, the nearest legal one and all legal ones.
 
-    Args:
-        kind: what the value should have named, in the singular: "method", "metric", "key of params.yaml".
-        value: what was given.
-        legal: every value that would have been accepted.
+    `kind` is what the value should have named, in the singular: "method", "metric", "key of params.yaml".
     """
     names = sorted(legal)
     near = get_close_matches(value[:VALUE_SHOWN], names, n=1)  # The search time grows with the square of the length.
@@ -47,9 +44,7 @@ def unknown(kind: str, value: str, legal: Iterable[str]) -> InputError:
 def first_fault(error: "ValidationError", value: bool = False) -> str:
     """The first thing that pydantic found wrong, on one line: `training.steps: Input should be greater than 0`.
 
-    Args:
-        error: what the validation raised.
-        value: whether to repeat the wrong value, shortened. A file's value may be hundreds of numbers.
+    `value` repeats the wrong value, shortened: a file's may be hundreds of numbers.
     """
     first = error.errors(include_url=False, include_context=False)[0]
     place = ".".join(str(part)[:VALUE_SHOWN] for part in first["loc"] if part != "[key]") or "the whole"

@@ -94,17 +94,10 @@ def file_sha256(path: Path) -> str:
 
 
 def known_sha256(path: Path, notes: Path, offset: int = 0, *, again: bool = False) -> str:
-    """SHA-256 of a file's bytes; the file is read only if that was never seen, or if the file was touched since.
+    """SHA-256 of a file's bytes from `offset` on; the file is read only if it was touched since, or `again`.
 
-    Args:
-        path: the file.
-        notes: a JSON file that holds each file's hash by name, with inode, size and times. Where notes cannot be read
-            or written, the file is read again.
-        offset: the place of the first byte that is hashed.
-        again: whether to read the file in any case.
-
-    Raises:
-        OSError: the file cannot be read.
+    `notes` is a JSON file that holds each file's hash by name, with inode, size and times. Where notes cannot be read
+    or written, the file is read. OSError: it cannot be read.
     """
     with open_regular(path) as file:
         status = os.fstat(file.fileno())

@@ -82,11 +82,9 @@ def requeue_on_sigterm() -> None:
 
 @contextmanager
 def exclusive(folder: Path, doing: str) -> Iterator[None]:
-    """Holds a folder for this process; the system releases it when the process dies.
+    """Holds a folder, made if missing, for this process; the system releases it when the process dies.
 
-    Args:
-        folder: the folder to hold; it is created if it is missing.
-        doing: the word for the message to other processes: "trained", "prepared".
+    `doing` is the word for the message to other processes: "trained", "prepared".
 
     Raises:
         BenchError: another process, which is named, holds the folder; or the folder cannot be written.

@@ -24,12 +24,8 @@ def peak_memory(device: "torch.device") -> int:
 def free_memory(root: Path = Path("/")) -> int | None:
     """Bytes of main memory that this process may still take without pushing others out.
 
-    Args:
-        root: the folder that holds `proc` and `sys`.
-
-    Returns:
-        What the machine has available, or less where a control group allows less; None where the system does not say
-        (anything but Linux).
+    What the machine has available, or less where a control group allows less; None where the system does not say
+    (anything but Linux). `root` is the folder that holds `proc` and `sys`.
     """
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()

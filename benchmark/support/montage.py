@@ -14,13 +14,10 @@ def montage(
     left: Sequence[str] = (),
     above: Sequence[str] = (),
 ) -> Image.Image:
-    """Lays pictures out in rows and columns on white.
+    """Lays pictures of one size, (H, W, 3) uint8 or images, out in rows and columns on white.
 
-    Args:
-        rows: pictures of one size, (H, W, 3) uint8 or images; a row may be shorter than others.
-        gap: pixels between pictures.
-        left: a name for each row; none: no room for names.
-        above: a name for each column; none: no room for names.
+    `gap` is in pixels; `left` and `above` name rows and columns, and without names there is no room for any. A row may
+    be shorter than others.
     """
     sheet = [[Image.fromarray(one) if isinstance(one, np.ndarray) else one for one in row] for row in rows]
     width, height = sheet[0][0].size

@@ -10,11 +10,9 @@ Item = TypeVar("Item")
 
 
 def progress_bar(console: Console, *, transient: bool = False) -> Progress:
-    """The bar that every long task shows; nothing where the console is not a terminal.
+    """The bar that every long task shows; nothing where the console, standard error, is not a terminal.
 
-    Args:
-        console: standard error.
-        transient: whether the bar vanishes in the end. Its tasks need the field `figures`, a text beside the bar.
+    Its tasks need the field `figures`, a text beside the bar.
     """
     return Progress(
         TextColumn("{task.description}"),

@@ -168,15 +168,9 @@ def load(name: str) -> Mapping[str, "Tensor"]:
 
 
 def fetch(name: str, mirror: str | None = None) -> Path:
-    """Downloads a file unless the right one is there; an interrupted download continues where it stopped.
+    """Downloads a file unless the right one is there: see `benchmark.support.download.download`.
 
-    Args:
-        name: key of `WEIGHTS`.
-        mirror: a `http://host/prefix` that replaces the URL's scheme and host.
-
-    Raises:
-        BenchError: no connection, refused by the server, wrong bytes (removed again), no room; or only a package
-            brings the file.
+    BenchError: its errors; or only a package brings the file.
     """
     weights, where = _named(name), place(name)
     if state_of(name)[0] == "ready":  # which is noted: half a gigabyte is not read again
@@ -187,14 +181,9 @@ def fetch(name: str, mirror: str | None = None) -> Path:
 
 
 def state_of(name: str, *, again: bool = False) -> tuple[str, str]:
-    """Returns the state of a file on this machine.
+    """Returns "ready", "missing" or "wrong", and a line that says more: its SHA-256, or what to do.
 
-    Args:
-        name: key of `WEIGHTS`.
-        again: whether to read the file even if it was verified before and has not been touched since.
-
-    Returns:
-        "ready", "missing" or "wrong", and a line that says more: its SHA-256, or what to do.
+    `again` reads the file even if it was verified before and has not been touched since.
     """
     weights, where = _named(name), place(name)
     advice = f"run: {weights.command}"

@@ -89,14 +89,10 @@ def _fault(place: Any, reason: str) -> yaml.MarkedYAMLError:
 
 
 def load(text: str, where: str) -> Any:
-    """The value of a YAML text: null, bool, int, float, str, and lists and mappings of them.
-
-    Args:
-        text: one document.
-        where: the name of the text, for messages.
+    """The value of one YAML document: null, bool, int, float, str, and lists and mappings of them.
 
     Raises:
-        InputError: not YAML, a key twice, too deep, too large, or a tag of another type; names the line.
+        InputError: not YAML, a key twice, too deep, too large, or a tag of another type; names `where` and the line.
     """
     try:
         return _Strict(text).get_single_data()

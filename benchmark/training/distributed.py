@@ -108,16 +108,9 @@ def started_by_torchrun() -> bool:
 
 
 def join(device: torch.device) -> tuple[Ranks, torch.device]:
-    """Joins the other processes, if torchrun started any.
+    """Joins the other processes, if torchrun started any; returns the ranks, and this one's device.
 
-    Args:
-        device: the device that the user asked for; `cuda` becomes this rank's own GPU.
-
-    Returns:
-        The ranks, and this one's device.
-
-    Raises:
-        BenchError: this node has fewer GPUs than ranks.
+    BenchError: this node has fewer GPUs than ranks (`cuda` means each rank's own).
     """
     if not started_by_torchrun():
         return ALONE, device
@@ -149,11 +142,8 @@ def launch(command: Sequence[str], devices: int) -> int:
     The output of rank 0 is shown. If another rank fails first, its error is shown as one line or a traceback. When a
     rank fails, the others are told to end and are killed 30 seconds later. Signals are passed on to all ranks.
 
-    Returns:
-        The exit code: 0, that of the process that failed, or the one that belongs to the signal.
-
-    Raises:
-        BenchError: one of the processes was killed.
+    Returns the exit code: 0, that of the process that failed, or the one that belongs to the signal. BenchError: a
+    process was killed.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

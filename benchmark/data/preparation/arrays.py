@@ -47,12 +47,8 @@ class Content:
 def in_several_splits(keys: Mapping[str, Sequence[bytes]], ids: Mapping[str, Sequence[str]]) -> list[list[str]]:
     """Photographs that stand in more than one split, byte by byte the same once they are prepared.
 
-    Args:
-        keys: split → the SHA-256 of each image.
-        ids: split → the images' ids.
-
-    Returns:
-        Each such photograph as the `split/id`s that show it, in order.
+    From split → the SHA-256 of each image, and split → the images' ids. Each such photograph is given as the
+    `split/id`s that show it, in order.
     """
     splits = Counter(key for of_split in keys.values() for key in set(of_split))
     shared: dict[bytes, list[str]] = {}

@@ -12,15 +12,9 @@ GRAY_LIMIT = 5.0  # docs/protocol.md §1: max |a|, |b| of a grayscale photograph
 
 
 def grayscale(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which images are grayscale photographs: max |a|, |b| ≤ 5 everywhere (docs/protocol.md §1).
+    """Which of (N, S, S, 3) uint8 images are grayscale photographs: max |a|, |b| ≤ 5 everywhere (docs/protocol.md §1).
 
     Most images show a color on a grid of 16×16 of their pixels; only where none does are all pixels converted.
-
-    Args:
-        images: (N, S, S, 3) uint8.
-
-    Returns:
-        (N,) bool.
     """
     gray = np.ones(len(images), dtype=bool)
     for stride in (max(1, images.shape[1] // 16), 1):

@@ -53,15 +53,9 @@ def decode_chunk(sources: "Sequence[Source]", size: int) -> Decoded:
 
 
 def decode(chunks: "Sequence[Sequence[Item]]", size: int, workers: int | None) -> Generator[Decoded, None, None]:
-    """Decodes chunks of items, in order: in this process, or in workers, which end when this is closed.
+    """Decodes runs of consecutive items to (S, S, 3), in order, in worker processes that end when this is closed.
 
-    Args:
-        chunks: runs of consecutive items.
-        size: S of the images.
-        workers: processes; None: as many as there are cores, where that pays.
-
-    Raises:
-        InputError: less than one worker.
+    `workers` None: as many as there are cores, where that pays. InputError: less than one worker.
     """
     if workers is not None and workers < 1:
         raise InputError(f"--workers {workers}: at least 1")

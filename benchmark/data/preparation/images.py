@@ -44,17 +44,9 @@ class BadImage(Exception):
 
 
 def decode(data: bytes, size: int) -> NDArray[np.uint8]:
-    """The ground truth of the protocol from the bytes of an image file.
+    """The ground truth of the protocol, (size, size, 3) uint8 sRGB, from the bytes of an image file.
 
-    Args:
-        data: the whole file.
-        size: S, the side of the square.
-
-    Returns:
-        (S, S, 3) uint8, sRGB.
-
-    Raises:
-        BadImage: as `open_rgb`.
+    BadImage: as `open_rgb`.
     """
     return np.asarray(square(open_rgb(data), size))
 
@@ -62,12 +54,8 @@ def decode(data: bytes, size: int) -> NDArray[np.uint8]:
 def open_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """An image file at its own size: upright, sRGB in 8 bits.
 
-    Args:
-        data: the whole file.
-        max_pixels: width × height beyond which it is refused before it is decoded.
-
     Raises:
-        BadImage: empty, truncated, not an image, of an unknown kind, or too large to be decoded safely.
+        BadImage: empty, truncated, not an image, of an unknown kind, or of more than `max_pixels` (not decoded then).
     """
     if not data:
         raise BadImage("the file is empty")

@@ -59,9 +59,6 @@ def prepare(
         skip_corrupt: leave files out that cannot be read, and record them, instead of stopping.
         quiet: no progress bar.
 
-    Returns:
-        The opened arrays.
-
     Raises:
         MissingDataError: the originals are not there (and were not prepared before).
         BenchError: a file that cannot be read, by name; no room; nothing left of a split.

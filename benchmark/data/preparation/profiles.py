@@ -36,14 +36,9 @@ def noting() -> Iterator[list[str]]:
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The colors of an image in sRGB.
+    """The colors of an image (L, RGB or CMYK in 8 bits; may be written to), whose file has this ICC profile, in sRGB.
 
-    Args:
-        image: L, RGB or CMYK, in 8 bits; may be written to.
-        profile: what the file says of them, an ICC profile.
-
-    Returns:
-        The image itself where nothing is to be converted, else RGB.
+    The image itself where nothing is to be converted, else RGB.
     """
     if not profile:
         return image

@@ -55,16 +55,9 @@ def print_data_sets(facts: Sequence[dict[str, Any]]) -> None:
 
 
 def fetch_data_set(dataset: type[Dataset], root: Path | None, mirror: str | None, files: Sequence[str]) -> list[Path]:
-    """Downloads official files, saying first how large they are.
+    """Downloads the named official files, or all, to `root` or the downloads, saying first how large they are.
 
-    Args:
-        dataset: whose files.
-        root: the folder to put them in; None: the downloads.
-        mirror: see `benchmark.support.download.download`.
-        files: names of the files; none: all.
-
-    Raises:
-        BenchError: nothing to download for this data set, or the download failed.
+    BenchError: nothing to download for this data set, or the download failed.
     """
     if not dataset.remotes:
         raise BenchError(f"{dataset.name} has nothing to download; it is {dataset.title[0].lower()}{dataset.title[1:]}")

@@ -27,10 +27,7 @@ BLOCK = re.compile(rf"({OPENING}([^/ ]+)/([^/ ]+){OPTIONS} -->\n).*?(<!-- end of
 def embed(page: str, tables: Sequence[Table], every: bool = True) -> str:
     """The page with the table of each `<!-- table: results/<data>/<preset> … -->` block made anew.
 
-    Args:
-        page: the text.
-        tables: those that were made.
-        every: these are all tables that there are; otherwise blocks of others stay as they are.
+    Unless `tables` are `every` one that there is, blocks of others stay as they are.
 
     Raises:
         BenchError: a block without its end, or with an option that is none: the table in it would never be renewed.
@@ -58,14 +55,8 @@ def embed(page: str, tables: Sequence[Table], every: bool = True) -> str:
 def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder: str = "results") -> str:
     """A part of a table as Markdown, with what must be known of this part alone.
 
-    Args:
-        table: the whole.
-        columns: their names, in the order wanted; none: all.
-        rows: methods, shown in the table's order; none: all. Trivial rows are always there.
-        folder: where the results lie, seen from the page.
-
-    Raises:
-        InputError: a column does not exist.
+    Of all columns and rows where none are named; rows stand in the table's order, trivial ones are always there.
+    `folder` is where the results lie, seen from the page. InputError: a column does not exist.
     """
     if not table.all_rows:
         return _list([nothing_current(folder.removesuffix("results")), *left_out(table)])

@@ -18,11 +18,7 @@ ROLES = get_args(Role)
 
 
 def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
-    """`results/README.md`: every table, who leads it, and how each method fares across the tables.
-
-    Args:
-        tables: folder `<data>/<preset>` → the lines of its CSV file.
-    """
+    """`results/README.md`, from folder `<data>/<preset>` → the lines of its CSV file."""
     metrics = [
         columns()[name] for name in HEADLINE if any(line.get(name) for lines in tables.values() for line in lines)
     ]

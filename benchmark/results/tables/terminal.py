@@ -12,13 +12,7 @@ from benchmark.results.tables.table import Table
 
 
 def print_table(table: Table, highlight: str | None = None, console: Any = None) -> None:
-    """Prints the first table: with colors and lines to a terminal, else as plain text.
-
-    Args:
-        table: what to print.
-        highlight: the row to mark with an arrow.
-        console: a `rich.console.Console`; default: standard output.
-    """
+    """Prints the first table, an arrow at the row `highlight`: with colors and lines to a terminal, else plain."""
     from rich.console import Console
 
     console = console or Console()

@@ -63,10 +63,7 @@ def prepare_data(cell: Cell, context: Context) -> Prepared:
 def machine_of(device: torch.device, precision: str = "fp32", devices: int = 1) -> Machine:
     """What a run is made on now, as far as it decides bits: recorded with every model and every result.
 
-    Args:
-        device: on which the work is done.
-        precision: in which it is done, "auto" resolved; scoring is always "fp32".
-        devices: processes that work together.
+    `precision` is resolved from "auto", and always "fp32" of scoring; `devices` are processes that work together.
     """
     return Machine(
         cpu=cpu_name(),

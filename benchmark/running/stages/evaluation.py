@@ -31,13 +31,9 @@ COSTS = ("train_seconds", "train_images_per_second", "peak_memory_bytes", "budge
 
 
 def evaluate_cell(cell: Cell, context: Context) -> Path:
-    """Scores a trained cell on the test split, or finds it scored. The result is an own one, never a reference.
+    """Scores a trained cell on the test split, or finds it scored; returns the result's file, never a reference.
 
-    Returns:
-        The result file.
-
-    Raises:
-        BenchError: the cell is not trained.
+    BenchError: the cell is not trained.
     """
     prepared = Prepared.open(context.workspace.data(cell))
     record = read_record(context.workspace.model(cell))

@@ -72,10 +72,10 @@ def sweep(
     say: Callable[[str], None],
     record: bool = False,
 ) -> Report:
-    """Runs the listed cells over Ray.
+    """Runs the listed cells, parents first, over Ray.
 
     Args:
-        found: cells to run, parents first.
+        found: the cells to run.
         workspace: folders of the project; on a cluster, at the same path on every node.
         resources: what Ray has and what a cell gets.
         retries: how many more times a cell is tried that failed.

@@ -72,13 +72,7 @@ def choose(params: Params, choice: Choice) -> list[Cell]:
 
 
 class Planner:
-    """Lists and orders cells of one project.
-
-    Args:
-        params: the project's `params.yaml`.
-        workspace: its folders.
-        record: the cells are to be references: own results make none of them current.
-    """
+    """Lists and orders cells of one project. `record`: they are to be references, and own results make none current."""
 
     def __init__(self, params: Params, workspace: Workspace, record: bool = False) -> None:
         self.params = params

@@ -25,17 +25,10 @@ class JobStopped(Exception):
 
 
 def run_job(job: Job, folder: Path, logs: Path, variables: Mapping[str, str], *after: object) -> float:
-    """Runs a job to its end.
+    """Runs a job of the project `folder` to its end; returns the seconds that it took.
 
-    Args:
-        job: what to run.
-        folder: the project.
-        logs: a folder; to its file `job.log` everything is appended that the process prints.
-        variables: of the environment, beside those of this process.
-        after: what the jobs returned that come first: Ray waits for them.
-
-    Returns:
-        The seconds that it took.
+    Everything that its process prints is appended to the file `job.log` in `logs`. `variables` are added to the
+    environment. `after` is what the jobs returned that come first: Ray waits for them.
 
     Raises:
         JobFailed: the process failed.
