@@ -15,6 +15,7 @@ from benchmark.data.ab_bins import decode
 from benchmark.methods._eccv16 import Eccv16
 from benchmark.running.conformance import build, make_trainer, tiny_batch, tiny_images, tiny_info
 from benchmark.support import weights
+from benchmark.support.files import file_sha256
 
 # Names and shapes of colorization_release_v2-9b330a0b.pth by block: (out, in) is a convolution, N is a BatchNorm.
 RELEASED: dict[str, list[Any]] = {
@@ -96,7 +97,7 @@ def test_takes_the_released_file_unchanged_and_gives_its_colors(
     file = tmp_path / "colorization_release_v2-9b330a0b.pth"
     torch.save(state, file)
     entry = weights.Pretrained(
-        "colorization-v2", weights.WEIGHTS["colorization-v2"].url, file.stat().st_size, weights.file_sha256(file), ""
+        "colorization-v2", weights.WEIGHTS["colorization-v2"].url, file.stat().st_size, file_sha256(file), ""
     )
     monkeypatch.setitem(weights.WEIGHTS, "colorization-v2", entry)
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))

@@ -19,8 +19,7 @@ from benchmark.contracts.workspace import Workspace
 from benchmark.results.reference import INSIDE, OUTSIDE, SAME, likely_reason, verdict_on
 from benchmark.results.tables import build
 from benchmark.running.stages.training import _record_skip
-from benchmark.running.sweep.command import run_options
-from benchmark.running.sweep.over_ray import Resources
+from benchmark.running.sweep.over_ray import Resources, run_options
 from benchmark.running.sweep.plan import Choice, Planner
 from benchmark.scoring.metrics import METRICS
 from benchmark.training.record import read_record, write_record

@@ -55,7 +55,8 @@ class Report:
             if missed := next((name for name in job.after if name in lost), None):
                 self.blocked[job] = missed
                 return f"not run: {job.name}: needs {missed}"
-            told = str(error.cause) if isinstance(error, JobFailed) else f"its worker died ({type(error).__name__})"
+            cause = getattr(error, "cause", None)
+            told = str(cause) if isinstance(cause, JobFailed) else f"its worker died ({type(error).__name__})"
             self.failed[job] = told
             return f"FAILED: {job.name}: {told}"
         self.done.append(job)
@@ -92,12 +93,16 @@ def sweep(
     variables = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
     variables |= {"OMP_NUM_THREADS": str(resources.cpus_per_cell)}
     variables |= {"BENCH_DATA": str(root.resolve())} if root is not None else {}
-    options = ["--threads", str(resources.cpus_per_cell), *(["--record"] if record else [])]
-    if (devices := int(resources.gpus_per_cell)) > 1:
-        options += ["--devices", str(devices)]
     with connected(resources) as ray:
         say(f"{len(found)} cells, {count_slots(ray, resources)} at a time; logs: {logs}")
-        report = run_jobs(ray, jobs_of(found, options), (workspace.root, logs, variables), resources, retries, say)
+        report = run_jobs(
+            ray,
+            jobs_of(found, run_options(resources, record)),
+            (workspace.root, logs, variables),
+            resources,
+            retries,
+            say,
+        )
     if record and tables_in(workspace.references):
         build(workspace.references)
     done, failed, blocked = (sum(job.is_cell for job in jobs) for jobs in (report.done, report.failed, report.blocked))
@@ -110,6 +115,13 @@ def sweep(
     if report.stopped_by:
         raise Interrupted("the sweep was stopped; the same command goes on", report.stopped_by)
     return report
+
+
+def run_options(resources: Resources, record: bool) -> list[str]:
+    """The arguments of every `bench run` that follow from what a cell gets, and what is to become of its result."""
+    devices = int(resources.gpus_per_cell)
+    several = ["--devices", str(devices)] if devices > 1 else []
+    return ["--threads", str(resources.cpus_per_cell), *several, *(["--record"] if record else [])]
 
 
 def run_jobs(
