@@ -20,7 +20,7 @@ import pytest
 from benchmark.contracts.config import read_params
 from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
-from benchmark.running.sweep.over_ray import Resources, connected, run_jobs
+from benchmark.running.sweep.over_ray import Resources, run_jobs
 from benchmark.running.sweep.plan import Choice, Job, Planner
 from benchmark.running.sweep.worker import error_line
 from benchmark.support import weights
@@ -114,15 +114,15 @@ def test_a_failure_is_tried_once_more_and_then_reported_while_others_go_on(tmp_p
         Job("d", words["good"], "d.log"),
         Job("e", words["good"], "e.log", ("d",)),
     ]
-    said, resources = list[str](), Resources(cpus=2)
-    with connected(resources) as ray:
-        report = run_jobs(ray, jobs, (project, tmp_path / "logs", one_thread()), resources, 1, said.append)
+    said = list[str]()
+    report = run_jobs(jobs, Workspace(project), Resources(cpus=2), retries=1, root=None, say=said.append)
     assert [(job.name, why) for job, why in report.blocked.items()] == [("b", "a"), ("c", "b")]
     assert [job.name for job in report.failed] == ["a"]
     assert {job.name for job in report.done} == {"d", "e"}
     assert "unknown method 'nobody'" in next(line for line in said if "FAILED: a: " in line)
-    assert (tmp_path / "logs" / "a.log").read_text().count("$ bench check") == 2
-    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["a.log", "d.log", "e.log"]
+    logs = {path.name: path.read_text() for path in project.glob("runs/sweep/*/*")}
+    assert logs["a.log"].count("$ bench check") == 2
+    assert sorted(logs) == ["a.log", "d.log", "e.log"]
 
 
 def start_sweep(project: Path, *options: str) -> subprocess.Popen[str]:

@@ -84,8 +84,7 @@ def _run(tuner: "Tuner", number: int) -> "Trial":
 
 def _run_over_ray(tuner: "Tuner", machine: dict[str, Any], resources: dict[str, Any]) -> None:
     """Runs what is not done; exit code 1 if a trial failed."""
-    from benchmark.running.sweep.command import run_jobs, run_options
-    from benchmark.running.sweep.over_ray import Resources
+    from benchmark.running.sweep.over_ray import Resources, run_jobs, run_options
     from benchmark.running.tuning import trial_jobs
 
     given = Resources(**resources)

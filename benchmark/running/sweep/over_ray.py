@@ -6,7 +6,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,35 +89,15 @@ def sweep(
         BenchError: Ray is not installed, or cannot be started or reached.
         Interrupted: a signal came; the cells have saved what they had.
     """
-    logs = workspace.root / "runs" / "sweep" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    variables = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
-    variables |= {"OMP_NUM_THREADS": str(resources.cpus_per_cell)}
-    variables |= {"BENCH_DATA": str(root.resolve())} if root is not None else {}
-    with connected(resources) as ray:
-        say(f"{len(found)} cells, {count_slots(ray, resources)} at a time; logs: {logs}")
-        report = run_jobs(
-            ray,
-            jobs_of(found, run_options(resources, record)),
-            (workspace.root, logs, variables),
-            resources,
-            retries,
-            say,
-        )
+    jobs = jobs_of(found, run_options(resources, record))
+    report = run_jobs(jobs, workspace, resources, retries=retries, root=root, say=say)
     if record and tables_in(workspace.references):
         build(workspace.references)
-    done, failed, blocked = (sum(job.is_cell for job in jobs) for jobs in (report.done, report.failed, report.blocked))
-    say(f"{done} cells done, {failed} failed, {blocked} not run for want of others")
-    for job, reason in report.failed.items():
-        say(f"failed: {job.name}: {reason} ({logs / job.log})")
-    for job, missed in report.blocked.items():
-        say(f"not run: {job.name}: needs {missed}")
     say("next: bench leaderboard --own (the tables); bench fingerprint && dvc commit --force (DVC takes note)")
-    if report.stopped_by:
-        raise Interrupted("the sweep was stopped; the same command goes on", report.stopped_by)
     return report
 
 
-def run_options(resources: Resources, record: bool) -> list[str]:
+def run_options(resources: Resources, record: bool = False) -> list[str]:
     """The arguments of every `bench run` that follow from what a cell gets, and what is to become of its result."""
     devices = int(resources.gpus_per_cell)
     several = ["--devices", str(devices)] if devices > 1 else []
@@ -125,32 +105,37 @@ def run_options(resources: Resources, record: bool) -> list[str]:
 
 
 def run_jobs(
-    ray: Any,
     jobs: Sequence[Job],
-    place: tuple[Path, Path, Mapping[str, str]],
+    workspace: Workspace,
     resources: Resources,
+    *,
     retries: int,
+    root: Path | None,
     say: Callable[[str], None],
 ) -> Report:
-    """Runs jobs, each after those that it needs, until nothing runs any more.
+    """Runs jobs over Ray, each after those that it needs, until nothing runs any more; as `sweep` otherwise.
 
     Ray starts a job when those before it have returned, tries one again that failed or whose worker died, and lets
     none begin that needs a failed one. After a signal, what runs is asked to save and end, and nothing begins.
-
-    `place` is the project's folder, that of the log files, and variables of the environment: see `run_job`.
     """
-    run = ray.remote(run_job).options(
-        num_cpus=resources.cpus_per_cell,
-        num_gpus=resources.gpus_per_cell,
-        max_retries=retries,
-        retry_exceptions=[JobFailed],
-    )
+    logs = workspace.root / "runs" / "sweep" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    variables = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
+    variables |= {"OMP_NUM_THREADS": str(resources.cpus_per_cell)}
+    variables |= {"BENCH_DATA": str(root.resolve())} if root is not None else {}
     report, tasks = Report(), dict[str, Any]()
-    for job in jobs:
-        tasks[job.name] = run.remote(job, *place, *(tasks[name] for name in job.after))
-    pending = {tasks[job.name]: job for job in jobs}
-    cells, began = sum(job.is_cell for job in jobs), time.monotonic()
-    with stop_request() as stop:
+    cells = sum(job.is_cell for job in jobs)
+    with connected(resources) as ray, stop_request() as stop:
+        say(f"{cells} cells, {count_slots(ray, resources)} at a time; logs: {logs}")
+        run = ray.remote(run_job).options(
+            num_cpus=resources.cpus_per_cell,
+            num_gpus=resources.gpus_per_cell,
+            max_retries=retries,
+            retry_exceptions=[JobFailed],
+        )
+        for job in jobs:
+            needed = (tasks[name] for name in job.after)
+            tasks[job.name] = run.remote(job, workspace.root, logs, variables, *needed)
+        pending, began = {tasks[job.name]: job for job in jobs}, time.monotonic()
         while pending:
             for task in ray.wait(list(pending), timeout=WAIT_SECONDS)[0]:  # of several, the first of the list
                 job = pending.pop(task)
@@ -162,8 +147,16 @@ def run_jobs(
             if stop.signal and not report.stopped_by:
                 report.stopped_by = stop.signal
                 say("stopping: what runs is asked to save and end; once more kills it")
-                place[1].mkdir(parents=True, exist_ok=True)
-                (place[1] / STOP).touch()
+                logs.mkdir(parents=True, exist_ok=True)
+                (logs / STOP).touch()
+    done, failed, blocked = (sum(job.is_cell for job in jobs) for jobs in (report.done, report.failed, report.blocked))
+    say(f"{done} cells done, {failed} failed, {blocked} not run for want of others")
+    for job, reason in report.failed.items():
+        say(f"failed: {job.name}: {reason} ({logs / job.log})")
+    for job, missed in report.blocked.items():
+        say(f"not run: {job.name}: needs {missed}")
+    if report.stopped_by:
+        raise Interrupted("stopped; the same command goes on", report.stopped_by)
     return report
 
 

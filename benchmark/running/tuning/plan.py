@@ -80,7 +80,6 @@ def trial_jobs(cells: Sequence[Cell], pending: Sequence[int], options: Sequence[
                 f"trial {number + 1} of {cell.name}",
                 (*arguments, *chosen, *options),
                 f"{cell.data}-{cell.preset}-{cell.method}-trial{number + 1}.log",
-                f"{cell.method} {cell.data} {cell.preset}",
                 tuple(job.name for job in jobs[:1]),
             )
         )
