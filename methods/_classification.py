@@ -13,7 +13,7 @@ class BinsConfig(MethodConfig):
     """Settings of a classification over the 313 bins; each § is a section of Zhang et al. 2016."""
 
     neighbors: int = Field(
-        ab_bins.NEIGHBORS, ge=1, le=32, description="bins that share a pixel: 5 (§2.1), 10 (their code), 32 (seed 002)"
+        ab_bins.NEIGHBORS, ge=1, le=32, description="bins that share a pixel: 5 (§2.1), 10 (their code), 32 (seed 001)"
     )
     sigma: float = Field(ab_bins.SIGMA, gt=0, description="σ of the soft-encoding, Lab units (§2.1)")
     temperature: Annotated[float, Field(gt=0)] | Literal["mode", "mean"] = Field(

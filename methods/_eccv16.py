@@ -12,8 +12,6 @@ from torch.nn import functional as F
 from benchmark.data import ab_bins
 from benchmark.support.precision import no_autocast
 
-from ._unet import pad_to_multiple
-
 # Each block has a width, a number of convolutions, the stride of the last one, and a dilation.
 BLOCKS = {
     "model1": (64, 2, 2, 1),
@@ -29,7 +27,9 @@ AB_UNIT = 110.0  # Lab units in one unit of the release's `model_out`
 
 
 class Eccv16(nn.Module):
-    """A network from lightness (B, 1, H, W) to logits of the bins (B, 313, H/4, W/4); 8 must divide H and W.
+    """A network from lightness (B, 1, H, W) to logits of the bins at a quarter of the resolution.
+
+    H and W may be any: the convolutions pad with zeros, as released, so that h is H/4, rounded up to an even number.
 
     Args:
         width: factor of all channels but the first and the last; 1 is the published network.
@@ -62,21 +62,23 @@ class Eccv16(nn.Module):
             self.model_out.weight.copy_(ab_bins.centers().T[:, :, None, None] / AB_UNIT)
 
     def forward(self, L: Tensor) -> Tensor:
-        """Returns logits (B, 313, H/4, W/4) for lightness (B, 1, H, W) in [0, 100], scaled as in the release."""
+        """Returns logits (B, 313, h, w) for lightness (B, 1, H, W) in [0, 100], scaled as in the release."""
         x = (L - 50.0) / 100.0
         for name in BLOCKS:
-            x = self.get_submodule(name)(x)  # (B, C, H/8, W/8) from model3 on
-        return self.model8(x)  # (B, 313, H/4, W/4)
+            x = self.get_submodule(name)(x)  # (B, C, h/2, w/2) from model3 on
+        return self.model8(x)  # (B, 313, h, w)
 
     def colors(self, L: Tensor, temperature: float | str) -> Tensor:
         """Returns colors (B, 2, H, W) float32, in Lab units, at the lightness's own size, which may be any.
+
+        What the network gives beyond that size is cut off; each color stays where the network saw it.
 
         Args:
             L: the lightness, (B, 1, H, W) in [0, 100].
             temperature: T of the annealed mean (differentiable), "mean" for T = 1, or "mode".
         """
         height, width = L.shape[-2:]
-        logits = self(pad_to_multiple(L, 8))
+        logits = self(L)
         ab = ab_bins.decode(logits, "mode") if temperature == "mode" else self.mean(logits, temperature)
         return F.interpolate(ab, scale_factor=4, mode="bilinear", align_corners=False)[..., :height, :width]
 
@@ -84,7 +86,8 @@ class Eccv16(nn.Module):
         """Returns the mean color of each distribution at a temperature: (B, 2, h, w) float32, Lab units."""
         sharpness = 1.0 if temperature == "mean" else 1.0 / float(temperature)
         with no_autocast(logits.device):
-            return AB_UNIT * self.model_out((logits.float() * sharpness).softmax(1))
+            points = AB_UNIT * self.model_out.weight.flatten(1).T.float()  # (313, 2)
+            return ab_bins.expected((logits.float() * sharpness).softmax(1), points)
 
 
 def block(channels: int, wide: int, convolutions: int, stride: int, dilation: int) -> nn.Sequential:

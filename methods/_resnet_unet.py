@@ -1,9 +1,8 @@
-"""A U-Net whose encoder is ResNet-18 (seed report 001, which builds it with fastai's DynamicUnet).
+"""A U-Net whose encoder is ResNet-18 and whose decoder goes up by transposed convolutions (seed report 001).
 
 The encoder is ResNet-18 without its head (He et al. 2016). It has torchvision's parameter names, so that torchvision's
 ImageNet weights load unchanged; lightness enters as three equal, ImageNet-normalized channels. The decoder starts at
-1/32 of the resolution. Each of its levels is a 1×1 convolution and a pixel shuffle, whose output is joined with the
-encoder's normalized features of that resolution and goes through two 3×3 convolutions.
+1/32 of the resolution and is the plain U-Net's (`_unet.py`), so that the two generators differ in their encoders alone.
 """
 
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._unet import pad_to_multiple
+from ._unet import decode, decoder, initialise, last, pad_to_multiple
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # as in torchvision's classifiers
 STEM_CHANNELS = 64  # width of the stem for which ImageNet weights exist (He et al. 2016, table 1)
@@ -73,25 +72,6 @@ class ResNet18Encoder(nn.Module):
         self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
 
 
-class Shuffle(nn.Sequential):
-    """A 1×1 convolution and a pixel shuffle, which map (B, C, H, W) to (B, C', 2H, 2W)."""
-
-    def __init__(self, channels: int, out_channels: int) -> None:
-        super().__init__(nn.Conv2d(channels, 4 * out_channels, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True))
-
-
-def two_convolutions(channels: int, out_channels: int) -> nn.Sequential:
-    """Makes a 3×3 convolution, BatchNorm and ReLU, and the same once more."""
-    layers: list[nn.Module] = []
-    for before in (channels, out_channels):
-        layers += [
-            nn.Conv2d(before, out_channels, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
-
-
 class ResNetUNet(nn.Module):
     """A network from (B, 1, H, W) to (B, out_channels, H, W), whose output is unbounded; H and W may be any.
 
@@ -106,16 +86,10 @@ class ResNetUNet(nn.Module):
     def __init__(self, out_channels: int, base_channels: int = 64) -> None:
         super().__init__()
         self.encoder = ResNet18Encoder(base_channels)
-        widths = self.encoder.widths
-        self.shuffles, self.norms, self.blocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        for level in range(3, -1, -1):
-            coarse, fine = widths[level + 1], widths[level]
-            self.shuffles.append(Shuffle(coarse, coarse // 2))
-            self.norms.append(nn.BatchNorm2d(fine))
-            self.blocks.append(two_convolutions(coarse // 2 + fine, fine))
-        self.last_shuffle = Shuffle(widths[0], widths[0] // 2)
-        self.last = nn.Sequential(two_convolutions(widths[0] // 2 + 1, widths[0] // 2))
-        self.head = nn.Conv2d(widths[0] // 2, out_channels, 1)
+        self.decoder = decoder(self.encoder.widths)
+        self.head = last(2 * base_channels, out_channels)
+        initialise(self.decoder)
+        initialise(self.head)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -124,8 +98,4 @@ class ResNetUNet(nn.Module):
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, MULTIPLE)
         features = self.encoder(((x + 1) / 2 - self.mean) / self.std)  # broadcasting makes three channels
-        y = features.pop()
-        for shuffle, norm, block in zip(self.shuffles, self.norms, self.blocks, strict=True):
-            y = block(torch.cat([shuffle(y), F.relu(norm(features.pop()))], dim=1))
-        y = self.last(torch.cat([self.last_shuffle(y), x], dim=1))
-        return self.head(y)[..., :height, :width]
+        return self.head(decode(self.decoder, features))[..., :height, :width]

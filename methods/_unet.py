@@ -1,11 +1,13 @@
-"""The U-Net that L2 regression, classification and the conditional GAN share (Isola et al. 2017, appendix 6.1.1).
+"""The U-Net that classification and the conditional GAN share (Isola et al. 2017, appendix 6.1.1).
 
 The encoder goes down to 1×1 by 4×4 convolutions of stride 2 with BatchNorm and LeakyReLU 0.2. The decoder goes up by
-4×4 transposed convolutions with BatchNorm and ReLU, and each level is joined with its mirror image. The depth follows
-the image size: 8 levels at 256², 5 at 32². Pictures of other sizes are padded right and below, and cropped again.
+4×4 transposed convolutions: each applies ReLU to what comes in, joined from the level below and its mirror image, and
+ends with BatchNorm. So skips and the innermost features pass a ReLU, as in both of the authors' codes (`models.lua`;
+`networks.py` of the PyTorch version, whose offsets these are: convolutions have none, but for the last one). The depth
+follows the image size: 8 levels at 256², 5 at 32². Pictures of other sizes are padded right and below, and cropped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -29,19 +31,24 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
 
 
-def down(channels: int, out_channels: int, *, norm: bool) -> nn.Sequential:
+def down(channels: int, out_channels: int, *, norm: bool = True) -> nn.Sequential:
     """Makes a level that halves the resolution: (B, C, H, W) → (B, C', H/2, W/2)."""
-    convolution = nn.Conv2d(channels, out_channels, 4, stride=2, padding=1, bias=not norm)
+    convolution = nn.Conv2d(channels, out_channels, 4, stride=2, padding=1, bias=False)
     return nn.Sequential(
         convolution, nn.BatchNorm2d(out_channels) if norm else nn.Identity(), nn.LeakyReLU(0.2, inplace=True)
     )
 
 
 def up(channels: int, out_channels: int, *, dropout: float = 0.0) -> nn.Sequential:
-    """Makes a level that doubles the resolution: (B, C, H, W) → (B, C', 2H, 2W)."""
+    """Makes a level that doubles the resolution: (B, C, H, W) → (B, C', 2H, 2W), not yet activated."""
     convolution = nn.ConvTranspose2d(channels, out_channels, 4, stride=2, padding=1, bias=False)
-    layers: list[nn.Module] = [convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
+    layers: list[nn.Module] = [nn.ReLU(), convolution, nn.BatchNorm2d(out_channels)]
     return nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []))
+
+
+def last(channels: int, out_channels: int) -> nn.Sequential:
+    """Makes the transposed convolution that ends a decoder: (B, C, H, W) → (B, C', 2H, 2W), unbounded."""
+    return nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(channels, out_channels, 4, stride=2, padding=1))
 
 
 class UNet(nn.Module):
@@ -52,7 +59,7 @@ class UNet(nn.Module):
         image_size: side of the training images, which decides the depth.
         base_channels: width of the first level (64 in the paper).
         head: "transposed" ends in one transposed convolution, as in the paper; "pointwise" ends in a normalised
-            transposed convolution and a 1×1 convolution (seed 003).
+            transposed convolution and a 1×1 convolution, which is what many output channels cost least with.
         dropout: share of values dropped in the three innermost levels of the decoder, in training only.
     """
 
@@ -75,10 +82,8 @@ class UNet(nn.Module):
         )
         self.decoder = decoder(widths, dropout)
         joined = 2 * widths[0]
-        if head == "pointwise":
-            self.head = nn.Sequential(up(joined, base_channels), nn.Conv2d(base_channels, out_channels, 1))
-        else:
-            self.head = nn.Sequential(nn.ConvTranspose2d(joined, out_channels, 4, stride=2, padding=1))
+        pointwise = (up(joined, base_channels), nn.ReLU(inplace=True), nn.Conv2d(base_channels, out_channels, 1))
+        self.head = nn.Sequential(*pointwise) if head == "pointwise" else last(joined, out_channels)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,14 +94,18 @@ class UNet(nn.Module):
         for block in self.encoder:
             x = block(x)
             levels.append(x)  # (B, widths[level], H / 2^(level + 1), W / 2^(level + 1))
-        x = levels.pop()
-        for block in self.decoder:
-            x = torch.cat([block(x), levels.pop()], dim=1)
-        x = self.head(x)
-        return x[..., :height, :width]
+        return self.head(decode(self.decoder, levels))[..., :height, :width]
 
 
-def decoder(widths: Sequence[int], dropout: float) -> nn.ModuleList:
+def decode(blocks: Iterable[nn.Module], levels: list[Tensor]) -> Tensor:
+    """Returns the output of a decoder from an encoder's levels, the finest first, which are taken from the list."""
+    x = levels.pop()
+    for block in blocks:
+        x = torch.cat([block(x), levels.pop()], dim=1)
+    return x
+
+
+def decoder(widths: Sequence[int], dropout: float = 0.0) -> nn.ModuleList:
     """Makes the levels from the innermost to the first; the output of each is joined with its mirror image."""
     blocks = nn.ModuleList()
     channels = widths[-1]

@@ -1,8 +1,8 @@
 """VGG networks whose features a perceptual loss compares: VGG-19 of ImageNet, and a small one of our own per data set.
 
 Sources: Simonyan & Zisserman 2015, table 1, configuration E; weights and their names are those of torchvision. `OWN` is
-the same design, a quarter as wide and three levels deep; `_vgg_training.py` trains it on a data set's own labels. Its
-BatchNorm is folded into the convolutions, so that the same few lines run both networks.
+the same design in four levels of two layers, at most half as wide; `_vgg_training.py` trains it on a data set's own
+labels. Its BatchNorm is folded into the convolutions, so that the same few lines run both networks.
 """
 
 import hashlib

@@ -1,23 +1,25 @@
 """Conditional GAN: a U-Net generator and a PatchGAN discriminator, trained with an adversarial loss + λ·L1.
 
 Sources: Isola et al. 2017 ("pix2pix": networks in §3.2; λ = 100, Adam 2e-4 with betas (0.5, 0.999) and D's update
-before G's in §3.3); seed reports 000 and 003 (the same on photographs; 003 has no noise input), 001 (generator
-pre-trained with L1 alone, sigmoid output, ResNet-18 encoder), 002 (layers for 32×32).
+before G's in §3.3) and the authors' PyTorch code (layers, offsets, and rates that fall to 0 over the second half); seed
+reports 000 and 003 (the same on photographs; 003 has no noise input), 001 (generator pre-trained with L1 alone,
+ResNet-18 encoder), 002 (layers for 32×32).
 Departures: the networks work in CIE Lab scaled to [-1, 1] and predict ab alone, as in all reports and in the paper's
 Lab variant. Prediction uses BatchNorm's running statistics and no dropout, so that a picture's colors do not depend on
-its batch. Depth and patch follow the image size.
+its batch. Depth and patch follow the image size. All generators end in tanh: the sigmoid of seed 001, stretched to the
+same range, is tanh(x / 2), so it would be another scale of the last weights and nothing else.
 """
 
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Phase, Update
+from benchmark.contracts.schedules import linear_decay
 from benchmark.contracts.search import RATE, WEIGHT
 from benchmark.support import weights
 
@@ -42,17 +44,19 @@ class CGANConfig(MethodConfig):
         64, ge=1, le=1024, description="width of the discriminator's first layer (6.1.2)"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="the paper's noise (0.5 there; none in seed 003)")
-    output: Literal["tanh", "sigmoid"] = Field("tanh", description="last layer of the generator; seed 001: sigmoid")
     l1_weight: Annotated[float, WEIGHT] = Field(100.0, ge=0, description="λ (Isola et al., §3.3)")
     generator_loss: Literal["non-saturating", "minimax"] = Field(
         "non-saturating", description="-log D(G) (Isola et al. §3.3, seed 003) or log(1 - D(G))"
     )
     pretrain_share: float = Field(
-        0.0, ge=0, le=1, description="share of the steps with L1 alone; seed 001: a first phase"
+        0.0, ge=0, le=1, description="share of the steps with L1 alone, at first (seed 001); 1: no discriminator ever"
     )
     generator_rate: Annotated[float, RATE] = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
     discriminator_rate: Annotated[float, RATE] = Field(2e-4, gt=0, description="Adam's rate (§3.3)")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's β1 (§3.3); β2 is 0.999")
+    decay_from: float = Field(
+        0.5, ge=0, le=1, description="share of the run from which the rates fall to 0 (their code: half); 1: never"
+    )
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Self:
@@ -62,14 +66,6 @@ class CGANConfig(MethodConfig):
                 f"base_channels={STEM_CHANNELS}, or any other with pretrained=false"
             )
         return self
-
-
-class StretchedSigmoid(nn.Module):
-    """A sigmoid stretched to [-1, 1], which is seed 001's output range in our scale."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps values of any shape to values in [-1, 1] of the same shape."""
-        return 2.0 * torch.sigmoid(x) - 1.0
 
 
 class CGAN(Method):
@@ -82,8 +78,7 @@ class CGAN(Method):
     def __init__(self, config: CGANConfig, data: DataInfo) -> None:
         super().__init__(config, data)
         self.phases = (Phase("pretrain", config.pretrain_share), Phase("adversarial", 1.0 - config.pretrain_share))
-        end = nn.Tanh() if config.output == "tanh" else StretchedSigmoid()
-        self.colorizer = nn.Sequential(make_generator(config, data), end)
+        self.colorizer = nn.Sequential(make_generator(config, data), nn.Tanh())
         self.discriminator = PatchGAN(data.image_size, config.discriminator_channels)
 
     @classmethod
@@ -107,6 +102,11 @@ class CGAN(Method):
             return {"generator": generator}
         discriminator = Adam(self.discriminator.parameters(), lr=self.config.discriminator_rate, betas=betas)
         return {"discriminator": discriminator, "generator": generator}
+
+    def learning_rate(self, optimizer: str, progress: float) -> float:
+        """Returns the factor of both rates: 1, then a linear fall to 0 at the end of the run."""
+        start = self.config.decay_from
+        return linear_decay(progress, start) if start < 1 else 1.0
 
     def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
         """Updates D, then G (Isola et al. §3.3); updates G alone while it is pre-trained."""

@@ -2,8 +2,9 @@
 
 Sources: seed report 002 (U-Net with 313 outputs at full resolution, soft-encoded targets, no rebalancing, because the
 report found that it spoils the training); Zhang et al. 2016 (soft-encoding §2.1, rebalancing §2.2, annealed mean §2.3).
-Departures: there are 5 neighbors as in the paper, where the report has 32; the U-Net is the one that all our methods
-share, with a 1×1 convolution at its end as in Zhang et al.; Adam's rate is ours, because the report gives none.
+Departures: there are 5 neighbors as in the paper, because the report gives no number (32 stands in seed 001); the U-Net
+is that of the conditional GAN, with a 1×1 convolution at its end as in Zhang et al.; Adam's rate is ours, because the
+report gives none.
 """
 
 from collections.abc import Iterator

@@ -3,10 +3,13 @@
 Source: seed report 004 ("enhanced GAN"): the generator is eccv16 finetuned for 3 epochs with MSE, then trained for 50
 epochs with BCE + 10·L1 + a VGG-19 feature loss; Adam 2e-4 for G and 1e-4 for D, betas (0.5, 0.999), batch 16, 256².
 Networks: Zhang et al. 2016 (G; its annealed mean is differentiable), Isola et al. 2017 (PatchGAN on L and ab, D updated
-before G). The report leaves open what we chose: the features are relu5_4 of VGG-19, compared by squared error (Ledig et
-al. 2017) at weight 1; losses see ab at full size in units of 110, and features see sRGB that is not rounded to 8 bits.
-Departure: with `features: own` the features come from a small VGG trained on the data set's own labels, so that the
-family runs without a download. Such a row is another entry; nothing falls back to it.
+before G). The report leaves open what we chose: losses see ab at full size in units of 110, and features see sRGB that
+is not rounded to 8 bits.
+Departures: the report names no layer of VGG-19; ours is relu5_4, compared by squared error (Ledig et al. 2017) at
+weight 1. Its parent is the authors' released network, decoded without T, which the entry `gan-perceptual-released`
+takes; the other entries start from an `eccv16` that the suite trains on the same photographs with half of the budget,
+and decode with its T. With `features: own` the features come from a small VGG trained on the data set's own labels, so
+that the family runs without a download. Such a row is another entry; nothing falls back to it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,14 +39,16 @@ FIRST = "model1.0.weight"  # weights of the generator's first convolution
 class GanPerceptualConfig(MethodConfig):
     """Settings of the perceptual GAN; the source is seed 004 unless another is named."""
 
-    parent: str = Field("eccv16", description="entry to start from: eccv16 or eccv16-pretrained")
+    parent: str = Field("eccv16", description="entry of eccv16 to start from; the report: the released weights")
     width: float = Field(1.0, gt=0, le=1, description="width of the parent's network")
-    temperature: float = Field(0.38, gt=0, description="T of the annealed mean (Zhang et al. §2.3)")
+    temperature: float = Field(0.38, gt=0, description="T of the annealed mean (Zhang et al. §2.3); seed 004: 1")
     discriminator_channels: int = Field(64, ge=1, le=1024, description="width of D's first layer (Isola et al., 6.1.2)")
     l1_weight: Annotated[float, WEIGHT] = Field(10.0, ge=0, description="weight of the L1 loss")
     perceptual_weight: float = Field(1.0, ge=0, description="weight of the feature loss; 0 needs no features")
     features: Literal["vgg19", "own"] = Field("vgg19", description="ImageNet's VGG-19, or the data set's own network")
-    finetune_share: float = Field(3 / 53, ge=0, le=1, description="share of the steps with squared error alone")
+    finetune_share: float = Field(
+        3 / 53, ge=0, le=1, description="share of the steps with squared error alone (3 epochs of 53)"
+    )
     generator_rate: Annotated[float, RATE] = Field(2e-4, gt=0, description="Adam's rate")
     discriminator_rate: Annotated[float, RATE] = Field(1e-4, gt=0, description="Adam's rate: half of G's")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's β1; β2 is 0.999")

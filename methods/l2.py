@@ -1,8 +1,8 @@
 """L2 regression with a fully convolutional encoder-decoder: the plainest learned colorizer, and the template to copy.
 
 Source: seed report 003 ("L2 FCN"): an encoder-decoder with skips (4×4 convolutions of stride 2, BatchNorm, LeakyReLU
-0.2; 4×4 transposed convolutions, BatchNorm, ReLU), a last 1×1 convolution with tanh onto three channels L*a*b*, and the
-mean squared error over pixels and channels.
+0.2; 4×4 transposed convolutions, joined with their mirror images before BatchNorm and ReLU), a last 1×1 convolution
+with tanh onto three channels L*a*b*, and the mean squared error over pixels and channels.
 Departures: the depth follows the image size, where the report has one size. Adam's rate is the one that the report
 gives for its GAN, because it names none for this network.
 """
@@ -19,8 +19,8 @@ from torch.optim import Adam, Optimizer
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Update
 from benchmark.contracts.search import RATE
 
+from ._fcn import FCN
 from ._scale import scale_ab, scale_L, unscale_ab
-from ._unet import UNet
 
 
 # 1. The settings that params.yaml and `--set` may change. The defaults are the paper's values, each with its source.
@@ -36,7 +36,7 @@ class L2Config(MethodConfig):
 
 # 2. The method consists of networks, optimizers, one training step and one prediction. The trainer does all the rest.
 class L2(Method):
-    """A U-Net trained with the mean squared error between the predicted and the true L*a*b*."""
+    """An encoder-decoder trained with the mean squared error between the predicted and the true L*a*b*."""
 
     name = "l2"  # the file's name, and what people type
     Config = L2Config
@@ -44,7 +44,7 @@ class L2(Method):
     def __init__(self, config: L2Config, data: DataInfo) -> None:
         super().__init__(config, data)
         # `colorizer` is the network that predicts; it alone is saved in the model file, counted and averaged.
-        self.colorizer = nn.Sequential(UNet(3, data.image_size, config.base_channels, head="pointwise"), nn.Tanh())
+        self.colorizer = nn.Sequential(FCN(3, data.image_size, config.base_channels), nn.Tanh())
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
         """Returns one optimizer under the name that `training_step` yields."""
