@@ -86,8 +86,7 @@ class Eccv16(nn.Module):
         """Returns the mean color of each distribution at a temperature: (B, 2, h, w) float32, Lab units."""
         sharpness = 1.0 if temperature == "mean" else 1.0 / float(temperature)
         with no_autocast(logits.device):
-            points = AB_UNIT * self.model_out.weight.flatten(1).T.float()  # (313, 2)
-            return ab_bins.expected((logits.float() * sharpness).softmax(1), points)
+            return AB_UNIT * self.model_out((logits.float() * sharpness).softmax(1))
 
 
 def block(channels: int, wide: int, convolutions: int, stride: int, dilation: int) -> nn.Sequential:

@@ -10,11 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark.contracts.method import Batch, Method
 from benchmark.contracts.registry import load_method
-from benchmark.data.ab_bins import centers, class_weights, decode, smooth_prior
+from benchmark.data.ab_bins import centers, class_weights, smooth_prior
 from benchmark.data.color import rgb_to_lab
 from benchmark.running.conformance import tiny_images, tiny_info
 
@@ -176,19 +175,3 @@ def test_the_loss_of_eccv16_is_a_sum_over_places_divided_by_the_batch(image_size
 def test_rates_follow_the_sources_schedules(name: str, settings: dict[str, Any], factors: dict[float, float]) -> None:
     method, _, _ = made(name, 32, **settings)
     assert {at: method.learning_rate("generator", at) for at in factors} == pytest.approx(factors)
-
-
-def test_colors_are_decoded_without_convolutions_to_which_gpus_give_tf32() -> None:
-    class Seen(TorchDispatchMode):
-        names: set[str] = set()  # noqa: RUF012 - one instance
-
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            self.names.add(str(function))
-            return function(*args, **(kwargs or {}))
-
-    adapter: Any = load_method("eccv16")
-    network = adapter(adapter.Config(width=0.0625), tiny_info()).colorizer
-    with Seen() as seen:
-        decode(torch.zeros(1, 313, 2, 2), 0.38)
-        network.mean(torch.zeros(1, 313, 2, 2), 0.38)
-    assert not [name for name in seen.names if "conv" in name]

@@ -176,15 +176,7 @@ def decode(logits: Tensor, temperature: float | str = TEMPERATURE) -> Tensor:
     if isinstance(value, str) or not value > 0:
         raise InputError(f"temperature is {temperature!r}; legal: a number above 0, 'mean', 'mode'")
     with no_autocast(logits.device):
-        return expected((logits.float() * (1 / value)).softmax(1), points)
-
-
-def expected(probabilities: Tensor, points: Tensor) -> Tensor:
-    """The mean of points under each distribution: (B, 313, h, w), (313, 2) → (B, 2, h, w).
-
-    It is a matrix product, which torch leaves in IEEE float32 on GPUs unless told otherwise; convolutions get TF32.
-    """
-    return torch.einsum("bnhw,nc->bchw", probabilities, points)
+        return F.conv2d((logits.float() * (1 / value)).softmax(1), points.T[:, :, None, None])
 
 
 def _encode(ab: Tensor, k: int, sigma: float | None) -> SoftTargets:
