@@ -51,6 +51,7 @@ PUBLIC = (
     "benchmark.scoring.metrics.scorer",
     "benchmark.scoring.prediction",
     "benchmark.results.columns",
+    "benchmark.results.currency",
     "benchmark.results.statistics",
     "benchmark.results.tables",
     "benchmark.running.stages",

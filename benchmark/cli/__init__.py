@@ -16,7 +16,7 @@ from benchmark.cli.options import CELL
 from benchmark.contracts.registry import blamed, thread_of_adapter
 from benchmark.paper import commands as paper
 from benchmark.photographs import commands as photographs
-from benchmark.speed.commands import speed
+from benchmark.speed.commands import sizes, speed
 from benchmark.study.commands import study
 from benchmark.support.errors import BenchError
 
@@ -110,7 +110,7 @@ for command in (
     *(cells.run, cells.train, cells.evaluate, cells.fingerprint, sweep.cells, sweep.sweep, sweep.reproduce),
     *(parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data, tune.tune),
     *(results.leaderboard, results.score, results.report, completion.completion),
-    *(paper.claims, paper.findings, photographs.colorize, photographs.app, photographs.compare, speed, study),
+    *(paper.claims, paper.findings, photographs.colorize, photographs.app, photographs.compare, speed, sizes, study),
 ):
     main.add_command(command)
 completion.offer_names(main)

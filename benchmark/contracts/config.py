@@ -3,7 +3,8 @@
 Order of precedence, the later wins:
   the adapter's `Config` defaults (the paper's values) < the preset's `methods` section for the adapter (and for
   `adapter@data`) < the entry's own departures < the preset's section for the entry (and `entry@data`) < `--set`.
-Training settings follow the same order, with the preset's `training` section first.
+Training settings follow the same order, with the preset's `training` section first. An entry with `budget: 0.5` takes
+as many steps as give half of the images that the sections before it say, whatever its own batch size.
 A section with `tuned: ENTRY` begins with the values that `bench tune` chose for that entry on this data set, under this
 preset; `tuned: false` in a later section takes them out again.
 """
@@ -19,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateA
 
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
+from benchmark.contracts.overrides import overrides_of, section_of
 from benchmark.contracts.settings import Strict, Training
 from benchmark.support import yaml
 from benchmark.support.errors import InputError, first_fault, unknown
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from benchmark.contracts.method import Method
 
 PARAMS_FILE, RESULTS = "params.yaml", "results"
-OF_ENTRIES = ("adapter", "note", "varies")  # keys of an entry that are no settings of its adapter
+OF_ENTRIES = ("adapter", "budget", "note", "varies")  # keys of an entry that are no settings of its adapter
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -44,6 +46,8 @@ def _departures(section: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("adapter: the name of an adapter is wanted (bench list)")
     if not isinstance(training, dict):
         raise ValueError("training: settings as key: value are wanted")
+    if not (isinstance(share := section.get("budget", 1), int | float) and 0 < share <= 1):
+        raise ValueError("budget: a share of the preset's training images is wanted, above 0 and at most 1")
     tuned = section.get("tuned", False)
     if tuned is not False and not (isinstance(tuned, str) and is_name(tuned)):
         raise ValueError("tuned: the name of a tuned entry (bench tune --show) or false is wanted")
@@ -234,28 +238,6 @@ class Cell:
         }
 
 
-def _overrides(assignments: Sequence[str], models: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
-    """The values of `--set` under the whole names of their settings, `section.key`, however they were spelled."""
-    legal = [f"{section}.{key}" for section, model in models.items() for key in model.model_fields]
-    found = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key:
-            raise InputError(f"--set {assignment[:80]!r}: not of the form key=value")
-        matches = sorted(full for full in legal if key.strip() in (full, full.partition(".")[2]))
-        if not matches:
-            raise unknown("key of --set", key.strip(), {full.partition(".")[2] for full in legal})
-        if len(matches) > 1:
-            raise InputError(f"--set {key.strip()}: say which is meant: {' or '.join(matches)}")
-        found[matches[0]] = yaml.load(value, f"--set {assignment[:80]!r}: the value")
-    return found
-
-
-def section_of(overrides: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The overrides of one section, under the short names of its settings."""
-    return {key.partition(".")[2]: value for key, value in overrides.items() if key.startswith(f"{name}.")}
-
-
 def _held(cell: Cell, key: str) -> Any:
     section, _, name = key.partition(".")
     settings = cell.training if section == "training" else getattr(cell, f"{section}_config")
@@ -298,6 +280,7 @@ def resolve(
     departures = [sizes.methods.get(key, {}) for name in names for key in (name, f"{name}@{data_adapter}")]
     own = {key: value for key, value in entry.items() if key not in OF_ENTRIES}
     departures.insert(2, own)  # Between the preset's sections for the adapter and for the entry.
+    where = f"training settings of {method!r} in preset {preset!r}"
     chosen: dict[str, Any] = {}
     training = {**sizes.training.get("default", {}), **sizes.training.get(data_adapter, {})}
     last = next((section for section in reversed(departures) if "tuned" in section), None)
@@ -305,14 +288,18 @@ def resolve(
         if tuned and section is last and section["tuned"]:
             chosen |= params.tuned(section["tuned"], data_name, preset)
         chosen |= {key: value for key, value in section.items() if key not in ("training", "tuned")}
-        training |= section.get("training", {})
+        before = training
+        training = before | section.get("training", {})
+        if section is own and "budget" in entry:
+            images = entry["budget"] * validate(Training, before, where).images
+            training["steps"] = validate(Training, training, where).steps_for(images)
     data_settings = dict(sizes.data.get(data_adapter, {}))
     overrides: dict[str, Any] = {}
     if assignments:
         models: dict[str, type[BaseModel]] = {"data": registry.load_dataset(data_adapter).Config}
         if method:
             models |= {"training": Training, "method": registry.load_method(adapter).Config}
-        overrides = _overrides(assignments, models)
+        overrides = overrides_of(assignments, models)
         training |= section_of(overrides, "training")
         chosen |= section_of(overrides, "method")
         data_settings |= section_of(overrides, "data")
@@ -324,7 +311,7 @@ def resolve(
         data_path=data_path,
         preset=preset,
         seed=seed,
-        training=validate(Training, training, f"training settings of {method!r} in preset {preset!r}"),
+        training=validate(Training, training, where),
         method_settings=chosen,
         data_settings=data_settings,
         overrides=overrides,

@@ -36,6 +36,15 @@ class Training(Strict):
     validation_images: int = Field(128, ge=1, le=10**9, description="at most so many images of the validation split")
     checkpoint_seconds: float = Field(60.0, ge=0, le=10**9, description="time between checkpoints")
 
+    @property
+    def images(self) -> int:
+        """The images that a training sees, each as often as it is seen."""
+        return self.steps * self.batch_size
+
+    def steps_for(self, images: float) -> int:
+        """How many steps of this batch size see about so many images."""
+        return round(images / self.batch_size)
+
     def deciding(self) -> dict[str, Any]:
         """The settings that decide weights, whatever the machine. A new setting counts until it is excluded here."""
         return self.model_dump(mode="json", exclude={*OBSERVING, *OF_MACHINE})

@@ -285,7 +285,8 @@ def _compared(now: Identity, then: Identity | None) -> str | None:
 def _lacks_what_is_here(result: Result, *, has_model: bool) -> str | None:
     """What pretrained weights can now give. BenchError: what lies in the place of such a file is another one."""
     if result.status == "skipped":
-        arrived = [name for name in weights.WEIGHTS if result.reason == weights.absent(name) and weights.path(name)]
+        told = str(result.reason)  # of a parent, it ends so
+        arrived = [name for name in weights.WEIGHTS if told.endswith(weights.absent(name)) and weights.path(name)]
         return f"skipped for want of {arrived[0]}, which is here now" if arrived else None
     commands = [file.command for name, file in weights.WEIGHTS.items() if weights.path(name)]
     absent = {name: result.notes.get(name, "") for name, value in result.metrics.items() if value is None}

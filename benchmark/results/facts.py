@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.contracts import registry
-from benchmark.contracts.config import Cell, Params, resolve, section_of
+from benchmark.contracts.config import Cell, Params, resolve
+from benchmark.contracts.overrides import section_of
 from benchmark.contracts.result import Run
 from benchmark.results.manifest import training_code
 from benchmark.support.errors import BenchError

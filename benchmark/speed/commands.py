@@ -1,4 +1,4 @@
-"""`bench speed`: how fast a cell is trained and evaluated."""
+"""`bench speed`: how fast a cell is trained and evaluated; `bench sizes`: how large the rows of a table are."""
 
 from typing import Any
 
@@ -43,3 +43,22 @@ def speed(rounds: int, seconds: float, steps: int | None, plain: bool, as_json: 
         shared.print_json(as_values(report))
     else:
         click.echo(as_text(report))
+
+
+@click.command()
+@click.option("--data", default="sample", show_default=True, metavar="NAME", help="Data set, or folder:/path.")
+@click.option("--preset", metavar="NAME", help="Default: the suite's.")
+@click.option("--method", "methods", multiple=True, metavar="NAME", help="Entries; default: those that are ranked.")
+@shared.json_option
+def sizes(data: str, preset: str | None, methods: tuple[str, ...], as_json: bool) -> None:
+    """Print images, steps, parameters and multiply-adds of the rows of a table, and how far apart they are.
+
+    Images and steps count those of the models that a row starts from. Nothing is trained, and no data is needed.
+    """
+    from benchmark.speed.sizes import as_text, as_values, sizes_of
+
+    found = sizes_of(*project(), data, preset, methods)
+    if as_json:
+        shared.print_json(as_values(found))
+    else:
+        click.echo(as_text(found))

@@ -50,12 +50,13 @@ def train_cell(cell: Cell, context: Context) -> Path:
                 write_record(folder, {key: value for key, value in record.items() if key != "skipped"})
         context.say(f"{cell.name}: trained already, {folder / MODEL_FILE}")
         return folder
-    if reason := cell.method_class.skip(cell.method_config, prepared.info()):
+    reason = cell.method_class.skip(cell.method_config, prepared.info())
+    parents = {} if reason else {parent.method: train_cell(parent, context) for parent in currency.parents(cell)}
+    if reason := reason or _why_no_parent(parents):
         if context.ranks.first:
             _record_skip(folder, reason)
         context.say(f"{cell.name}: skipped: {reason}")
         return folder
-    parents = {parent.method: _parent_folder(cell, parent, context) for parent in currency.parents(cell)}
     if context.ranks.first:
         if (folder / MODEL_FILE).exists():
             context.say(f"{cell.name}: trained again: {why}")
@@ -82,11 +83,10 @@ def _require_room(folder: Path) -> None:
         raise BenchError(f"cannot write in {folder}: {error.strerror}") from None
 
 
-def _parent_folder(cell: Cell, parent: Cell, context: Context) -> Path:
-    folder = train_cell(parent, context)
-    if reason := read_record(folder).get("skipped"):
-        raise BenchError(f"{cell.name} starts from {parent.method!r}, which cannot run here: {reason}")
-    return folder
+def _why_no_parent(parents: dict[str, Path]) -> str | None:
+    """Returns why a model that the cell starts from cannot be had here, or None."""
+    skipped = {name: reason for name, folder in parents.items() if (reason := read_record(folder).get("skipped"))}
+    return next((f"starts from {name!r}, which cannot run here: {reason}" for name, reason in skipped.items()), None)
 
 
 def _train(cell: Cell, prepared: Prepared, identity: Identity, parents: dict[str, Path], context: Context) -> None:
