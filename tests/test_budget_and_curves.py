@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -12,6 +13,7 @@ from benchmark.contracts.curves import CURVE_POINTS, Curves
 from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
+from benchmark.results.curves import still_improving
 from benchmark.training.progress import Row, curves_of
 from projects import FAMILY, bench, make_project
 
@@ -58,6 +60,43 @@ def test_curves_keep_evenly_spaced_validations_and_the_last() -> None:
     judged = curves_of(rows(2, val_fd_judge=3.0), 1, 64)
     assert judged is not None
     assert (judged.fd, judged.fd_metric) == ((3.0, 3.0), "fd_judge")
+
+
+def curve(psnr: np.ndarray, fd: np.ndarray | None = None) -> Curves:
+    return Curves(
+        images=tuple(range(1, len(psnr) + 1)),
+        psnr=tuple(psnr.tolist()),
+        colorfulness=tuple(psnr.tolist()),
+        colorfulness_truth=1.0,
+        fd=None if fd is None else tuple(fd.tolist()),
+        fd_metric=None if fd is None else "fd_judge",
+        validation_images=64,
+    )
+
+
+def test_a_row_is_still_improving_while_its_curves_rise() -> None:
+    x = np.linspace(0, 1, 10)
+    noise = np.random.default_rng(0).normal(0, 0.02, (3, 10))
+    rising, settled = 20 + x, 20 + np.minimum(x, 0.5)
+    assert still_improving([curve(rising)]) == ("psnr",)
+    assert still_improving([curve(rising + one) for one in noise]) == ("psnr",)
+    assert still_improving([curve(settled + one) for one in noise]) == ()
+    assert still_improving([curve(20 + 0.05 * x)]) == ()  # it rises, but by too little to be news
+    assert still_improving([curve(settled, 10 - 5 * x)]) == ("fd",)
+    assert still_improving([curve(settled, 5 + 5 * x)]) == ()
+    assert still_improving([curve(rising[:3])]) is None
+    assert still_improving([]) is None
+
+
+def test_noise_alone_is_seldom_called_progress() -> None:
+    """At its level of 5 %, where noise is large enough to pass the least rise."""
+    random = np.random.default_rng(1)
+    for seeds, points in ((1, 8), (3, 8), (3, 25), (5, 30)):
+        found = [
+            still_improving([curve(random.normal(20, 1, points)) for _ in range(seeds)]) == ("psnr",)
+            for _ in range(600)
+        ]
+        assert 0.02 < np.mean(found) < 0.08
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""Whether a training was still getting better when its budget ended: a rule over validation curves."""
+
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from benchmark.contracts.curves import Curves
+
+LAST, POINTS = 0.2, 4  # the stretch that decides: the last fifth of the validations, but at least so many
+CERTAINTY = 0.95  # of a one-sided test
+LEAST = {"psnr": 0.05, "fd": 0.02}  # over the stretch: dB, and share of the distance; less is no news
+
+
+def still_improving(curves: Sequence[Curves]) -> tuple[str, ...] | None:
+    """Which of "psnr" and "fd" were still getting better at the end (docs/statistics.md has the rule).
+
+    Args:
+        curves: of the seeds of one row.
+
+    Returns:
+        Their names, none of them where training had settled; None where a curve has fewer than `POINTS` validations.
+    """
+    if not curves or any(len(one.images) < POINTS for one in curves):
+        return None
+    scores = {"psnr": [np.array(one.psnr) for one in curves]}
+    if all(one.fd for one in curves):
+        scores["fd"] = [-np.log(np.maximum(one.fd, 1e-9)) for one in curves]  # higher is better, in shares
+    return tuple(name for name, values in scores.items() if _rises(values, LEAST[name]))
+
+
+def _rises(values: Sequence[NDArray[np.float64]], least: float) -> bool:
+    """Whether straight lines of one slope through the ends of (n,) values, a line for each seed, surely go up."""
+    ends = [one[-max(POINTS, ceil(LAST * len(one))) :] for one in values]
+    x = np.concatenate([np.linspace(-0.5, 0.5, len(one)) for one in ends])  # the stretch has length 1
+    y = np.concatenate([one - one.mean() for one in ends])
+    rise = (x @ y) / (x @ x)
+    freedom = len(y) - len(ends) - 1
+    error = np.sqrt(np.square(y - rise * x).sum() / freedom / (x @ x))
+    return bool(rise >= least and (error == 0 or stdtr(freedom, rise / error) > CERTAINTY))
