@@ -26,8 +26,9 @@ def still_improving(curves: Sequence[Curves]) -> tuple[str, ...] | None:
     if not curves or any(len(one.images) < POINTS for one in curves):
         return None
     scores = {"psnr": [np.array(one.psnr) for one in curves]}
-    if all(one.fd for one in curves):
-        scores["fd"] = [-np.log(np.maximum(one.fd, 1e-9)) for one in curves]  # higher is better, in shares
+    distances = [np.array(one.fd) for one in curves if one.fd]
+    if len(distances) == len(curves):
+        scores["fd"] = [-np.log(np.maximum(one, 1e-9)) for one in distances]  # higher is better, in shares
     return tuple(name for name, values in scores.items() if _rises(values, LEAST[name]))
 
 
