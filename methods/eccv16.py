@@ -97,6 +97,11 @@ class ECCV16(Method):
         return self.colorizer.colors(L, 1.0 if self.config.pretrained else self.config.temperature)
 
     @classmethod
+    def pretrained_on(cls, config: Eccv16Config) -> str | None:
+        """Names the photographs on which the authors trained the released weights."""
+        return "ImageNet" if config.pretrained else None
+
+    @classmethod
     def skip(cls, config: Eccv16Config, data: DataInfo) -> str | None:
         """Returns a reason to skip if the settings ask for the released weights and their file is not here."""
         absent = config.pretrained and weights.path("colorization-v2") is None

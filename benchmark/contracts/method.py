@@ -120,6 +120,14 @@ class Method(nn.Module, ABC):
         """Entries whose finished model (same data, preset and seed) this one starts from."""
         return ()
 
+    @classmethod
+    def pretrained_on(cls, config: Any) -> str | None:
+        """Names the photographs that published weights have seen with which it is trained; None without such weights.
+
+        Tables mark its rows: other rows know of their training split alone.
+        """
+        return None
+
     def load_pretrained(self) -> None:
         """Loads published weights before the first step. It is not called for a model that is trained already."""
 

@@ -62,6 +62,7 @@ class Run(Record):
     seed: Count
     role: Role = "method"
     external: bool = False  # a folder of images, colored by a program that is not ours
+    pretrained_on: str | None = None  # what weights of others have seen with which it was trained
     overrides: dict[str, Any] = {}  # Settings changed by --set; such a run never enters a table.
 
     @property

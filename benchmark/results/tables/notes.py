@@ -100,6 +100,8 @@ def footnotes(table: Table) -> list[str]:
         run = Run(method=name, adapter=name, data=table.data, preset=table.preset, seed=seeds[0])
         lacking = ", ".join(map(str, seeds))
         notes.append(f"`{name}` lacks seeds that other methods have: {lacking}. Run: `{run.command}`.")
+    knowing = ((row.name, row.run.pretrained_on) for row in table.all_rows if row.run.pretrained_on)
+    notes += [f"Has seen {seen} beside its training split: {_names(names)}." for seen, names in _alike(knowing).items()]
     partial = [row for row in table.all_rows if row.images != table.images]
     notes += [f"`{row.name}` was scored on {row.images:,} of {table.images:,} images: not ranked." for row in partial]
     notes += [f"`{name}` is not in the table: {reason}." for name, reason in table.skipped.items()]

@@ -39,7 +39,8 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
     record = read_record(context.workspace.model(cell))
     identity, skipped = _identity(cell, prepared, record, context)
     named = {name: getattr(cell, name) for name in ("method", "adapter", "data", "preset", "seed")}
-    run = Run(**named, role=cell.method_class.role, overrides=dict(cell.overrides))
+    seen = cell.method_class.pretrained_on(cell.method_config)
+    run = Run(**named, role=cell.method_class.role, pretrained_on=seen, overrides=dict(cell.overrides))
     root = context.workspace.results_of(cell)
     path = result_path(root, run)
     if skipped:
