@@ -104,6 +104,7 @@ def main(debug: bool) -> None:
     from benchmark.results.columns import announce
 
     announce("benchmark.study.people:PEOPLE")
+    announce("benchmark.paper.card.notes:CARD")
 
 
 for command in (

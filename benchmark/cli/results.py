@@ -8,7 +8,7 @@ import click
 from benchmark.cli.options import json_option, machine_options, make_context, record_option
 from benchmark.contracts.config import external_cell, find_root
 from benchmark.contracts.workspace import Workspace, project
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, InputError
 
 
 @click.command()
@@ -45,15 +45,28 @@ def leaderboard(data_set: str | None, preset: str | None, check: bool, own: bool
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--data", "data_set", required=True, metavar="NAME", help="Data set whose test split was colored.")
-@click.option("--name", required=True, metavar="LABEL", help="Name of the row.")
+@click.option("--name", metavar="LABEL", help="Name of the row; needed without --as.")
+@click.option("--as", "code", metavar="CODE", help="Under another paper's evaluation code, and in no table.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
 @click.option("--go-on", is_flag=True, help="Score what fits although files are missing, extra or unfit.")
 @record_option
 @machine_options
 def score(
-    folder: Path, data_set: str, name: str, preset: str | None, go_on: bool, record: bool, **machine: Any
+    folder: Path,
+    data_set: str,
+    name: str | None,
+    code: str | None,
+    preset: str | None,
+    go_on: bool,
+    record: bool,
+    **machine: Any,
 ) -> None:
     """Score FOLDER, test images colored by any other program (<image id>.png), as an external row."""
+    if code:
+        score_under([code], folder, data_set, preset, None, machine)
+        return
+    if not name:
+        raise InputError("give the row a --name, or another paper's evaluation code by --as")
     params, _ = project()
     cell = external_cell(params, name=name, data=data_set, preset=preset or params.suite.preset)
     context = make_context(**machine)

@@ -90,6 +90,7 @@ class Filled:
     cells: Mapping[str, Mapping[str, TableCell]] = field(default_factory=dict)  # column → row → cell, of every row
     truth: Mapping[str, "Estimate"] = field(default_factory=dict)  # columns in which the true images have a value
     left_out: Sequence[LeftOut] = ()
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what a footnote says → of which columns
 
 
 class Provider(Protocol):

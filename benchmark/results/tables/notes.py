@@ -114,6 +114,9 @@ def footnotes(table: Table) -> list[str]:
     for metric in table.metrics:  # what is said alike in every row that has a value
         said = {row.cells[metric.name].note for row in table.all_rows if row.cells[metric.name].estimate}
         notes += [f"`{metric.name}`: {note}." for note in said if note and len(said) == 1]
+    shown = {metric.name for metric in table.metrics}
+    told = [f"{what} {_names(n for n in names if n in shown) or 'none'}" for what, names in table.remarks.items()]
+    notes += [f"{'; '.join(told)}."] if told else []
     if table.own:
         rows = ", ".join(f"`{name}` (seed {', '.join(map(str, seeds))})" for name, seeds in table.own.items())
         notes.append(f"Measured on this machine, marked * in the terminal: {rows}; all else: committed references.")

@@ -73,6 +73,7 @@ class Table:
     origin: Origin
     left_out: Sequence[LeftOut]
     own: Mapping[str, Sequence[int]] = field(default_factory=dict)  # row → seeds measured here, among references
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what is to be said → of which columns
 
     @property
     def all_rows(self) -> list[Row]:
@@ -140,13 +141,14 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
         origin=origin,
         left_out=[*collection.left_out, *(message for one in filled for message in one.left_out)],
         own=collection.own,
+        remarks={text: names for one in filled for text, names in one.remarks.items()},
     )
 
 
 def _filled(found: Sequence[Filled]) -> Filled:
     """What a provider knows from the own folder, else from the references'."""
     nothing = Filled(left_out=[file for one in found for file in one.left_out])
-    return next((one for one in found if one.cells), nothing)
+    return next((one for one in found if one.cells or one.remarks), nothing)
 
 
 def estimates_of(group: Sequence[Measured]) -> dict[str, Estimate]:

@@ -139,6 +139,17 @@ class Scorer:
             {name: notes[name] for name in names if name in notes},
         )
 
+    def of(self, images: NDArray[np.int64]) -> dict[str, float]:
+        """Returns the distances of whole sets for some of the images so far, by metric.
+
+        Args:
+            images: their numbers in the order of coming, (M,), M ≥ 2.
+        """
+        found = {
+            name: value for group in self._sets if hasattr(group, "of") for name, value in group.of(images).items()
+        }
+        return {metric.name: found[metric.name] for metric in self.metrics if metric.name in found}
+
 
 def measure(pair: Pair, metrics: Sequence[Metric]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Returns the per-image columns of these metrics, (B,) each, and metric → why it is not available.

@@ -2,7 +2,9 @@
 
 A metric names a class or function (`Metric.measured_by`) that makes a measuring object of a `Source`, or raises
 `NotAvailable`; metrics that name the same one share the object. Its `update(pair)` takes in a batch, and `compute()`
-returns the result of all batches as `Measured`.
+returns the result of all batches as `Measured`. If it has distances of whole sets, it can offer `of(images)`: their
+values, by metric, of some of the images, given by their numbers in the order of coming (N,) int64. The metric card
+judges by them how certain such a distance is.
 """
 
 from collections.abc import Sequence
@@ -111,6 +113,11 @@ class InceptionMetrics:
         """Returns both distances."""
         return set_distances("fid", "kid", self._outputs.compute(), self._truths.compute())
 
+    def of(self, images: NDArray[np.int64]) -> dict[str, float]:
+        """Returns both distances of some of the images."""
+        outputs, truths = self._outputs.compute(), self._truths.compute()
+        return set_distances("fid", "kid", outputs[images], truths[images]).values
+
 
 def inception_metrics(source: Source) -> InceptionMetrics:
     """Loads Inception for `fid` and `kid`."""
@@ -155,6 +162,11 @@ class JudgeMetrics:
         note = f"truth {truths_right.mean():.1f} %, gray {grays_right.mean():.1f} %; {self._judge.name}"
         distances = set_distances("fd_judge", "kid_judge", outputs, truths, self._judge.name)
         return Measured(distances.values, {"top1": note} | distances.notes, {"top1": right})
+
+    def of(self, images: NDArray[np.int64]) -> dict[str, float]:
+        """Returns both distances of some of the images."""
+        outputs, truths = self._outputs.compute(), self._truths.compute()
+        return set_distances("fd_judge", "kid_judge", outputs[images], truths[images]).values
 
 
 class LpipsMetric:
