@@ -60,6 +60,8 @@ tables: install ## regenerate the tables from the committed results, and fail if
 	bench leaderboard --check
 	bench claims --check
 	bench findings --check
+	bench card --check
+	bench published --check
 
 speed: install ## run the benchmarks, which print ratios against the usual way
 	for file in tests/speed/bench_*.py; do python $$file || exit 1; done

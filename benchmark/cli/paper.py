@@ -48,6 +48,15 @@ def card(
 
 
 @click.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if the page is not what the data give.")
+def published(check: bool) -> None:
+    """Write docs/published.md: figures in print, who reports them of whom, and which contradict each other."""
+    from benchmark.paper.literature import build_literature
+
+    _say(build_literature(find_root(), check), check, "bench published")
+
+
+@click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--data", "data_set", metavar="NAME", help="The truths are this data set's test split.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
@@ -55,8 +64,6 @@ def card(
 @machine_options
 def variants(folder: Path, data_set: str | None, preset: str | None, truth: Path | None, **machine: Any) -> None:
     """Score FOLDER under every evaluation code side by side: how many dB are definition."""
-    if (data_set is None) == (truth is None):
-        raise InputError("the truths are either --data NAME or --truth FOLDER; give one of them")
     score_under([], folder, data_set, preset, truth, machine)
 
 
@@ -74,8 +81,13 @@ def score_under(
     from benchmark.paper.variants.score import pairs_of, score_as, shown, side_by_side
     from benchmark.running.stages import prepare_data
 
-    truths = prepare_data(resolve_cell(None, data_set, preset), context) if data_set else truth
-    found = score_as(codes or list(known.CODES), pairs_of(folder, truths), context.device)
+    if data_set and truth is None:
+        pairs = pairs_of(folder, prepare_data(resolve_cell(None, data_set, preset), context))
+    elif truth and data_set is None:
+        pairs = pairs_of(folder, truth)
+    else:
+        raise InputError("the truths are either --data NAME or --truth FOLDER; give one of them")
+    found = score_as(codes or list(known.CODES), pairs, context.device)
     click.echo(shown(found[codes[0]]) if codes else side_by_side(found))
     for name in codes or known.CODES:
         click.echo(f"{name}: {known.CODES[name].source}")

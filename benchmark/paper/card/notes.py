@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark import PROTOCOL
-from benchmark.paper.card.rows import FILE, Card, read_card
+from benchmark.paper.card.rows import FILE, Aspect, Card, read_card
 from benchmark.results.columns import Filled, LeftOut, Measured
 from benchmark.scoring.metrics import Metric
 from benchmark.support.errors import BenchError
 
-ASPECTS = ("hue", "saturation", "place")
-SEEN = {"hue": "Metric card: hue is seen by", "saturation": "saturation by", "place": "the place of color by"}
+SEEN: dict[Aspect, str] = {
+    "hue": "Metric card: hue is seen by",
+    "saturation": "saturation by",
+    "place": "the place of color by",
+}
 ABOVE = "wrong color scores above no color in"
 
 
@@ -39,5 +42,5 @@ CARD = CardNotes()
 
 def remarks(card: Card) -> dict[str, list[str]]:
     """Returns what is said under a leaderboard → the columns of which it is true."""
-    seen = {SEEN[aspect]: [name for name in card.metrics if card.sees(name, aspect)] for aspect in ASPECTS}
+    seen = {told: [name for name in card.metrics if card.sees(name, aspect)] for aspect, told in SEEN.items()}
     return seen | {ABOVE: [name for name in card.metrics if card.prefers_wrong(name)]}

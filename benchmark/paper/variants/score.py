@@ -138,7 +138,8 @@ class _Suite:
     def update(self, output: Picture, truth: Picture) -> None:
         self._equal &= output.shape == truth.shape
         if self._scorer and self._equal:
-            self._scorer.update(*(torch.from_numpy(one.copy())[None].to(self._device) for one in (output, truth)))
+            first, second = (torch.from_numpy(one.copy())[None].to(self._device) for one in (output, truth))
+            self._scorer.update(first, second)
 
     @cached_property
     def _scores(self) -> Scores | None:
