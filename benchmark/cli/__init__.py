@@ -15,6 +15,8 @@ from benchmark.cli import cells, completion, data, parts, results, sweep, tune
 from benchmark.cli.options import CELL
 from benchmark.contracts.registry import blamed, thread_of_adapter
 from benchmark.paper import commands as paper
+from benchmark.paper.card.commands import card
+from benchmark.paper.variants.commands import variants
 from benchmark.photographs import commands as photographs
 from benchmark.speed.commands import sizes, speed
 from benchmark.study.commands import study
@@ -111,7 +113,8 @@ for command in (
     *(cells.run, cells.train, cells.evaluate, cells.fingerprint, sweep.cells, sweep.sweep, sweep.reproduce),
     *(parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data, tune.tune),
     *(results.leaderboard, results.score, results.report, completion.completion),
-    *(paper.claims, paper.findings, photographs.colorize, photographs.app, photographs.compare, speed, sizes, study),
+    *(paper.claims, paper.findings, paper.published, card, variants),
+    *(photographs.colorize, photographs.app, photographs.compare, speed, sizes, study),
 ):
     main.add_command(command)
 completion.offer_names(main)

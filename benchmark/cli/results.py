@@ -8,6 +8,7 @@ import click
 from benchmark.cli.options import json_option, machine_options, make_context, record_option
 from benchmark.contracts.config import external_cell, find_root
 from benchmark.contracts.workspace import Workspace, project
+from benchmark.paper.variants.commands import score_under
 from benchmark.support.errors import BenchError, InputError
 
 

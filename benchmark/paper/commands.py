@@ -1,10 +1,11 @@
-"""`bench claims` and `bench findings`: what the reports say, decided from the result files."""
+"""`bench claims`, `bench findings`, `bench published`: what is in print, and what the result files say to it."""
 
 import click
 
 from benchmark.cli.options import json_option
 from benchmark.contracts.config import find_root
 from benchmark.contracts.workspace import project
+from benchmark.paper.pages import say_written
 from benchmark.support.errors import BenchError
 
 
@@ -34,3 +35,12 @@ def findings(check: bool) -> None:
     click.echo(built.page)
     if check and built.stale:
         raise BenchError("docs/findings.md differs from the results; run: bench findings, and commit what it writes")
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if the page is not what the data give.")
+def published(check: bool) -> None:
+    """Write docs/published.md: figures in print, who reports them of whom, and which contradict each other."""
+    from benchmark.paper.literature import build_literature
+
+    say_written(build_literature(find_root(), check), check, "bench published")

@@ -5,7 +5,9 @@ colored one. Nothing in the suite is trained with it (docs/protocol.md §10). Im
 antialiasing to 224², levels clipped to 0–255 and not rounded, then `efficientnet.scale`.
 """
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -112,3 +114,10 @@ class LiteMetrics:
             "p_lite": f"gray {gray_p.mean():.1f} %, truth {100 * true.mean():.1f} %",
         }
         return Measured(distances.values, notes | distances.notes, {"agree_lite": agree.numpy(), "p_lite": p.numpy()})
+
+    def of(self, images: NDArray[np.int64]) -> dict[str, float]:
+        """Returns both distances of some of the images; none where they are too small."""
+        if not self._ready:
+            return {}
+        outputs, truths = self._outputs.compute(), self._truths.compute()
+        return set_distances("fd_lite", "kid_lite", outputs[images], truths[images]).values
