@@ -3,10 +3,22 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_results import write_method, write_skipped, write_suite
 
-from benchmark.paper.claims import Decided, as_json, build_claims, load_claims, summary
+from benchmark.contracts.config import read_params
+from benchmark.contracts.result import Cost
+from benchmark.paper.claims import (
+    Decided,
+    Decision,
+    as_json,
+    build_claims,
+    load_claims,
+    summary,
+    verdict_text,
+)
+from benchmark.paper.claims.schema import EVERY_FAMILY, TRUTH
 from benchmark.paper.published import build_published, load_published
 from benchmark.results.statistics import Difference
 from benchmark.results.tables import build
@@ -37,6 +49,7 @@ def test_verdicts(suite: Path) -> None:
         "C1": "undecided",  # the two are alike
         "C2": "supported",
         "C3": "supported",
+        "C3-share": "undecided",  # each method leaves the same share of gray's error in every channel
         "C4": "supported",
         "C12": "refuted",  # eccv16 is below gray
     }
@@ -72,6 +85,77 @@ def test_metrics_of_one_method_are_paired(suite: Path) -> None:
     assert finding.text == "cgan: mae_r higher than mae_b"
     assert finding.difference.high - finding.difference.low < 0.2
     assert finding.seeds == (3,)
+
+
+def test_channels_are_held_against_those_of_gray(suite: Path) -> None:
+    """The made-up channels keep the order of gray's errors, so there is no claim left once they are shares of those."""
+    plain, share = (decided(suite, claim).decisions[0] for claim in ("C3", "C3-share"))
+    assert [finding.outcome for finding in plain.findings if not finding.decides] == ["holds", "holds"], "gray, beside"
+    first = share.findings[0]
+    assert first.text == "cgan: mae_r higher than mae_g (as shares of those of gray)"
+    assert abs(first.difference.effect) < 0.02, "shares are about 1"
+
+
+def test_a_control_decides_its_own_claim(tmp_path: Path) -> None:
+    """Squared error alone does what C6-own credits to other terms: the claim holds, and its control says why."""
+    write_method(tmp_path, "eccv16", 0.0)
+    write_method(tmp_path, "gan-perceptual-own", 1.0)
+    write_method(tmp_path, "gan-perceptual-own-mse", 1.5)
+    assert verdicts(tmp_path) == {"C6-own": "supported", "C6-own-mse": "refuted"}
+    page = build_claims(tmp_path).page
+    assert "- Control: C6-own-mse.\n" in page
+    assert "100 steps of squared error" in page
+
+
+def test_what_stands_beside_is_shown_and_decides_nothing(tmp_path: Path) -> None:
+    write_method(tmp_path, "classification", 0.0)
+    write_method(tmp_path, "classification-rebalance", -1.0)
+    found = decided(tmp_path, "C7").decisions[0]
+    assert found.verdict == "supported"
+    assert [one.metric for one in found.findings if not one.decides] == ["auc_rebal"]
+    assert "| beside: " in build_claims(tmp_path).page
+    write_method(tmp_path, "gan-perceptual-own-report", 1.0)
+    write_method(tmp_path, "gan-perceptual-own-lr-2e-4", 0.0)
+    assert verdicts(tmp_path)["C9"] == "supported", "the arm beside is not measured"
+
+
+def test_budgets_stand_beside_each_verdict(tmp_path: Path) -> None:
+    for method, images in (("cgan", 128_000), ("classification", 128_000)):
+        write_method(tmp_path, method, cost=Cost(budget_images=images, budget_steps=2000, train_seconds=76.0))
+    page = build_claims(tmp_path).page
+    told = "Budgets, with those of parents: `cgan` 128,000 images in 2,000 steps, 76 s; `classification` 128,000 images"
+    assert told in page
+    assert "Equal images." in page
+    write_method(tmp_path, "classification", cost=Cost(budget_images=64_000, budget_steps=1000))
+    assert "**Not equal images.**" in build_claims(tmp_path).page
+    assert decided(tmp_path, "C1").decisions[0].same_images is False
+
+
+def test_a_verdict_that_a_stricter_test_would_not_give_is_borderline(tmp_path: Path) -> None:
+    """As a difference grows, its p passes through 0.05 and 0.01."""
+    seen = {}
+    for quality in (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 3.0):
+        write_method(tmp_path, "classification", 0.0, spread=0.2)
+        write_method(tmp_path, "classification-rebalance", -float(quality), spread=0.2)
+        one = decided(tmp_path, "C7").decisions[0]
+        worst = max(finding.difference.p for finding in one.findings if finding.decides)
+        seen[one.verdict, one.borderline] = worst
+        assert one.borderline == (one.verdict == "supported" and worst >= 0.01)
+    assert {("undecided", False), ("supported", True), ("supported", False)} <= seen.keys()
+    build = Decision("d", "p", "", "supported", True, [], [], [], [])
+    assert verdict_text(Decided(load_claims()[0], [build], [], [])) == "**supported** (borderline) on d/p"
+
+
+def test_an_ablation_is_no_learned_method_of_c12(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    suite = {"preset": "quick", "data": ["cifar10"], "methods": ["l2"], "seeds": [0]}
+    entries = {"gray": {}, "mean-color": {}, "cgan": {}, "cgan-l1": {"adapter": "cgan", "varies": "cgan"}}
+    (tmp_path / "params.yaml").write_text(json.dumps({"suite": suite, "entries": entries, "presets": {"quick": {}}}))
+    write_method(root, "gray", 0.0, seeds=(0,), role="floor")
+    write_method(root, "mean-color", -0.3, seeds=(0,), role="baseline")
+    write_method(root, "cgan", 1.0)
+    write_method(root, "cgan-l1", -3.0, adapter="cgan")
+    assert verdicts(root)["C12"] == "supported"
 
 
 def test_few_seeds_decide_nothing(tmp_path: Path) -> None:
@@ -124,7 +208,7 @@ def test_what_is_not_measured_names_the_commands(tmp_path: Path) -> None:
 
 def test_metrics_without_weights(suite: Path, tmp_path: Path) -> None:
     """C5 uses any realism score that a table has, and says so if it has none."""
-    assert decided(suite, "C5").unavailable[0] == "fd_judge (fd_judge weights missing)"
+    assert decided(suite, "C5").unavailable[1] == "fd_judge (fd_judge weights missing)"
     for seed in range(3):
         write_method(tmp_path, "cgan", seeds=(seed,), metrics={"fid": 20.0 + seed / 10})
         write_method(tmp_path, "l2", seeds=(seed,), metrics={"fid": 50.0 + seed / 10})
@@ -178,6 +262,14 @@ def test_for_programs_and_terminals(suite: Path) -> None:
     assert "not yet measured" in summary(built)
 
 
+def test_every_method_of_a_claim_is_an_entry() -> None:
+    entries = read_params(Path(__file__).parents[1]).entries
+    for claim in load_claims():
+        for check in (*claim.checks, *claim.beside):
+            named = {check.method, check.than, check.share_of} - {None, TRUTH, EVERY_FAMILY}
+            assert named <= entries.keys(), f"{claim.id} compares {named - entries.keys()}"
+
+
 def test_every_claim_of_the_reports_is_there() -> None:
     claims = load_claims()
     assert {claim.id.partition("-")[0] for claim in claims} == {f"C{k}" for k in range(1, 13)}
@@ -199,7 +291,9 @@ def test_every_claim_of_the_reports_is_there() -> None:
 )
 def test_a_malformed_claim_is_named(check: str, said: str) -> None:
     with pytest.raises(BenchError, match=rf"claims\.yaml: C99: .*{said}"):
-        load_claims(f"[{{id: C99, source: s, statement: t, data: [cifar10], checks: [{check}]}}]")
+        load_claims(
+            f"[{{id: C99, source: s, statement: t, differs: d, control: c, data: [cifar10], checks: [{check}]}}]"
+        )
 
 
 def test_reported_numbers_stand_beside_ours(suite: Path) -> None:
