@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from fake_results import write_method, write_skipped, write_suite
 

@@ -6,7 +6,7 @@ from math import isfinite
 
 from markupsafe import Markup
 
-from benchmark.paper.claims import Decided, Finding
+from benchmark.paper.claims import Decided, Decision, Finding, budgets_text, p_text
 from benchmark.report import Section
 from benchmark.report.charts import difference as chart
 from benchmark.results.tables import number
@@ -22,13 +22,17 @@ def claims_section(claims: Sequence[Decided]) -> Section:
     counts = Counter(verdict for one in claims for verdict in _verdicts(one))
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     template = environment("benchmark.paper").get_template("claims.html.j2")
-    body = template.render(claims=claims, difference=_difference)
+    body = template.render(claims=claims, difference=_difference, budgets=_budgets)
     return Section("claims", f"Claims: {told}" if told else "Claims", Markup(body))
 
 
 def _verdicts(decided: Decided) -> list[str]:
     """Returns a claim's verdict in each table that decides it, or that no table does."""
     return [decision.verdict for decision in decided.decisions] or [NOT_MEASURED]
+
+
+def _budgets(decision: Decision) -> str:
+    return budgets_text(decision).replace("`", "").replace("*", "")
 
 
 def _difference(finding: Finding) -> dict[str, str | Markup]:
@@ -39,6 +43,6 @@ def _difference(finding: Finding) -> dict[str, str | Markup]:
     bounded = isfinite(low) and isfinite(high)
     return {
         "text": f"{effect:+.{digits}f} {interval}",
-        "p": "< 0.001" if p < 0.001 else f"{p:.3f}",
+        "p": p_text(p),
         "svg": chart(f"{finding.text}: {effect:+.{digits}f}", effect, low, high) if bounded else "",
     }

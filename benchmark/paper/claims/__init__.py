@@ -17,7 +17,8 @@ from benchmark.support.templates import environment
 
 __all__ = [
     "BuiltClaims", "Check", "Claim", "Decided", "Decision", "Finding", "Verdict", "arm_text", "as_json",
-    "build_claims", "decide", "decide_all", "families", "load_claims", "p_text", "summary", "verdict_text",
+    "budgets_text", "build_claims", "decide", "decide_all", "families", "load_claims", "p_text", "summary",
+    "verdict_text",
 ]  # fmt: skip
 
 PAGE = "claims.md"
@@ -46,9 +47,7 @@ def build_claims(results_root: Path, preset: str = "quick", check: bool = False)
     decided = decide_all(tables, preset)
     nothing = "" if any(table.rows for table in tables) else nothing_current("../")
     template = environment("benchmark.paper").get_template("claims.md.j2")
-    page = template.render(
-        claims=decided, verdict=verdict_text, line=_line, arm=arm_text, budgets=budgets_text, nothing=nothing
-    )
+    page = template.render(claims=decided, verdict=verdict_text, line=_line, budgets=budgets_text, nothing=nothing)
     return BuiltClaims(decided, page, update_files({results_root / PAGE: page}, check))
 
 
