@@ -83,7 +83,7 @@ def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:
     assert "; 3 more<br>celeba/quick: " in lines["C12"][4]
     assert lines["C6"][4] == "missing: gan-perceptual (VGG-19 weights missing)"
     assert lines["C10"][4] == (
-        "to run: `bench run --method gan-perceptual-own --data cifar10 --preset quick --seed 0` and 8 more"
+        "to run: `bench run --method gan-perceptual-own-report --data cifar10 --preset quick --seed 0` and 8 more"
     )
     assert re.search(r"Of \d+ claims \(variants included\), on cifar10/quick 3 are supported, 1 is refuted, 1 is", page)
 

@@ -1,0 +1,105 @@
+"""Rows of a table are comparable: the same images in the same number of steps, about the same arithmetic, no tuning."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from benchmark.contracts.config import Params, read_params, resolve
+from benchmark.contracts.registry import names
+from benchmark.contracts.workspace import Workspace
+from benchmark.results.currency import Currency
+from benchmark.speed.sizes import Size, as_text, sizes_of, spread
+from projects import bench, make_project
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPARED = ("smoke", "quick", "standard")
+SIZES = {"base_channels", "discriminator_channels", "width", "labels", "tuned"}  # `labels` follow the size of pictures
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return read_params(ROOT)
+
+
+def sizes(params: Params, data: str, preset: str) -> list[Size]:
+    return sizes_of(params, Workspace(ROOT), data, preset)
+
+
+@pytest.mark.parametrize("preset", COMPARED)
+@pytest.mark.parametrize("data", [name for name in names("dataset") if name != "folder"])
+def test_every_row_sees_the_same_images_and_every_family_takes_the_same_steps(
+    params: Params, data: str, preset: str
+) -> None:
+    currency = Currency(params, Workspace(ROOT))
+    cells = {name: resolve(params, method=name, data=data, preset=preset) for name in params.entries}
+    parents = {parent.method for cell in cells.values() for parent in currency.parents(cell)}
+    budgets = {name: currency.budget(cell) for name, cell in cells.items() if name not in parents}
+    trained = {name: budget for name, budget in budgets.items() if budget.images}
+    assert len({budget.images for budget in trained.values()}) == 1, trained
+    families = [budget for name, budget in trained.items() if name not in params.varied]
+    assert len({budget.steps for budget in families}) == 1
+
+
+@pytest.mark.parametrize(("preset", "data"), [("quick", "cifar10"), ("quick", "sample"), ("standard", "imagenette")])
+def test_families_make_about_as_many_multiply_adds(params: Params, preset: str, data: str) -> None:
+    assert spread(sizes(params, data, preset), "multiply_adds") <= 1.5
+
+
+def test_standard_sees_five_times_the_images_of_quick(params: Params) -> None:
+    for data in names("dataset"):
+        quick, standard = (
+            resolve(params, method="l2", data=f"{data}:." if data == "folder" else data, preset=preset).training
+            for preset in ("quick", "standard")
+        )
+        assert (standard.images, standard.batch_size) == (5 * quick.images, quick.batch_size)
+
+
+def test_no_preset_that_is_compared_holds_more_than_sizes(params: Params) -> None:
+    for preset in COMPARED:
+        for name, section in params.presets[preset].methods.items():
+            assert section.keys() <= SIZES, f"{preset}: {name} is tuned by hand"
+
+
+def test_the_page_of_the_protocol_has_the_sizes_of_quick(params: Params) -> None:
+    page = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
+    for data in ("cifar10", "sample"):
+        assert as_text(sizes(params, data, "quick")) in page, f"bench sizes --data {data} --preset quick"
+
+
+def test_a_budget_is_a_share_of_the_images_whatever_the_batch(params: Params) -> None:
+    whole, half, small = (
+        resolve(params, method=name, data="cifar10", preset="quick").training
+        for name in ("eccv16", "eccv16-half", "gan-perceptual-own-batch-4")
+    )
+    assert half.batch_size == whole.batch_size
+    assert half.images == small.images == whole.images / 2
+    assert small.batch_size == 4
+    given = resolve(params, method="eccv16-half", data="cifar10", preset="quick", assignments=["steps=7"])
+    assert given.training.steps == 7
+
+
+@pytest.mark.parametrize("budget", [0, 1.5, "half", None])
+def test_a_budget_that_is_no_share_is_refused(params: Params, budget: Any) -> None:
+    content = params.model_dump(mode="json")
+    content["entries"]["eccv16-half"]["budget"] = budget
+    with pytest.raises(ValidationError, match="budget: a share of the preset's training images is wanted"):
+        Params.model_validate(content)
+
+
+@pytest.mark.slow
+def test_a_cell_whose_parent_cannot_run_here_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    params = {
+        "suite": {"preset": "tiny", "data": ["sample"], "methods": ["child"], "seeds": [0]},
+        "entries": {
+            "released": {"adapter": "eccv16", "pretrained": True},
+            "child": {"adapter": "gan-perceptual", "parent": "released", "perceptual_weight": 0.0},
+        },
+        "presets": {"tiny": {"training": {"default": {"steps": 1}}, "data": {"sample": {"image_size": 16}}}},
+    }
+    project = make_project(tmp_path, params)
+    done = bench("run", "--method", "child", "--data", "sample", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "starts from 'released', which cannot run here" in done.stdout + done.stderr
+    assert "bench weights fetch colorization-v2" in done.stdout + done.stderr
