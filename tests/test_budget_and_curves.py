@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from benchmark.contracts import registry
 from benchmark.contracts.config import read_params, resolve
 from benchmark.contracts.curves import CURVE_POINTS, Curves
 from benchmark.contracts.result import read_result
@@ -15,7 +16,7 @@ from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
 from benchmark.results.curves import still_improving
 from benchmark.training.progress import Row, curves_of
-from projects import FAMILY, bench, make_project
+from projects import FAMILY, REPOSITORY, bench, make_project
 
 
 @pytest.mark.slow
@@ -40,6 +41,19 @@ def test_a_result_has_its_own_budget_with_its_parents_and_the_device_that_traine
     params = read_params(project)
     cell = resolve(params, method="gan-l1", data="sample", preset="tiny")
     assert Currency(params, Workspace(project)).budget(cell) == (48, 12)
+
+
+@pytest.mark.parametrize("preset", ["smoke", "quick", "standard"])
+def test_every_family_of_a_table_sees_the_same_images_in_the_same_steps(preset: str, tmp_path: Path) -> None:
+    params = read_params(REPOSITORY)
+    currency = Currency(params, Workspace(tmp_path))
+    for data in (*(set(registry.names("dataset")) - {"folder"}), "folder:/photographs"):
+        budgets: dict[tuple[int, int], list[str]] = {}
+        for entry in params.entries.keys() - params.varied.keys():
+            cell = resolve(params, method=entry, data=data, preset=preset)
+            if cell.method_class.role == "method":
+                budgets.setdefault(currency.budget(cell), []).append(entry)
+        assert len(budgets) == 1, f"{data}, preset {preset}: {budgets}"
 
 
 def rows(count: int, **values: float) -> list[Row]:
