@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_results import write_method
 from pydantic import ValidationError
 
 from benchmark.contracts import registry
@@ -15,6 +16,7 @@ from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
 from benchmark.results.curves import still_improving
+from benchmark.results.tables import build_table, footnotes
 from benchmark.training.progress import Row, curves_of
 from projects import FAMILY, REPOSITORY, bench, make_project
 
@@ -100,6 +102,16 @@ def test_a_row_is_still_improving_while_its_curves_rise() -> None:
     assert still_improving([curve(settled, 5 + 5 * x)]) == ()
     assert still_improving([curve(rising[:3])]) is None
     assert still_improving([]) is None
+
+
+def test_a_table_says_which_rows_were_still_improving(tmp_path: Path) -> None:
+    rising = np.linspace(20, 21, 10)
+    write_method(tmp_path, "l2", curves=curve(rising))
+    write_method(tmp_path, "cgan", curves=curve(rising * 0 + 20, 10 / rising**4))
+    write_method(tmp_path, "eccv16", curves=curve(rising * 0 + 20))
+    write_method(tmp_path, "gray", seeds=(0,), role="floor")
+    told = [note for note in footnotes(build_table(tmp_path / "cifar10" / "quick")) if "improving" in note]
+    assert told == ["Still improving on validation images when the budget ended: `cgan` (fd), `l2` (psnr)."]
 
 
 def test_noise_alone_is_seldom_called_progress() -> None:

@@ -109,6 +109,8 @@ def footnotes(table: Table) -> list[str]:
     notes += [f"n/a: {_names(names)} ({reason})." for reason, names in _alike(absent.items()).items()]
     for name, truth in table.truth.items():
         notes.append(f"`{name}` of the true images: {cell_text(TableCell(truth), columns()[name].digits)}.")
+    if improving := [f"`{row.name}` ({', '.join(row.improving)})" for row in table.all_rows if row.improving]:
+        notes.append(f"Still improving on validation images when the budget ended: {', '.join(improving)}.")
     if whole := [metric.name for metric in table.metrics if not metric.columns and metric.name in METRICS]:
         notes.append(f"{_names(whole)}: scores of the whole set; interval and test over seeds alone.")
     for metric in table.metrics:  # what is said alike in every row that has a value

@@ -13,6 +13,7 @@ from benchmark import PROTOCOL
 from benchmark.contracts import registry
 from benchmark.contracts.result import Cost, Run
 from benchmark.results.columns import Filled, Kind, LeftOut, TableCell, columns, kind_of, providers
+from benchmark.results.curves import still_improving
 from benchmark.results.statistics import LEVEL, Estimate, compare, holm, image_weights, ranks, resample
 from benchmark.results.tables.collect import Measured, collect
 from benchmark.results.tables.origin import Origin, origin_of
@@ -32,6 +33,7 @@ class Row:
     images: int  # scored by every seed
     cells: Mapping[str, TableCell]  # by metric
     cost: Cost  # means over seeds; the largest peak memory
+    improving: Sequence[str]  # validation scores that were still getting better when its training ended
     kind: Kind
     varies: str | None = None  # the entry that an ablation varies
 
@@ -106,6 +108,7 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
     cells = _cells(groups, images)
     rows = [
         Row(
+            improving=still_improving([curves for one in group if (curves := one.result.curves)]) or (),
             name=name,
             run=group[0].result.run,
             seeds=tuple(one.result.run.seed for one in group),
