@@ -107,6 +107,14 @@ def items_by_name(found: Sequence[Found]) -> list[Item]:
     return sorted(items, key=lambda item: item.file.encode("utf-8", "surrogateescape"))
 
 
+def test_only(dataset: Dataset, found: Sequence[Found], official: int) -> Listing:
+    """Lists a test set, a data set without training split, that has `official` photographs; a note tells of fewer."""
+    layout = f"{len(found):,} photographs, all of them test"
+    there = f"{len(found):,} of {official:,} photographs: to be compared with the same part only."
+    splits = limited({"test": items_by_name(found)}, dataset.config)
+    return Listing(splits, layout, note=None if len(found) == official else there)
+
+
 HELD_OUT = 1 / 20  # share of an official train that becomes validation
 
 
@@ -173,4 +181,4 @@ def hold_out(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]
 def limited(splits: Mapping[str, Sequence[Item]], config: DatasetConfig) -> dict[str, list[Item]]:
     """Returns the splits, cut to the config's counts."""
     counts = {"train": config.train_count, "val": config.val_count, "test": config.test_count}
-    return {split: subset(splits[split], counts[split]) for split in SPLITS}
+    return {split: subset(items, counts[split]) for split, items in splits.items()}

@@ -10,7 +10,8 @@ import yaml
 from click.testing import CliRunner
 
 from benchmark.cli import main
-from benchmark.contracts.config import Params, external_cell, read_params, resolve
+from benchmark.contracts.config import Params, read_params, resolve
+from benchmark.contracts.derived import external_cell
 from benchmark.running.scaffold import new_method
 from benchmark.support.errors import InputError
 from projects import TINY, make_project

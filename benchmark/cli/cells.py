@@ -12,6 +12,7 @@ stage_options = shared.together(shared.cell_options, shared.machine_options)
 
 @click.command()
 @shared.record_option
+@shared.tested_on_option
 @stage_options
 def run(record: bool, **options: Any) -> None:
     """Prepare, train, evaluate, compare with the committed row, and print the table with this run's row marked.
@@ -40,6 +41,7 @@ def train(**options: Any) -> None:
 
 @click.command()
 @shared.record_option
+@shared.tested_on_option
 @stage_options
 def evaluate(record: bool, **options: Any) -> None:
     """Score one trained cell (a stage of dvc.yaml), and compare with the committed row."""

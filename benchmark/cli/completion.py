@@ -24,6 +24,8 @@ NAMES: dict[str, Callable[[], Iterable[str]]] = {  # option, or group and argume
     "--method": _methods,
     "--methods": _methods,
     "--data": _data_sets,
+    "--test-on": _data_sets,
+    "--on": _data_sets,
     "--preset": lambda: project()[0].presets,
     "main method": _methods,
     "data name": _data_sets,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from benchmark.contracts.config import Cell, resolve
+from benchmark.contracts.derived import transfer
 from benchmark.contracts.workspace import project
 from benchmark.support.names import MAX_SEED
 
@@ -75,6 +76,13 @@ machine_options = together(  # with what to work; for `make_context`
         help="Threads of torch on a CPU; default: all cores. The last bits of sums depend on their number.",
     ),
 )
+tested_on_option = click.option(
+    "--test-on",
+    "--on",
+    "tested_on",
+    metavar="NAME",
+    help="Score on the test split of this data set instead; the table is of models trained on --data.",
+)
 record_option = click.option(
     "--record", is_flag=True, help="Make this the committed reference under results/, and regenerate its tables."
 )
@@ -118,7 +126,10 @@ def take(options: dict[str, Any], record: bool = False) -> "tuple[Cell, Context]
 
     InputError, before anything is run: `record` is wanted of what is in no committed table.
     """
+    tested_on = options.pop("tested_on", None)
     cell = take_cell(options)
+    if tested_on:
+        cell = transfer(project()[0], cell, tested_on)
     context = make_context(**options)
     if record:
         from benchmark.running.reference import require_recordable

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from benchmark.cli.options import json_option, machine_options, make_context, record_option
-from benchmark.contracts.config import external_cell, find_root
+from benchmark.contracts.config import find_root
+from benchmark.contracts.derived import external_cell
 from benchmark.contracts.workspace import Workspace, project
 from benchmark.paper.variants.commands import score_under
 from benchmark.support.errors import BenchError, InputError

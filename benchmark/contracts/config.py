@@ -12,7 +12,7 @@ preset; `tuned: false` in a later section takes them out again.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
@@ -24,7 +24,7 @@ from benchmark.contracts.overrides import overrides_of, section_of
 from benchmark.contracts.settings import Strict, Training
 from benchmark.support import yaml
 from benchmark.support.errors import InputError, first_fault, unknown
-from benchmark.support.names import Name, Seed, check_name, is_name
+from benchmark.support.names import Name, Seed, is_name
 
 if TYPE_CHECKING:
     from benchmark.contracts.dataset import Dataset, DatasetConfig
@@ -188,6 +188,7 @@ class Cell:
     method_settings: Mapping[str, Any]  # departures from the adapter's Config
     data_settings: Mapping[str, Any]
     overrides: Mapping[str, Any] = field(default_factory=dict)  # "section.key" → legal value, as changed by --set.
+    trained_in: "Cell | None" = None  # of a transfer: the cell whose model is tested on this one's data set
 
     @cached_property
     def method_class(self) -> "type[Method]":
@@ -208,6 +209,11 @@ class Cell:
     def data_config(self) -> "DatasetConfig":
         """The data set's validated Config."""
         return validate(self.dataset_class.Config, dict(self.data_settings), f"data set {self.data!r}")
+
+    @property
+    def training_cell(self) -> "Cell":
+        """The cell that is trained: this one, or of a transfer the one whose model it tests."""
+        return self.trained_in or self
 
     @property
     def name(self) -> str:
@@ -235,6 +241,7 @@ class Cell:
             "training": self.training.model_dump(mode="json"),
             "method_config": self.method_config.model_dump(mode="json"),
             "data_config": self.data_config.model_dump(mode="json"),
+            **({"trained_in": self.trained_in.settings()} if self.trained_in else {}),
         }
 
 
@@ -268,8 +275,12 @@ def resolve(
     Raises:
         InputError: an unknown name or key, a value of the wrong type, or a tuning that is not there.
     """
+    from benchmark.contracts import derived
     from benchmark.contracts.dataset import parse_spec
 
+    if preset not in params.presets and (transferred := derived.transferred(params, preset)):
+        again = partial(resolve, params, method=method, seed=seed, assignments=assignments, tuned=tuned)
+        return derived.transfer(params, again(data=transferred[0], preset=transferred[1]), data)
     data_adapter, data_path, data_name = parse_spec(data)
     if data_adapter not in registry.names("dataset"):
         raise unknown("data set", data, registry.names("dataset"))
@@ -317,16 +328,3 @@ def resolve(
         overrides=overrides,
     )
     return replace(cell, overrides={key: _held(cell, key) for key in overrides})  # 5 and 5.0 steps are one setting
-
-
-def external_cell(params: Params, *, name: str, data: str, preset: str) -> Cell:
-    """The cell of a row whose images another program colored: a data set and a preset, without a method of ours.
-
-    Raises:
-        InputError: an unknown data set or preset, or a name that an entry or adapter has.
-    """
-    check_name("--name", name)
-    if name in {*params.entries, *registry.names("method")}:
-        raise InputError(f"--name {name}: a method of the suite has this name; choose another for an external row")
-    plain = resolve(params, method=None, data=data, preset=preset)
-    return replace(plain, method=name, adapter="external")

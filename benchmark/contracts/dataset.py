@@ -80,7 +80,7 @@ class Item(NamedTuple):
 class Listing(NamedTuple):
     """The photographs that an adapter found."""
 
-    splits: Mapping[str, Sequence[Item]]  # one entry for each of SPLITS
+    splits: Mapping[str, Sequence[Item]]  # one entry for each of the data set's `split_names`
     layout: str  # A sentence for meta.json: the layout found, and how it was split.
     classes: tuple[str, ...] | None = None  # Names of the classes, where every image has a label.
     note: str | None = None  # A note to print beside every table made from the data.
@@ -113,6 +113,7 @@ class Dataset(ABC):
     homepage: ClassVar[str | None] = None
     remotes: ClassVar[tuple["Remote", ...]] = ()  # what `bench data fetch` downloads, in this order
     note: ClassVar[str | None] = None  # printed beside every table of this data set
+    split_names: ClassVar[tuple[str, ...]] = SPLITS  # ("test",): a test set, for models that were trained elsewhere
 
     def __init__(self, config: Any, root: Path | None = None) -> None:
         """Stores where to look; reads nothing yet.
@@ -149,7 +150,7 @@ class Dataset(ABC):
 
     def fingerprint(self) -> str:
         """Hashes the originals' names, sizes and times; an equal hash means that nothing needs preparing again."""
-        items = signature_of([item for split in SPLITS for item in self.items(split)])
+        items = signature_of([item for split in self.split_names for item in self.items(split)])
         return hashlib.sha256(f"{items}\n{self.listing.note}".encode()).hexdigest()
 
 

@@ -37,12 +37,15 @@ class Workspace:
         return self.root / "fingerprints"
 
     def data(self, cell: Cell) -> Path:
-        """Folder of the prepared arrays."""
+        """Folder of the prepared arrays. Of a transfer, those of the test set, on which `--set` has no say."""
+        if cell.trained_in:
+            return self.root / "data" / f"{cell.data}-{cell.trained_in.preset}"
         changed = {key: value for key, value in cell.overrides.items() if key.startswith("data.")}
         return self.root / "data" / f"{cell.data}-{cell.preset}{_suffix(changed)}"
 
     def model(self, cell: Cell) -> Path:
         """Folder of the finished model; one of its own for a run with overrides."""
+        cell = cell.training_cell
         place = self.root / self.branch / "models" / cell.data / cell.preset / cell.method
         return place / f"seed{cell.seed}{_suffix(cell.overrides)}"
 

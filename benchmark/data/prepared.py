@@ -3,18 +3,19 @@
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.contracts.dataset import SPLITS
 from benchmark.support.errors import BenchError, first_fault
 from benchmark.support.files import digest, file_sha256, known_sha256, load_array, open_regular
 
 if TYPE_CHECKING:
+    from benchmark.contracts.config import Cell
     from benchmark.contracts.method import DataInfo
+    from benchmark.contracts.workspace import Workspace
 
 META_FILE, PRIOR_FILE = "meta.json", "ab_prior.npy"
 
@@ -59,11 +60,14 @@ class Meta(BaseModel):
     fingerprint: str
     rule: str
     decoder: dict[str, str | None] = Field(description="versions of the programs that decoded and resized")
-    mean_ab: tuple[float, float] = Field(description="mean color of the training split, Lab units")
+    mean_ab: tuple[float, float] | None = Field(description="mean color of the training split, Lab units")
     splits: dict[str, SplitMeta]
     files: dict[str, str] = Field(description="name → SHA-256 of the whole file: ab_prior.npy, labels")
     in_several_splits: list[list[str]] | None = Field(
         None, description="photographs, each as the `split/id`s whose arrays are the same; null: never looked for"
+    )
+    alike_in_several_splits: list[list[str]] | None = Field(
+        None, description="pairs of `split/id` that are the same to the eye alone; null: never looked for"
     )
 
 
@@ -104,11 +108,24 @@ class Prepared:
             Damaged: a file is missing or holds something else than was prepared.
         """
         prepared = cls(folder)
-        for split in SPLITS:
+        for split in prepared.meta.splits:
             prepared.images(split)
             prepared.labels(split)
-        _ = prepared.ab_prior
+        if prepared.trains:
+            _ = prepared.ab_prior
         return prepared
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is a training split; where there is none, nothing is known of its colors either."""
+        return "train" in self.meta.splits
+
+    def _split(self, split: str) -> SplitMeta:
+        if split not in self.meta.splits:
+            raise BenchError(
+                f"{self.meta.name} is a test set without {split} split: train on another, and --test-on it"
+            )
+        return self.meta.splits[split]
 
     def images(self, split: str) -> NDArray[np.uint8]:
         """The images of a split, (N, S, S, 3) uint8, memory-mapped and read-only.
@@ -116,7 +133,7 @@ class Prepared:
         Raises:
             Damaged: they are not those that were prepared.
         """
-        path, of_split = self.folder / f"{split}.npy", self.meta.splits[split]
+        path, of_split = self.folder / f"{split}.npy", self._split(split)
         try:
             array = load_array(path, mapped=True)
             shape = (of_split.images, self.meta.image_size, self.meta.image_size, 3)
@@ -149,27 +166,29 @@ class Prepared:
 
     def ids(self, split: str) -> list[str]:
         """The images' ids, in order."""
-        return self.meta.splits[split].ids
+        return self._split(split).ids
 
     @property
     def sha256(self) -> dict[str, str]:
         """Split → SHA-256 of its array's bytes."""
-        return {split: self.meta.splits[split].sha256 for split in SPLITS}
+        return {split: of_split.sha256 for split, of_split in self.meta.splits.items()}
 
     @property
     def mean_ab(self) -> tuple[float, float]:
         """Mean color of the training split, Lab units."""
-        return self.meta.mean_ab
+        self._split("train")
+        return cast(tuple[float, float], self.meta.mean_ab)
 
     @cached_property
     def ab_prior(self) -> NDArray[np.float64]:
         """(313,): the share of the training split's pixels whose nearest bin is this one. Sums to 1."""
+        self._split("train")
         return self._small(PRIOR_FILE)
 
     def summary(self) -> str:
         """Returns one line with folder, counts, and numbers of images left out."""
-        counts = ", ".join(f"{split} {self.meta.splits[split].images:,}" for split in SPLITS)
-        left_out = [self.meta.splits[split].left_out for split in SPLITS]
+        counts = ", ".join(f"{split} {of_split.images:,}" for split, of_split in self.meta.splits.items())
+        left_out = [of_split.left_out for of_split in self.meta.splits.values()]
         gray, corrupt = sum(len(lost.grayscale) for lost in left_out), sum(len(lost.corrupt) for lost in left_out)
         unreadable = f", {corrupt:,} unreadable" if corrupt else ""
         splits = self.meta.splits.values()
@@ -177,6 +196,7 @@ class Prepared:
         unusable = sum(len(of_split.profiles_unusable) for of_split in splits)
         profiles = f"; {converted:,} color profiles converted, {unusable:,} unusable" if converted or unusable else ""
         shared = f"; in several splits: {len(self.meta.in_several_splits):,}" if self.meta.in_several_splits else ""
+        shared += f"; alike: {len(self.meta.alike_in_several_splits):,}" if self.meta.alike_in_several_splits else ""
         return f"{self.folder}: {counts} images; left out: {gray:,} grayscale{unreadable}{profiles}{shared}"
 
     def info(self) -> "DataInfo":
@@ -188,10 +208,63 @@ class Prepared:
         return DataInfo(
             name=self.meta.name,
             image_size=self.meta.image_size,
-            train_images=self.meta.splits["train"].images,
+            train_images=self._split("train").images,
             mean_ab=self.mean_ab,
             ab_prior=torch.from_numpy(self.ab_prior),
         )
+
+
+class Transferred(Prepared):
+    """The test split of one data set, with the other splits and the statistics of colors of another, trained on."""
+
+    def __init__(self, tested: Prepared, trained: Prepared) -> None:
+        """Both are opened already."""
+        told = f"Trained on {trained.meta.name}: mean color and p of auc_rebal are of its training split."
+        note = " ".join(filter(None, (told, tested.meta.note)))
+        self.folder, self.meta, self._trained = tested.folder, tested.meta.model_copy(update={"note": note}), trained
+
+    trains = True
+
+    def images(self, split: str) -> NDArray[np.uint8]:
+        """As of `Prepared`."""
+        return super().images(split) if split == "test" else self._trained.images(split)
+
+    def labels(self, split: str) -> NDArray[np.int64] | None:
+        """As of `Prepared`."""
+        return super().labels(split) if split == "test" else self._trained.labels(split)
+
+    def ids(self, split: str) -> list[str]:
+        """As of `Prepared`."""
+        return super().ids(split) if split == "test" else self._trained.ids(split)
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """As of `Prepared`."""
+        return {**self._trained.sha256, "test": super().sha256["test"]}
+
+    @property
+    def mean_ab(self) -> tuple[float, float]:
+        """Of the data set trained on."""
+        return self._trained.mean_ab
+
+    @cached_property
+    def ab_prior(self) -> NDArray[np.float64]:
+        """Of the data set trained on."""
+        return self._trained.ab_prior
+
+    def info(self) -> "DataInfo":
+        """Of the data set trained on."""
+        return self._trained.info()
+
+
+def open_data(space: "Workspace", cell: "Cell") -> Prepared:
+    """The prepared data of a cell; of a transfer, those of both its data sets.
+
+    Raises:
+        BenchError: not prepared, or damaged.
+    """
+    prepared = Prepared.open(space.data(cell))
+    return Transferred(prepared, Prepared.open(space.data(cell.trained_in))) if cell.trained_in else prepared
 
 
 def notes_of(folder: Path) -> Path:

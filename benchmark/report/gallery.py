@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data.prepared import Prepared
+from benchmark.data.prepared import Prepared, open_data
 from benchmark.report.trained import Found, Trained
 from benchmark.results.tables import number
 from benchmark.scoring.metrics import METRICS
@@ -157,7 +157,7 @@ def draw_gallery(
         return Gallery((), {}, 0, missing, {})
     surroundings = context()
     try:
-        prepared = Prepared.open(surroundings.workspace.data(next(iter(shown.values())).cell))
+        prepared = open_data(surroundings.workspace, next(iter(shown.values())).cell)
         if prepared.sha256["test"] != data_sha256:
             raise BenchError(f"{prepared.folder.name} holds other test images than those that were scored")
     except BenchError as error:

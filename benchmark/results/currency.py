@@ -21,7 +21,7 @@ from benchmark.contracts.per_image import MANTISSA_BITS
 from benchmark.contracts.result import Result, ResultError, Run, read_per_image, read_result, result_path
 from benchmark.contracts.settings import Training
 from benchmark.contracts.workspace import Workspace
-from benchmark.data.prepared import Prepared
+from benchmark.data.prepared import Prepared, open_data
 from benchmark.results import manifest
 from benchmark.results.columns import Measured
 from benchmark.results.facts import Budget, Facts, cell_of, facts_of, parent_cell
@@ -34,7 +34,7 @@ from benchmark.training.record import MODEL_FILE, read_record
 AGREEMENT = 1e-4  # between a metric and its per-image values, relative
 ROUNDING = 2.0 ** -(MANTISSA_BITS + 1)  # the largest relative error of a stored per-image value
 EXTERNAL = "external"  # adapter of rows that another program colored
-ENTIRE, OF_WEIGHTS = ("training", "evaluation", "method", "data"), ("training", "method")  # what is compared
+ENTIRE, OF_WEIGHTS = ("training", "evaluation", "method", "data", "test"), ("training", "method")  # what is compared
 MISSING = object()
 
 
@@ -46,7 +46,7 @@ class Currency:
 
     def parents(self, cell: Cell) -> list[Cell]:
         """The cells whose models this one starts from, with the overrides that they share with it."""
-        return [parent_cell(self.params, cell, name) for name in self._facts(cell).parents]
+        return [parent_cell(self.params, cell.training_cell, name) for name in self._facts(cell).parents]
 
     def budget(self, cell: Cell) -> Budget:
         """What the cell's model costs in training by its settings: nothing where nothing is learned."""
@@ -75,6 +75,10 @@ class Currency:
         Raises:
             InputError: settings are not legal, or an entry starts from itself.
         """
+        if cell.trained_in:  # as it was trained, and the test set beside
+            trained = self.identity(cell.trained_in, prepared, machine, children)
+            test = {"data_set": cell.data, **cell.data_config.model_dump(mode="json")}
+            return trained.model_copy(update={"settings": {**trained.settings, "test": test}})
         if cell.method in children:
             raise InputError(f"params.yaml: the entry {cell.method!r} starts from itself: {' ← '.join(children)}")
         again = partial(self.identity, prepared=prepared, machine=machine, children=(*children, cell.method))
@@ -101,7 +105,7 @@ class Currency:
         weights is current until these arrive.
         """
         try:
-            prepared = Prepared.open(self.workspace.data(cell))
+            prepared = open_data(self.workspace, cell)
         except BenchError:  # it will be prepared anew, and compared then
             prepared = None
         now = self.identity(cell, prepared)
@@ -261,7 +265,11 @@ def one_kind(results: Sequence[Result]) -> dict[int, str]:
     """
     odd: dict[int, str] = {}
     kinds: dict[str, Callable[[Result], str | None]]
-    kinds = {"other test images": lambda one: one.provenance.data_sha256["test"], "another precision": precision_of}
+    kinds = {
+        "other test images": lambda one: one.provenance.data_sha256["test"],
+        "other training images": lambda one: one.provenance.data_sha256.get("train"),
+        "another precision": precision_of,
+    }
     for fault, kind_of in kinds.items():
         found = {k: kind for k, one in enumerate(results) if k not in odd and (kind := kind_of(one))}
         count = Counter(found.values())

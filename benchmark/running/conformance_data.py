@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from benchmark.contracts.dataset import SPLITS, Dataset
+from benchmark.contracts.dataset import Dataset
 from benchmark.running.conformance import Verdict, require, run_checks
 
 DECODED = 24  # images of each split that are decoded
@@ -26,20 +26,23 @@ def check_declaration(dataset: Dataset) -> str:
 
 def check_splits(dataset: Dataset) -> str:
     """Three splits, none empty, no id twice; labels for all images or for none."""
-    require(set(dataset.listing.splits) == set(SPLITS), f"splits are {set(dataset.listing.splits)}, not {set(SPLITS)}")
-    items = [item for split in SPLITS for item in dataset.items(split)]
-    require(all(dataset.items(split) for split in SPLITS), "a split is empty")
+    require(
+        set(dataset.listing.splits) == set(dataset.split_names),
+        f"splits are {set(dataset.listing.splits)}, not {set(dataset.split_names)}",
+    )
+    items = [item for split in dataset.split_names for item in dataset.items(split)]
+    require(all(dataset.items(split) for split in dataset.split_names), "a split is empty")
     require(len({item.id for item in items}) == len(items), "an id occurs twice")
     classes = dataset.listing.classes
     legal = [None] if classes is None else range(len(classes))
     for item in items:
         require(item.label in legal, f"{item.id} has the label {item.label}, of {len(classes or ())} classes")
-    return ", ".join(f"{split} {len(dataset.items(split)):,}" for split in SPLITS)
+    return ", ".join(f"{split} {len(dataset.items(split)):,}" for split in dataset.split_names)
 
 
 def check_ids(dataset: Dataset) -> str:
     """`<id>.png` is a legal relative path that stays in its folder, and legal text."""
-    for item in (item for split in SPLITS for item in dataset.items(split)):
+    for item in (item for split in dataset.split_names for item in dataset.items(split)):
         path = PurePosixPath(item.id)
         inside = item.id and not path.is_absolute() and ".." not in path.parts
         require(inside, f"{item.id!r} leads out of its folder")
@@ -50,7 +53,7 @@ def check_ids(dataset: Dataset) -> str:
 def check_images(dataset: Dataset) -> str:
     """Images are (S, S, 3) uint8, the same each time, and the same in another process."""
     size = dataset.config.image_size
-    for item in (item for split in SPLITS for item in dataset.items(split)[:DECODED]):
+    for item in (item for split in dataset.split_names for item in dataset.items(split)[:DECODED]):
         image = item.source.load(size)
         require(image.shape == (size, size, 3), f"{item.id} is {image.shape}, expected {(size, size, 3)}")
         require(image.dtype == np.uint8, f"{item.id} is {image.dtype}, expected uint8")
@@ -62,7 +65,7 @@ def check_images(dataset: Dataset) -> str:
 def check_disjoint(dataset: Dataset) -> str:
     """No photograph is in two splits, under whatever name."""
     size, seen = dataset.config.image_size, dict[bytes, str]()
-    for split in SPLITS:
+    for split in dataset.split_names:
         for item in dataset.items(split)[:DECODED]:
             digest = hashlib.sha256(np.ascontiguousarray(item.source.load(size)).data).digest()
             require(seen.setdefault(digest, split) == split, f"{item.id} of {split} is also in {seen[digest]}")
@@ -72,7 +75,7 @@ def check_disjoint(dataset: Dataset) -> str:
 def check_listing(dataset: Dataset) -> str:
     """Listing twice gives the same items in the same order, and the same fingerprint; nothing is decoded for it."""
     another = type(dataset)(dataset.config, dataset.root)
-    for split in SPLITS:
+    for split in dataset.split_names:
         first, second = ([item.id for item in one.items(split)] for one in (dataset, another))
         require(first == second, f"{split} differs")
     require(another.fingerprint() == dataset.fingerprint(), "the fingerprint differs")

@@ -13,7 +13,7 @@ from benchmark.contracts.config import Cell
 from benchmark.contracts.result import Cost, Result, Run, provenance, write_result
 from benchmark.data.preparation.archives import read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
-from benchmark.data.prepared import Prepared
+from benchmark.data.prepared import Prepared, open_data
 from benchmark.results.currency import external_identity
 from benchmark.running.stages.context import Context, machine_of
 from benchmark.scoring.evaluate import batch_size_for, device_name
@@ -110,7 +110,7 @@ def score_folder(cell: Cell, folder: Path, context: Context, go_on: bool = False
     Raises:
         BenchError: something is missing, extra or unfit: all kinds listed, nothing scored.
     """
-    prepared = Prepared.open(context.workspace.data(cell))
+    prepared = open_data(context.workspace, cell)
     inspected = inspect(folder, prepared)
     faults = "; ".join(inspected.faults())
     if faults and not go_on:

@@ -1,7 +1,7 @@
 """The files of a preparation: one for each chunk of images while it runs, and the arrays that they become.
 
-What is known of a split from looking at its images: the SHA-256 of its bytes and of each image, and, where asked for,
-how often each color occurs.
+What is known of a split from looking at its images: the SHA-256 of its bytes and of each image, each
+image's perceptual key and, where asked for, how often each color occurs.
 """
 
 import hashlib
@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.contracts.dataset import Item
+from benchmark.data.preparation.alike import GRID, alike_in_several_splits, keys_of
 from benchmark.data.preparation.chroma import ColorCount, grayscale
 from benchmark.data.preparation.decoding import Decoded
+from benchmark.support.files import load_array
 
 BLOCK_BYTES = 4 << 20  # of pixels: what is in memory at once
 
@@ -30,11 +32,13 @@ class Content:
         self._digest = hashlib.sha256()
         self._colors = colors
         self.keys: list[bytes] = []  # the SHA-256 of each image
+        self._looks: list[NDArray[np.float32]] = []
 
     def add(self, images: NDArray[np.uint8]) -> None:
         """Looks at the next images (n, S, S, 3), which are contiguous."""
         self._digest.update(images.data)
         self.keys += [hashlib.sha256(image.data).digest() for image in images]
+        self._looks.append(keys_of(images))
         if self._colors is not None:
             self._colors.add(images)
 
@@ -42,6 +46,11 @@ class Content:
     def sha256(self) -> str:
         """Of the bytes seen, in hex."""
         return self._digest.hexdigest()
+
+    @property
+    def looks(self) -> NDArray[np.float32]:
+        """The perceptual key of each image, (N, 48)."""
+        return np.concatenate([np.empty((0, GRID**2 * 3), np.float32), *self._looks])
 
 
 def in_several_splits(keys: Mapping[str, Sequence[bytes]], ids: Mapping[str, Sequence[str]]) -> list[list[str]]:
@@ -57,6 +66,12 @@ def in_several_splits(keys: Mapping[str, Sequence[bytes]], ids: Mapping[str, Seq
             if splits[key] > 1:
                 shared.setdefault(key, []).append(f"{split}/{identity}")
     return list(shared.values())
+
+
+def alike(folder: Path, contents: Mapping[str, Content], ids: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Pairs of images of two splits that are the same to the eye alone; the arrays lie in the folder."""
+    images = {split: load_array(folder / f"{split}.npy", mapped=True) for split in contents}
+    return alike_in_several_splits({split: content.looks for split, content in contents.items()}, images, ids)
 
 
 def blocks(path: Path, size: int, rows: int) -> Iterator[NDArray[np.uint8]]:

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.contracts.dataset import SPLITS
 from benchmark.data.prepared import Prepared
 from benchmark.support.montage import montage
 
@@ -18,7 +17,7 @@ def contact_sheet(prepared: Prepared, path: Path) -> Path:
     """Writes a PNG with photographs of every split, evenly spaced over it, beside the split's name and size."""
     rows: list[list[Image.Image]] = []
     names: list[str] = []
-    for split in SPLITS:
+    for split in prepared.meta.splits:
         images = prepared.images(split)
         shown = [
             Image.fromarray(images[place]).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BICUBIC)

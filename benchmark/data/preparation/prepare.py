@@ -23,7 +23,7 @@ from rich.console import Console
 
 from benchmark.contracts.dataset import SPLITS, Dataset, Item, MissingDataError, signature_of
 from benchmark.data.preparation.archives import Encoded
-from benchmark.data.preparation.arrays import BLOCK_BYTES, Chunk, Content, in_several_splits
+from benchmark.data.preparation.arrays import BLOCK_BYTES, Chunk, Content, alike, in_several_splits
 from benchmark.data.preparation.chroma import ColorCount
 from benchmark.data.preparation.decoding import decode
 from benchmark.data.preparation.images import RULE, decoder_versions
@@ -121,7 +121,7 @@ class _Job:
     def run(self, workers: int | None, quiet: bool) -> None:
         """Everything from the chunks of an earlier run to the finished folder."""
         self._check_items()
-        chunks = {split: dict(self._chunks(split)) for split in SPLITS}
+        chunks = {split: dict(self._chunks(split)) for split in self.dataset.split_names}
         for path in self.part.glob("*"):
             if not any(path in of_split for of_split in chunks.values()):
                 path.unlink()  # of an earlier run under other settings or of other originals, or half an array
@@ -130,14 +130,16 @@ class _Job:
         self._decode(chunks, workers, quiet)
         splits = {split: self._assemble(split, of_split) for split, of_split in chunks.items()}
         self._refuse_empty(splits)
-        mean_ab, prior = self.colors.statistics()
-        np.save(self.part / PRIOR_FILE, prior)
+        mean_ab = None
+        if "train" in splits:
+            mean_ab, prior = self.colors.statistics()
+            np.save(self.part / PRIOR_FILE, prior)
         write_meta(self.part, self._meta(splits, mean_ab))
         self._put_in_place()
 
     def _rule(self) -> str:
         """What decides the bytes: a change of how files are decoded does not concern a data set that has none."""
-        first = next((item.source for split in SPLITS for item in self.dataset.items(split)), None)
+        first = next((item.source for split in self.dataset.split_names for item in self.dataset.items(split)), None)
         return RULE if isinstance(first, Encoded) else PLAIN_RULE
 
     def _config(self) -> dict[str, Any]:
@@ -146,7 +148,7 @@ class _Job:
     def _check_items(self) -> None:
         """Some items, and no id twice."""
         seen: dict[str, Item] = {}
-        for split in SPLITS:
+        for split in self.dataset.split_names:
             for item in self.dataset.items(split):
                 if item.id in seen:
                     first = seen[item.id].source.where
@@ -158,7 +160,7 @@ class _Job:
     def _check_room(self) -> None:
         existing = next(path for path in (self.part, *self.part.parents) if path.exists())
         there = sum(path.stat().st_size for path in self.part.glob("*"))
-        images = sum(len(self.dataset.items(split)) for split in SPLITS)
+        images = sum(len(self.dataset.items(split)) for split in self.dataset.split_names)
         needed = images * self.size**2 * 3 - there
         free = shutil.disk_usage(existing).free
         if needed > free:
@@ -239,16 +241,19 @@ class _Job:
                     f"{len(self.dataset.items(split))} found; {self.dataset.listing.layout})"
                 )
 
-    def _meta(self, splits: dict[str, "_Split"], mean_ab: tuple[float, float]) -> Meta:
+    def _meta(self, splits: dict[str, "_Split"], mean_ab: tuple[float, float] | None) -> Meta:
         dataset, listing = self.dataset, self.dataset.listing
         ids = {split: [item.id for item in result.kept] for split, result in splits.items()}
-        shared = in_several_splits({split: result.content.keys for split, result in splits.items()}, ids)
+        contents = {split: result.content for split, result in splits.items()}
+        shared = in_several_splits({split: content.keys for split, content in contents.items()}, ids)
+        look_alike = alike(self.part, contents, ids)
         unreadable = sum(len(result.left_out.corrupt) for result in splits.values())
         notes = (
             dataset.note,
             listing.note,
             f"Unreadable files left out: {unreadable:,}." if unreadable else None,
             f"Photographs in more than one split: {len(shared):,}." if shared else None,
+            f"Pairs of two splits that are alike to the eye: {len(look_alike):,}." if look_alike else None,
         )
         return Meta(
             schema=2,
@@ -278,6 +283,7 @@ class _Job:
             },
             files={path.name: file_sha256(path) for path in self.part.glob("*.npy") if path.stem not in SPLITS},
             in_several_splits=shared,
+            alike_in_several_splits=look_alike,
         )
 
     def _put_in_place(self) -> None:

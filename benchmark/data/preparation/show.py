@@ -79,11 +79,13 @@ def print_verified(verified: Verified, folder: Path, name: str) -> None:
         )
     if not verified.files:
         print(f"{name}: nothing to verify: no official archive is here, and {folder} is not prepared")
-    groups = verified.in_several_splits
-    for group in groups[:_LISTED]:
-        print(f"note  in several splits: {' = '.join(group)}")
-    if len(groups) > _LISTED:
-        print(f"note  … and {len(groups) - _LISTED:,} more")
+    found = {"in several splits": (" = ", verified.in_several_splits)}
+    found["alike in two splits"] = (" ~ ", verified.alike_in_several_splits)
+    for kind, (sign, groups) in found.items():
+        for group in groups[:_LISTED]:
+            print(f"note  {kind}: {sign.join(group)}")
+        if len(groups) > _LISTED:
+            print(f"note  … and {len(groups) - _LISTED:,} more")
 
 
 def data_set_facts(dataset: Dataset, folder: Path, out: Path) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def prepared_facts(prepared: Prepared) -> dict[str, Any]:
     meta = prepared.meta.model_dump(mode="json", by_alias=True)
     for of_split in meta["splits"].values():
         del of_split["ids"]
-    bins = int((prepared.ab_prior > 0).sum())
+    bins = int((prepared.ab_prior > 0).sum()) if prepared.trains else None
     size = sum(path.stat().st_size for path in prepared.folder.rglob("*") if path.is_file())
     return {"folder": str(prepared.folder), "bytes": size, "bins": bins, **meta}
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from benchmark.contracts.dataset import SPLITS, Dataset
-from benchmark.data.preparation.arrays import Content, blocks, in_several_splits
+from benchmark.contracts.dataset import Dataset
+from benchmark.data.preparation.arrays import Content, alike, blocks, in_several_splits
 from benchmark.data.preparation.places import places
 from benchmark.data.prepared import META_FILE, Damaged, Prepared, notes_of
 from benchmark.support.download import is_intact
@@ -19,6 +19,7 @@ class Verified(NamedTuple):
 
     files: dict[str, bool]  # official file, prepared array or meta.json → whether its content is right
     in_several_splits: list[list[str]]  # photographs, each as the `split/id`s that show it; none if an array is wrong
+    alike_in_several_splits: list[list[str]]  # pairs of `split/id` that are the same to the eye alone, likewise
 
     @property
     def right(self) -> bool:
@@ -37,9 +38,9 @@ def verify_data_set(dataset: Dataset, folder: Path) -> Verified:
             if (path := place / remote.file).is_file():
                 files[str(path)] = is_intact(path, remote.sha256, remote.size)
     if not folder.exists():
-        return Verified(files, [])
-    prepared, shared = verify(folder)
-    return Verified(files | {str(folder / name): right for name, right in prepared.items()}, shared)
+        return Verified(files, [], [])
+    prepared = verify(folder)
+    return prepared._replace(files=files | {str(folder / name): right for name, right in prepared.files.items()})
 
 
 def verify(folder: Path) -> Verified:
@@ -47,9 +48,9 @@ def verify(folder: Path) -> Verified:
     try:
         prepared = Prepared(folder)
     except Damaged:
-        return Verified({META_FILE: False}, [])
-    files, contents = {}, {split: Content() for split in SPLITS}
-    ids = {split: prepared.ids(split) for split in SPLITS}
+        return Verified({META_FILE: False}, [], [])
+    files, contents = {}, {split: Content() for split in prepared.meta.splits}
+    ids = {split: prepared.ids(split) for split in contents}
     with progress_bar(Console(stderr=True), transient=True) as progress:
         for split, content in contents.items():
             path, size = folder / f"{split}.npy", prepared.meta.image_size
@@ -65,7 +66,9 @@ def verify(folder: Path) -> Verified:
         files[name] = (folder / name).is_file() and file_sha256(folder / name) == sha256
     if not all(files.values()):
         notes_of(folder).unlink(missing_ok=True)  # a failing disk changes bytes and no time: `prepare` must look again
-        return Verified(files, [])
+        return Verified(files, [], [])
     shared = in_several_splits({split: content.keys for split, content in contents.items()}, ids)
+    look_alike = alike(folder, contents, ids)
     files[META_FILE] = prepared.meta.in_several_splits in (None, shared)
-    return Verified(files, shared)
+    files[META_FILE] &= prepared.meta.alike_in_several_splits in (None, look_alike)
+    return Verified(files, shared, look_alike)

@@ -11,9 +11,9 @@ from benchmark.contracts.config import Cell, Params
 from benchmark.contracts.result import Machine
 from benchmark.contracts.workspace import Workspace
 from benchmark.data.preparation.prepare import prepare
-from benchmark.data.prepared import Prepared
+from benchmark.data.prepared import Prepared, open_data
 from benchmark.scoring.evaluate import cpu_name, device_name
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, InputError
 from benchmark.training.distributed import ALONE, Ranks
 
 
@@ -51,13 +51,25 @@ def choose_device(name: str) -> torch.device:
 
 
 def prepare_data(cell: Cell, context: Context) -> Prepared:
-    """The cell's prepared arrays, made if they are not there or not of these settings."""
-    dataset = cell.dataset_class(cell.data_config, cell.data_path or context.root)
+    """The cell's prepared arrays, made if they are not there or not of these settings; of a transfer, both sets'.
+
+    Raises:
+        InputError: a test set is to be trained on.
+    """
+    root = context.root
+    if cell.trained_in:
+        prepare_data(cell.trained_in, context)
+        root = root / cell.data if root and (root / cell.data).exists() else None  # the root itself may be the other's
+    elif cell.method and "train" not in cell.dataset_class.split_names:
+        raise InputError(
+            f"--data {cell.data}: a test set, it has no training split; write --data X --test-on {cell.data}"
+        )
+    dataset = cell.dataset_class(cell.data_config, cell.data_path or root)
     folder = context.workspace.data(cell)
     if context.ranks.first:
         prepare(dataset, folder, name=cell.data, workers=context.workers, skip_corrupt=context.skip_corrupt)
     context.ranks.wait()
-    return Prepared.open(folder)
+    return open_data(context.workspace, cell)
 
 
 def machine_of(device: torch.device, precision: str = "fp32", devices: int = 1) -> Machine:

@@ -13,7 +13,7 @@ from benchmark.contracts.method import Method
 from benchmark.contracts.result import Provenance, Result, Run, provenance, result_path, write_result
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
-from benchmark.data.prepared import Prepared
+from benchmark.data.prepared import Prepared, open_data
 from benchmark.results.currency import Currency, made_on, why_result_stale
 from benchmark.running.stages.context import Context, machine_of
 from benchmark.scoring.evaluate import Evaluation, colorize, cost_of, device_name, evaluate
@@ -35,7 +35,7 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
 
     BenchError: the cell is not trained.
     """
-    prepared = Prepared.open(context.workspace.data(cell))
+    prepared = open_data(context.workspace, cell)
     record = read_record(context.workspace.model(cell))
     identity, skipped = _identity(cell, prepared, record, context)
     named = {name: getattr(cell, name) for name in ("method", "adapter", "data", "preset", "seed")}
@@ -82,7 +82,7 @@ def _identity(cell: Cell, prepared: Prepared, record: dict[str, Any], context: C
     if why and record.get("skipped"):
         return identity, str(record["skipped"])
     if why:
-        command = shlex.join(["bench", "train", *cell.arguments])
+        command = shlex.join(["bench", "train", *cell.training_cell.arguments])
         raise BenchError(f"{cell.name}: there is no model to score, {why}; run: {command}")
     return made_on(identity, Identity.model_validate(record["identity"])), None
 

@@ -36,6 +36,7 @@ def train_cell(cell: Cell, context: Context) -> Path:
     Raises:
         BenchError: training failed or was interrupted; what is saved is said.
     """
+    cell = cell.training_cell
     prepared = Prepared.open(context.workspace.data(cell))
     folder = context.workspace.model(cell)
     currency = Currency(context.params, context.workspace)
