@@ -9,7 +9,7 @@ from PIL import Image
 
 from benchmark.cli import main
 from benchmark.photographs.compare import GAP, draw
-from benchmark.support.montage import LEFT
+from benchmark.support.montage import ABOVE, LEFT
 from projects import make_project
 
 SIZE = 32
@@ -32,6 +32,14 @@ def test_a_long_name_is_not_cut_off() -> None:
     label = np.asarray(picture.crop((0, 0, left, SIZE)).convert("L"))
     assert label[:, -2:].min() == 255, "the name reaches into the images"
     assert label.min() < 128
+
+
+def test_the_terms_of_the_photographs_stand_below() -> None:
+    bare, named = draw(rows("gray", "l2"), SIZE), draw(rows("gray", "l2"), SIZE, "sample: CC0")
+    assert named.size == (bare.width, bare.height + ABOVE)
+    below = np.asarray(named.crop((0, bare.height, named.width, named.height)).convert("L"))
+    assert below.min() < 128
+    assert draw(rows("gray"), SIZE, "x" * 100).width > bare.width
 
 
 def test_small_images_are_enlarged_by_whole_pixels() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from benchmark.contracts.config import Cell
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
-from benchmark.data.prepared import Prepared
+from benchmark.data.prepared import open_data
 from benchmark.running.stages import Context, load_trained
 from benchmark.scoring.evaluate import colorize
 from benchmark.support.errors import InputError
@@ -39,7 +39,7 @@ def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images:
     for cell in cells:
         if not (context.workspace.model(cell) / MODEL_FILE).is_file():
             raise InputError(f"{cell.name} is not trained; run: {shlex.join(('bench', 'run', *cell.arguments))}")
-    prepared = Prepared.open(context.workspace.data(cells[0]))
+    prepared = open_data(context.workspace, cells[0])
     split = prepared.images("test")
     target = torch.from_numpy(split[evenly(len(split), images)].copy()).to(context.device)
     rows = {"gray (input)": gray_of(target.cpu().numpy())}
@@ -47,12 +47,14 @@ def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images:
         rows[cell.method] = colorize(load_trained(cell, prepared, context), target).predicted.cpu().numpy()
     rows["truth"] = target.cpu().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw(rows, size).save(path, optimize=True)
+    draw(rows, size, f"{prepared.meta.name}: {prepared.meta.licence}").save(path, optimize=True)
 
 
-def draw(rows: dict[str, np.ndarray], size: int) -> Image.Image:
-    """Draws rows of images (B, H, W, 3) uint8 at `size` pixels, with the rows' names at the left."""
-    return montage([[_sized(image, size) for image in images] for images in rows.values()], GAP, left=list(rows))
+def draw(rows: dict[str, np.ndarray], size: int, terms: str = "") -> Image.Image:
+    """Draws rows of images (B, H, W, 3) uint8 at `size` pixels, with the rows' names at the left, the terms below."""
+    return montage(
+        [[_sized(image, size) for image in images] for images in rows.values()], GAP, left=list(rows), below=terms
+    )
 
 
 def _sized(pixels: np.ndarray, size: int) -> Image.Image:

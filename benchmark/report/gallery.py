@@ -64,6 +64,7 @@ class Gallery:
     side: int  # pixels of the square images
     missing: Mapping[str, str]  # method → why it has no pictures
     seeds: Mapping[str, int]  # method → the seed whose model colored
+    terms: str = ""  # under which the photographs may be used
 
     @property
     def reasons(self) -> dict[str, list[str]]:
@@ -173,7 +174,7 @@ def draw_gallery(
             pictures[index].append(_picture(name, file, folder, ids[index], index, shown.get(name)))
     strips = [Strip(ids[index], pictures[index], choice.reasons(index)) for index in chosen]
     seeds = {name: model.cell.seed for name, model in shown.items()}
-    return Gallery(strips, choice.groups, min(SIDE, target.shape[1]), missing, seeds)
+    return Gallery(strips, choice.groups, min(SIDE, target.shape[1]), missing, seeds, prepared.meta.licence)
 
 
 def _colored(
