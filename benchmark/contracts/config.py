@@ -215,6 +215,16 @@ class Cell:
         """The cell that is trained: this one, or of a transfer the one whose model it tests."""
         return self.trained_in or self
 
+    def tested_on(self, tested: "Cell") -> "Cell":
+        """The cell that tests this one's model on the data of another. InputError: that is what it is trained on."""
+        from benchmark.contracts.dataset import TRANSFER
+
+        if tested.data == self.data:
+            raise InputError(f"--test-on {self.data}: the model is trained on it; name another data set")
+        names = ("method", "adapter", "seed", "training", "method_settings", "overrides")
+        kept = {name: getattr(self, name) for name in names}
+        return replace(tested, preset=f"{TRANSFER}{self.data}-{self.preset}", trained_in=self, **kept)
+
     @property
     def name(self) -> str:
         """Returns the cell's name for messages: `cgan on cifar10, preset quick, seed 0`."""
@@ -275,12 +285,12 @@ def resolve(
     Raises:
         InputError: an unknown name or key, a value of the wrong type, or a tuning that is not there.
     """
-    from benchmark.contracts import derived
-    from benchmark.contracts.dataset import parse_spec
+    from benchmark.contracts.dataset import parse_spec, parse_transfer
 
-    if preset not in params.presets and (transferred := derived.transferred(params, preset)):
-        again = partial(resolve, params, method=method, seed=seed, assignments=assignments, tuned=tuned)
-        return derived.transfer(params, again(data=transferred[0], preset=transferred[1]), data)
+    if preset not in params.presets and (of := parse_transfer(preset, params.presets, registry.names("dataset"))):
+        again = partial(resolve, params, preset=of[1])
+        trained = again(method=method, data=of[0], seed=seed, assignments=assignments, tuned=tuned)
+        return trained.tested_on(again(method=None, data=data))
     data_adapter, data_path, data_name = parse_spec(data)
     if data_adapter not in registry.names("dataset"):
         raise unknown("data set", data, registry.names("dataset"))

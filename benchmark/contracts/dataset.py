@@ -9,7 +9,7 @@ import hashlib
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
@@ -200,6 +200,24 @@ def parse_spec(spec: str) -> tuple[str, Path | None, str]:
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links or an unknown ~user, a null byte
         raise InputError(f"--data {spec!r}: {getattr(error, 'strerror', None) or error}; give another path") from None
     return adapter, path, f"folder-{safe_name(path.name.removesuffix('.tar').removesuffix('.zip') or 'root')}"
+
+
+TRANSFER = "transfer-"  # begins the presets of tests on another data set: transfer-<trained on>-<preset>
+
+
+def parse_transfer(preset: str, presets: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
+    """Data set and preset of the training that `transfer-<data set>-<preset>` names, or None if it names none.
+
+    Args:
+        preset: the name.
+        presets: the names of presets; of those that fit the longest counts.
+        known: the names of data sets.
+    """
+    for name in sorted(presets, key=len, reverse=True):
+        data = preset.removeprefix(TRANSFER).removesuffix(f"-{name}")
+        if preset == f"{TRANSFER}{data}-{name}" and (data in known or data.startswith("folder-")):
+            return data if data in known else data.replace("-", ":", 1), name
+    return None
 
 
 def safe_name(name: str) -> str:
