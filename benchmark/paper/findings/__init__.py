@@ -52,10 +52,9 @@ def _figures(facts: Facts) -> dict[str, str]:
     main = facts.main
     if main is None:
         return {}
-    drawn = {
-        "gray": figures.gray_line(main, pieces.FLOOR_TEST),
-        "color": figures.color_against_score(main, TRADE),
-    }
+    drawn = {"gray": figures.gray_line(main, pieces.FLOOR_TEST)}
+    if any(row.cells["colorfulness"].mean is not None for row in pieces.families(main)):
+        drawn["color"] = figures.color_against_score(main, TRADE)
     if any(row.cost.train_seconds for row in main.rows):
         drawn["cost"] = figures.cost(main, BESIDE_COST)
     if len(facts.with_methods) > 1:

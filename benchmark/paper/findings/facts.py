@@ -1,5 +1,6 @@
 """Makes the numbers of docs/findings.md from tables, claims and published figures, for its template."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -8,16 +9,17 @@ from typing import get_args
 import numpy as np
 from markupsafe import Markup
 
-from benchmark.paper.claims import Decided, Decision, Finding, Verdict, verdict_text
+from benchmark.paper.claims import Decided, Decision, Finding, Verdict, families, verdict_text
 from benchmark.paper.published import Published
 from benchmark.results.statistics import compare
 from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, markdown_grid, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.templates import md
 
-DATA = ("cifar10", "celeba", "coco")  # the protocol's data sets, the main one first; `sample` is a demonstration
+DATA = ("cifar10", "tiny-imagenet", "imagenette", "celeba", "coco")  # the main one first; `sample` is a demonstration
+PHOTOGRAPHS, PHOTOGRAPH_SIDE = ("imagenette", "coco"), 224  # what stands for "photographs at 256²" of sources
 COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # columns of the page's table, if measured
-WON = (*COLUMNS, "acc_2", "delta_e00", "delta_colorfulness")  # metrics whose winners the page names
+RANKED = (*COLUMNS, "fd_lite", "agree_lite", "delta_colorfulness")  # metrics in which the page ranks
 GRAY = "gray"
 NOT_MEASURED = "not measured"
 DECIDING = 3  # number of comparisons shown for a verdict
@@ -61,23 +63,44 @@ def reported_beside_gray(facts: Facts) -> str:
 
 
 def not_above_gray(facts: Facts) -> str:
-    """Returns `6 of 8 for psnr, …`: how many reported figures `gray` reaches on at least one of our data sets."""
+    """Returns `2 of 8 for psnr, …`: how many reported figures `gray` reaches on images like theirs; "" without such."""
     counts = []
-    for name, means in _gray_means(facts).items():
-        reported = [row.metrics[name] for row in facts.published if name in row.metrics]
-        reached = [value for value in reported if value <= round(max(means), METRICS[name].digits)]
-        counts.append(f"{len(reached)} of {len(reported)} for `{name}`")
+    for name in FLOOR_TEST:
+        pairs = [(row.metrics[name], _like_theirs(row, facts, name)) for row in facts.published if name in row.metrics]
+        known = [(value, round(max(grays), METRICS[name].digits)) for value, grays in pairs if grays]
+        if known:
+            counts.append(f"{sum(value <= gray for value, gray in known)} of {len(known)} for `{name}`")
     return ", ".join(counts)
 
 
-def below_every_gray(facts: Facts) -> list[str]:
-    """Returns the published systems that stay below `gray` in all our tables and in all of `FLOOR_TEST` they report."""
-    least = {name: min(means) for name, means in _gray_means(facts).items()}
-    return [
-        f"{row.system} ({row.source})"
-        for row in facts.published
-        if (shared := row.metrics.keys() & least.keys()) and all(row.metrics[name] < least[name] for name in shared)
+def alike(facts: Facts) -> list[str]:
+    """Returns the tables whose images are like those of sources that report on photographs, like `imagenette/paper`."""
+    return [name_of(table) for table in facts.tables if table.floor and _photographs(table)]
+
+
+def below_gray(facts: Facts) -> list[str]:
+    """Returns the published systems below `gray` on images like theirs, in all of `FLOOR_TEST` that they report."""
+    found = []
+    for row in facts.published:
+        floors = {name: _like_theirs(row, facts, name) for name in FLOOR_TEST if name in row.metrics}
+        if floors and all(grays and row.metrics[name] < min(grays) for name, grays in floors.items()):
+            found.append(f"{row.system} ({row.source})")
+    return found
+
+
+def _photographs(table: Table) -> bool:
+    return table.data in PHOTOGRAPHS and (table.origin.image_size or 0) >= PHOTOGRAPH_SIDE
+
+
+def _like_theirs(row: Published, facts: Facts, metric: str) -> list[float]:
+    """Returns what `gray` scores on images like a source's: its thumbnails, or photographs of about its size."""
+    thumbnails = row.data == DATA[0]
+    means = [
+        gray.cells[metric].mean
+        for table, gray in _grays(facts)
+        if (table.data == DATA[0] if thumbnails else _photographs(table))
     ]
+    return [mean for mean in means if mean is not None]
 
 
 def gray_span(facts: Facts, metric: str = "psnr") -> tuple[float, float] | None:
@@ -86,21 +109,34 @@ def gray_span(facts: Facts, metric: str = "psnr") -> tuple[float, float] | None:
     return (min(means), max(means)) if len(means) > 1 else None
 
 
-def beaten(table: Table) -> dict[str, dict[str, str]]:
-    """Returns adapter → method not shown to beat `gray` → the method's figures in the columns where it does not."""
-    found: dict[str, dict[str, str]] = {}
-    for row in table.rows:
-        if row.not_above_floor:
-            figures = ", ".join(_value(table, row.name, metric) for metric in row.not_above_floor)
-            found.setdefault(row.run.adapter, {})[row.name] = figures
-    return found
+def against_gray(table: Table) -> str:
+    """Returns a table of each family's distance to `gray`, with what the corrected test and the interval say of it."""
+    lines = [[f"`{row.name}`", *[_against(table, row, name) for name in FLOOR_TEST]] for row in families(table)]
+    return markdown_grid(("method", *FLOOR_TEST), lines)
+
+
+def above_gray(table: Table) -> list[str]:
+    """Returns the families that are shown to beat `gray` in each metric of `FLOOR_TEST`."""
+    return [row.name for row in families(table) if table.floor and not row.not_above_floor]
+
+
+def _against(table: Table, row: Row, metric: str) -> str:
+    gray, estimate = table.floor, row.cells[metric].estimate
+    floor = gray.cells[metric].estimate if gray else None
+    if floor is None or estimate is None:
+        return "n/a"
+    effect, low, high, _ = compare(estimate, floor)
+    digits = METRICS[metric].digits
+    above = metric not in row.not_above_floor
+    told = "above" if above else "below" if high < 0 else "not told apart"
+    return f"{effect:+.{digits}f} [{number(low, digits)}, {number(high, digits)}] {told}"
 
 
 def lead(table: Table, metric: str = "psnr") -> tuple[str, str] | None:
     """Returns the method with the highest mean, and how far it is above `gray`, like `0.76 [0.70, 0.82]`."""
     gray = table.floor
     floor = gray.cells[metric].estimate if gray else None
-    measured = [(estimate.mean, row.name, estimate) for row in table.rows if (estimate := row.cells[metric].estimate)]
+    measured = [(one.mean, row.name, one) for row in families(table) if (one := row.cells[metric].estimate)]
     if floor is None or not measured:
         return None
     _, name, estimate = max(measured, key=lambda one: one[:2])
@@ -113,25 +149,22 @@ def gray_figures(table: Table) -> str:
     return ", ".join(_value(table, GRAY, name) for name in FLOOR_TEST)
 
 
-def winners(table: Table) -> str:
-    """Returns a table of each column, the methods not shown to be beaten in it, and the span of all methods."""
-    lines = []
-    for metric in (metric for metric in table.metrics if metric.name in WON):
-        means = [row.cells[metric.name].mean for row in table.rows]
-        present = [mean for mean in means if mean is not None]
-        first = [row.name for row in table.rows if row.cells[metric.name].rank == 1]
-        if metric.direction and first and len(present) > 1:
-            span = [number(end, metric.digits) for end in (min(present), max(present))]
-            best = max(present) if metric.direction == "higher" else min(present)
-            names = ", ".join(f"`{name}`" for name in first)
-            lines.append([f"`{metric.name}`", names, number(best, metric.digits), " … ".join(span)])
-    return markdown_grid(("column", "not shown to be beaten", "best mean", "span of methods"), lines, left=2)
+def ranks_in(table: Table) -> str:
+    """Returns a table of each family's ranks, a column per metric; the best cells are bold."""
+    shown = [one for one in table.metrics if one.name in RANKED and any(r.cells[one.name].rank for r in table.rows)]
+    lines = [[f"`{row.name}`", *[_rank(row, metric.name) for metric in shown]] for row in families(table)]
+    return markdown_grid(("method", *[f"`{metric.name}`" for metric in shown]), lines) if shown else ""
+
+
+def _rank(row: Row, metric: str) -> str:
+    cell = row.cells[metric]
+    return NOTHING if cell.rank is None else f"**{cell.rank}**" if cell.best else str(cell.rank)
 
 
 def ranks_across(facts: Facts) -> str:
     """Returns a table of each method's ranks in `FLOOR_TEST` and auc_rebal, or nothing if there is only one table."""
     tables, names = facts.with_methods, (*FLOOR_TEST, "auc_rebal")
-    methods = dict.fromkeys(row.name for table in tables for row in table.rows)
+    methods = dict.fromkeys(row.name for table in tables for row in families(table))
     lines = [
         [f"`{method}`", *[_ranks(row, names) if (row := table.row(method)) else NOTHING for table in tables]]
         for method in methods
@@ -140,22 +173,13 @@ def ranks_across(facts: Facts) -> str:
 
 
 def seed_spread(table: Table, metric: str = "psnr") -> tuple[float, str] | None:
-    """Returns the largest standard deviation between seeds and its method, or None if no method has two seeds."""
+    """Returns the largest standard deviation between seeds and its family, or None if none has two seeds."""
     spreads = [
         (float(estimate.seeds.std(ddof=1)), row.name)
-        for row in table.rows
+        for row in families(table)
         if (estimate := row.cells[metric].estimate) and len(estimate.seeds) > 1
     ]
     return max(spreads, default=None)
-
-
-def rank_correlation(table: Table, a: str, b: str) -> float | None:
-    """Returns Spearman's coefficient of two metrics' means over the methods, or None for fewer than five."""
-    from scipy.stats import spearmanr
-
-    pairs = [(row.cells[a].mean, row.cells[b].mean) for row in table.rows]
-    known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64)
-    return float(spearmanr(known[:, 0], known[:, 1]).statistic) if len(known) >= 5 else None
 
 
 def claim_lines(facts: Facts) -> str:
@@ -167,12 +191,36 @@ def claim_lines(facts: Facts) -> str:
     return markdown_grid(("claim", "source", "what it says", "verdict", "decided by"), lines, left=5)
 
 
-def counted(facts: Facts, table: Table) -> Mapping[str, int]:
-    """Returns how many claims have each verdict in one table, "not measured" included."""
-    counts = dict.fromkeys((*get_args(Verdict), NOT_MEASURED), 0)
+def attributions(facts: Facts) -> list[str]:
+    """Returns, for each supported claim whose control a table decides too, whether the control agrees."""
+    by_id = {decided.claim.id: decided for decided in facts.claims}
+    lines = []
     for decided in facts.claims:
-        found = [d.verdict for d in decided.decisions if (d.data, d.preset) == (table.data, table.preset)]
-        counts[found[0] if found else NOT_MEASURED] += 1
+        named = re.findall(r"C\d+(?:-\w+)*", decided.claim.control) if decided.claim.control.startswith("C") else []
+        controls = [by_id[name] for name in named if name in by_id]
+        for one in (one for one in decided.decisions if one.verdict == "supported"):
+            place = (one.data, one.preset)
+            found = [(c.claim.id, d) for c in controls for d in c.decisions if (d.data, d.preset) == place]
+            against = [f"`{name}` is {d.verdict}" for name, d in found if d.verdict != "supported"]
+            against += [f"{f.text} is false" for f in one.findings if not f.decides and f.outcome == "is false"]
+            where = f"`{decided.claim.id}` is supported on {'/'.join(place)}"
+            if against:
+                lines.append(
+                    f"{where}, but {' and '.join(against)}: that is not shown to be due to what the claim names."
+                )
+            elif found:
+                lines.append(f"{where}, and so is its control ({', '.join(f'`{name}`' for name, _ in found)}).")
+    return lines
+
+
+def counted(facts: Facts, table: Table) -> Mapping[str, int]:
+    """Returns how many claims have each verdict in one table, borderline ones apart, "not measured" included."""
+    kinds = [kind for verdict in get_args(Verdict) for kind in (verdict, f"{verdict} (borderline)")]
+    counts = dict.fromkeys((*kinds, NOT_MEASURED), 0)
+    for decided in facts.claims:
+        found = [d for d in decided.decisions if (d.data, d.preset) == (table.data, table.preset)]
+        borderline = " (borderline)" if found and found[0].borderline else ""
+        counts[f"{found[0].verdict}{borderline}" if found else NOT_MEASURED] += 1
     return {verdict: count for verdict, count in counts.items() if count}
 
 
@@ -242,7 +290,7 @@ def _decided_by(decided: Decided) -> str:
 def _deciding(decision: Decision) -> str:
     """Returns the comparisons behind the verdict: `cgan better than l2: psnr -0.27 [-0.32, -0.22], ssim …; 3 more`."""
     wanted = {"refuted": "is false", "supported": "holds", "undecided": "open"}[decision.verdict]
-    found = [finding for finding in decision.findings if finding.outcome == wanted]
+    found = [finding for finding in decision.findings if finding.outcome == wanted and finding.decides]
     parts = [
         f"{statement}: {', '.join(map(_measured, group))}"
         for statement, group in groupby(found[:DECIDING], key=lambda one: one.text.removesuffix(f" in {one.metric}"))

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from benchmark.paper.claims import families
 from benchmark.report.charts import EDGE, HUES, WIDTH, Mark, against_cost, whiskers
 from benchmark.report.svg import Drawing, Scale, spread
 from benchmark.results.tables import ARROWS, Row, Table, cell_text
@@ -69,7 +70,7 @@ def cost(table: Table, metrics: Sequence[str]) -> str:
 
 def color_against_score(table: Table, metrics: Sequence[str]) -> str:
     """Draws scores (upwards) against the colorfulness of outputs (to the right), a panel per metric."""
-    rows = [row for row in table.rows if row.cells["colorfulness"].mean is not None]
+    rows = [row for row in families(table) if row.cells["colorfulness"].mean is not None]
     labels = numbered([row.name for row in rows])
     panels = {_heading(metric): _scatter(table, metric, rows, labels) for metric, _ in _drawn(rows, metrics)}
     return standalone(panels, f"Scores against colorfulness on {table.data}", legend=labels)
