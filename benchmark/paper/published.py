@@ -25,6 +25,7 @@ class Published(Record):
     system: str
     reported_on: str  # the data, in the source's words
     data: str | None = None  # our name of the data set
+    like: tuple[str, ...] = ()  # our data sets of such images, where the source's own is not here or not named
     beside: str | None = None  # our entry of the same method
     metrics: dict[str, float] = Field(default_factory=dict)
     note: str = ""

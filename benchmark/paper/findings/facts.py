@@ -17,7 +17,7 @@ from benchmark.scoring.metrics import METRICS
 from benchmark.support.templates import md
 
 DATA = ("cifar10", "tiny-imagenet", "imagenette", "celeba", "coco")  # the main one first; `sample` is a demonstration
-PHOTOGRAPHS, PHOTOGRAPH_SIDE = ("imagenette", "coco"), 224  # what stands for "photographs at 256²" of sources
+SIDE = 224  # of images, at least, against which sources' photographs of 256² are held
 COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # columns of the page's table, if measured
 RANKED = (*COLUMNS, "fd_lite", "agree_lite", "delta_colorfulness")  # metrics in which the page ranks
 GRAY = "gray"
@@ -63,19 +63,19 @@ def reported_beside_gray(facts: Facts) -> str:
 
 
 def not_above_gray(facts: Facts) -> str:
-    """Returns `2 of 8 for psnr, …`: how many reported figures `gray` reaches on images like theirs; "" without such."""
+    """Returns `1 of 3 for psnr, …`: how many figures `gray` reaches in every table of images like theirs, or ""."""
     counts = []
     for name in FLOOR_TEST:
         pairs = [(row.metrics[name], _like_theirs(row, facts, name)) for row in facts.published if name in row.metrics]
-        known = [(value, round(max(grays), METRICS[name].digits)) for value, grays in pairs if grays]
+        known = [(value, round(min(grays), METRICS[name].digits)) for value, grays in pairs if grays]
         if known:
             counts.append(f"{sum(value <= gray for value, gray in known)} of {len(known)} for `{name}`")
     return ", ".join(counts)
 
 
 def alike(facts: Facts) -> list[str]:
-    """Returns the tables whose images are like those of sources that report on photographs, like `imagenette/paper`."""
-    return [name_of(table) for table in facts.tables if table.floor and _photographs(table)]
+    """Returns the tables that sources' figures are held against, like `imagenette/paper`."""
+    return [name_of(one) for one in facts.tables if one.floor and any(_is_like(one, row) for row in facts.published)]
 
 
 def below_gray(facts: Facts) -> list[str]:
@@ -88,18 +88,15 @@ def below_gray(facts: Facts) -> list[str]:
     return found
 
 
-def _photographs(table: Table) -> bool:
-    return table.data in PHOTOGRAPHS and (table.origin.image_size or 0) >= PHOTOGRAPH_SIDE
+def _is_like(table: Table, row: Published) -> bool:
+    """Whether a table has images like a source's: of such a data set, and photographs of about their size."""
+    size = table.origin.image_size or 0
+    return bool(row.metrics) and table.data in (row.data, *row.like) and (table.data == DATA[0] or size >= SIDE)
 
 
 def _like_theirs(row: Published, facts: Facts, metric: str) -> list[float]:
-    """Returns what `gray` scores on images like a source's: its thumbnails, or photographs of about its size."""
-    thumbnails = row.data == DATA[0]
-    means = [
-        gray.cells[metric].mean
-        for table, gray in _grays(facts)
-        if (table.data == DATA[0] if thumbnails else _photographs(table))
-    ]
+    """Returns what `gray` scores on images like a source's, table by table."""
+    means = [gray.cells[metric].mean for table, gray in _grays(facts) if _is_like(table, row)]
     return [mean for mean in means if mean is not None]
 
 
