@@ -39,7 +39,7 @@ def test_a_result_has_its_own_budget_with_its_parents_and_the_device_that_traine
     assert result.cost.device == "the GPU that trained"
     assert result.curves is not None
     assert result.curves.images == (12, 24)
-    assert result.curves.fd is None
+    assert result.curves.distance is None
     params = read_params(project)
     cell = resolve(params, method="gan-l1", data="sample", preset="tiny")
     assert Currency(params, Workspace(project)).budget(cell) == (48, 12)
@@ -75,17 +75,20 @@ def test_curves_keep_evenly_spaced_validations_and_the_last() -> None:
     assert curves_of([], 16, 64) is None
     judged = curves_of(rows(2, val_fd_judge=3.0), 1, 64)
     assert judged is not None
-    assert (judged.fd, judged.fd_metric) == ((3.0, 3.0), "fd_judge")
+    assert (judged.distance, judged.distance_metric) == ((3.0, 3.0), "fd_judge")
+    both = curves_of(rows(2, val_kid_lite=1.0, val_fd_lite=3.0), 1, 64)
+    assert both is not None
+    assert both.distance_metric == "fd_lite"  # Fréchet's where there are enough images for it
 
 
-def curve(psnr: np.ndarray, fd: np.ndarray | None = None) -> Curves:
+def curve(psnr: np.ndarray, distance: np.ndarray | None = None) -> Curves:
     return Curves(
         images=tuple(range(1, len(psnr) + 1)),
         psnr=tuple(psnr.tolist()),
         colorfulness=tuple(psnr.tolist()),
         colorfulness_truth=1.0,
-        fd=None if fd is None else tuple(fd.tolist()),
-        fd_metric=None if fd is None else "fd_judge",
+        distance=None if distance is None else tuple(distance.tolist()),
+        distance_metric=None if distance is None else "fd_judge",
         validation_images=64,
     )
 
@@ -98,7 +101,7 @@ def test_a_row_is_still_improving_while_its_curves_rise() -> None:
     assert still_improving([curve(rising + one) for one in noise]) == ("psnr",)
     assert still_improving([curve(settled + one) for one in noise]) == ()
     assert still_improving([curve(20 + 0.05 * x)]) == ()  # it rises, but by too little to be news
-    assert still_improving([curve(settled, 10 - 5 * x)]) == ("fd",)
+    assert still_improving([curve(settled, 10 - 5 * x)]) == ("distance",)
     assert still_improving([curve(settled, 5 + 5 * x)]) == ()
     assert still_improving([curve(rising[:3])]) is None
     assert still_improving([]) is None
@@ -111,7 +114,7 @@ def test_a_table_says_which_rows_were_still_improving(tmp_path: Path) -> None:
     write_method(tmp_path, "eccv16", curves=curve(rising * 0 + 20))
     write_method(tmp_path, "gray", seeds=(0,), role="floor")
     told = [note for note in footnotes(build_table(tmp_path / "cifar10" / "quick")) if "improving" in note]
-    assert told == ["Still improving on validation images when the budget ended: `cgan` (fd), `l2` (psnr)."]
+    assert told == ["Still improving on validation images when the budget ended: `cgan` (distance), `l2` (psnr)."]
 
 
 def test_noise_alone_is_seldom_called_progress() -> None:
@@ -130,7 +133,7 @@ def test_noise_alone_is_seldom_called_progress() -> None:
     [
         ({"psnr": (1.0,)}, "unequal lengths"),
         ({"images": (20, 10)}, "do not increase"),
-        ({"fd": (1.0, 1.0)}, "both fd and fd_metric"),
+        ({"distance": (1.0, 1.0)}, "both distance and distance_metric"),
         ({"psnr": (1.0, float("nan"))}, "finite"),
     ],
 )

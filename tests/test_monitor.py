@@ -108,9 +108,9 @@ def test_the_judges_distance_and_colorfulness_are_followed_where_there_is_a_judg
     curves = curves_of(train(tmp_path, quiet(), data="cifar10").history, 4, 6)
     assert curves is not None
     assert curves.images == (16, 32, 48)
-    assert curves.fd_metric == "fd_judge"
-    assert curves.fd is not None
-    assert all(value > 0 for value in curves.fd)
+    assert curves.distance_metric == "kid_judge"  # Fréchet's has no value of few images
+    assert curves.distance is not None
+    assert all(value > 0 for value in curves.distance)
     truth = colorfulness(torch.from_numpy(tiny_images()[[0, 1, 3, 4, 6, 7]]).permute(0, 3, 1, 2).float())
     assert curves.colorfulness_truth == pytest.approx(float(truth.mean()), rel=1e-4)
     kept = {path.name.split("-")[-2] for path in (tmp_path / "data" / ".features").iterdir()}
@@ -118,7 +118,7 @@ def test_the_judges_distance_and_colorfulness_are_followed_where_there_is_a_judg
     again = curves_of(train(tmp_path, quiet(), data="cifar10").history, 4, 6)
     assert again == curves
     unjudged = curves_of(train(tmp_path / "unjudged", quiet()).history, 4, 6)
-    assert unjudged == curves.model_copy(update={"fd": None, "fd_metric": None})
+    assert unjudged == curves.model_copy(update={"distance": None, "distance_metric": None})
 
 
 def test_validation_changes_no_bit_of_a_training(tmp_path: Path) -> None:

@@ -20,17 +20,19 @@ class Curves(Strict):
     psnr: tuple[Number, ...]
     colorfulness: tuple[Number, ...]  # mean over the outputs
     colorfulness_truth: Number  # mean over the true images
-    fd: tuple[Number, ...] | None = None  # None: the data set has no judge
-    fd_metric: str | None = None  # of which metric `fd` is the value, on these images: "fd_judge"
+    distance: tuple[Number, ...] | None = None  # from the truth in a judge's features; None: there is no judge
+    distance_metric: str | None = None  # whose values these are: "fd_judge", or "kid_judge" of few images
     validation_images: Count
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        lengths = {len(values) for values in (self.images, self.psnr, self.colorfulness, self.fd) if values is not None}
+        lengths = {
+            len(values) for values in (self.images, self.psnr, self.colorfulness, self.distance) if values is not None
+        }
         if len(lengths) != 1 or not 1 <= len(self.images) <= CURVE_POINTS:
             raise ValueError(f"curves of unequal lengths, or not of 1 to {CURVE_POINTS} points")
         if list(self.images) != sorted(set(self.images)):
             raise ValueError("curves whose images do not increase")
-        if (self.fd is None) != (self.fd_metric is None):
-            raise ValueError("curves need both fd and fd_metric, or neither")
+        if (self.distance is None) != (self.distance_metric is None):
+            raise ValueError("curves need both distance and distance_metric, or neither")
         return self

@@ -11,11 +11,11 @@ from benchmark.contracts.curves import Curves
 
 LAST, POINTS = 0.2, 4  # the stretch that decides: the last fifth of the validations, but at least so many
 CERTAINTY = 0.95  # of a one-sided test
-LEAST = {"psnr": 0.05, "fd": 0.02}  # over the stretch: dB, and share of the distance; less is no news
+LEAST = {"psnr": 0.05, "distance": 0.02}  # over the stretch: dB, and share of the distance; less is no news
 
 
 def still_improving(curves: Sequence[Curves]) -> tuple[str, ...] | None:
-    """Which of "psnr" and "fd" were still getting better at the end (docs/statistics.md has the rule).
+    """Which of "psnr" and "distance" were still getting better at the end (docs/statistics.md has the rule).
 
     Args:
         curves: of the seeds of one row.
@@ -25,16 +25,20 @@ def still_improving(curves: Sequence[Curves]) -> tuple[str, ...] | None:
     """
     if not curves or any(len(one.images) < POINTS for one in curves):
         return None
-    scores = {"psnr": [np.array(one.psnr) for one in curves]}
-    distances = [np.array(one.fd) for one in curves if one.fd]
+    scores = {"psnr": [_end(one.psnr) for one in curves]}
+    distances = [_end(one.distance) for one in curves if one.distance]
     if len(distances) == len(curves):
-        scores["fd"] = [-np.log(np.maximum(one, 1e-9)) for one in distances]  # higher is better, in shares
-    return tuple(name for name, values in scores.items() if _rises(values, LEAST[name]))
+        size = np.abs(np.concatenate(distances)).mean() or 1.0
+        scores["distance"] = [-one / size for one in distances]  # higher is better, in shares
+    return tuple(name for name, ends in scores.items() if _rises(ends, LEAST[name]))
 
 
-def _rises(values: Sequence[NDArray[np.float64]], least: float) -> bool:
-    """Whether straight lines of one slope through the ends of (n,) values, a line for each seed, surely go up."""
-    ends = [one[-max(POINTS, ceil(LAST * len(one))) :] for one in values]
+def _end(values: Sequence[float]) -> NDArray[np.float64]:
+    return np.array(values[-max(POINTS, ceil(LAST * len(values))) :])
+
+
+def _rises(ends: Sequence[NDArray[np.float64]], least: float) -> bool:
+    """Whether straight lines of one slope through the ends of curves, (n,) each, a line for each seed, surely go up."""
     x = np.concatenate([np.linspace(-0.5, 0.5, len(one)) for one in ends])  # the stretch has length 1
     y = np.concatenate([one - one.mean() for one in ends])
     rise = (x @ y) / (x @ x)

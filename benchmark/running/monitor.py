@@ -22,10 +22,9 @@ from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.montage import montage
 from benchmark.support.progress import progress_bar
-from benchmark.training.progress import Monitor, Row
+from benchmark.training.progress import DISTANCES, Monitor, Row
 
 VALIDATION_METRICS = ("psnr", "ssim", "auc", "colorfulness", "delta_colorfulness")
-JUDGED = "fd_"  # how the Fréchet distances of judges are called; those that the data has are followed too
 GRID_IMAGES = 8
 PLAIN_SECONDS = 15.0  # between lines where there is no terminal to draw a bar on
 
@@ -90,7 +89,7 @@ class TrainingMonitor(Monitor):
 
     def validate(self, step: int) -> Row:
         """Scores the validation images, by judges too where the data has one, and keeps a picture of the fixed ones."""
-        judged = [name for name in METRICS if name.startswith(JUDGED)]
+        judged = [name for name in METRICS if name.startswith(DISTANCES)]
         scorer = Scorer(
             prepared=self.prepared,
             split="val",

@@ -8,6 +8,8 @@ from benchmark.contracts.curves import CURVE_POINTS, Curves
 from benchmark.support.files import write_atomically
 
 Row = dict[str, float | int | str]
+DISTANCES = ("fd_", "kid_")
+"""How judges' distances of sets are called: Fréchet distances, and kernel distances, which few images allow too."""
 
 
 class Monitor:
@@ -55,13 +57,13 @@ def curves_of(history: Sequence[Row], batch_size: int, validation_images: int) -
         return None
     kept = min(len(rows), CURVE_POINTS)
     rows = [rows[(place + 1) * len(rows) // kept - 1] for place in range(kept)]
-    distance = next((name for name in rows[0] if name.startswith("val_fd_")), None)
-    columns = {"psnr": "val_psnr", "colorfulness": "val_colorfulness", **({"fd": distance} if distance else {})}
+    distance = next((name for kind in DISTANCES for name in rows[0] if name.startswith(f"val_{kind}")), None)
+    columns = {"psnr": "val_psnr", "colorfulness": "val_colorfulness", **({"distance": distance} if distance else {})}
     return Curves(
         images=tuple(int(row["step"]) * batch_size for row in rows),
         **{field: tuple(row[name] for row in rows) for field, name in columns.items()},
         colorfulness_truth=rows[0]["val_colorfulness_truth"],
-        fd_metric=distance and distance.removeprefix("val_"),
+        distance_metric=distance and distance.removeprefix("val_"),
         validation_images=validation_images,
     )
 
