@@ -1,14 +1,12 @@
-"""Shells complete the right names, and the printed scripts make shells ask for them."""
+"""Shells complete the right names."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
-from click.testing import CliRunner
 
 from benchmark.cli import main
 from projects import make_project
@@ -45,7 +43,6 @@ def offered(*words: str) -> list[str]:
         (("compare", "--methods", "gray,l"), ["gray,l2"]),
         (("run", "--method", "gray,l"), []),  # a shell completes one name, not a list
         (("judge", "train", "cif"), ["cifar10"]),
-        (("completion", "f"), ["fish"]),
     ],
 )
 def test_names_are_offered(project: Path, words: tuple[str, ...], expected: list[str]) -> None:
@@ -69,20 +66,3 @@ def test_a_shell_gets_its_answer_without_torch(project: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "plain,cgan\n"
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_scripts_are_what_the_shell_reads(shell: str, tmp_path: Path) -> None:
-    done = CliRunner().invoke(main, ["completion", shell])
-    assert done.exit_code == 0
-    assert f"_BENCH_COMPLETE={shell}_complete" in done.output
-    if program := shutil.which(shell):
-        script = tmp_path / "script"
-        script.write_text(done.output)
-        subprocess.run([program, "-n", str(script)], check=True)
-
-
-def test_another_shell_is_refused() -> None:
-    done = CliRunner().invoke(main, ["completion", "csh"])
-    assert done.exit_code == 2
-    assert "'bash', 'zsh', 'fish'" in done.output

@@ -112,7 +112,7 @@ def main(debug: bool) -> None:
 for command in (
     *(cells.run, cells.train, cells.evaluate, cells.fingerprint, sweep.cells, sweep.sweep, sweep.reproduce),
     *(parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data, tune.tune),
-    *(results.leaderboard, results.score, results.report, completion.completion),
+    *(results.leaderboard, results.score, results.report),
     *(paper.claims, paper.findings, paper.published, card, variants),
     *(photographs.colorize, photographs.app, photographs.compare, speed, sizes, study),
 ):

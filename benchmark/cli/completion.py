@@ -1,10 +1,13 @@
-"""Names that a shell completes: `bench run --method <Tab>`. Nothing here imports torch: a key press waits for it."""
+"""Names that a shell completes: `bench run --method <Tab>`; docs/terminal.md says how a shell is told to ask.
+
+Nothing here imports torch: a key press waits for it.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import CompletionItem
 
 from benchmark.contracts.registry import names
 from benchmark.contracts.workspace import project
@@ -62,19 +65,3 @@ def offer_names(group: click.Group) -> None:
             taken = param.opts[0] if isinstance(param, click.Option) else f"{group.name} {param.name}"
             if taken in NAMES:
                 param.type = Name(NAMES[taken], listed="," in (param.metavar or ""))
-
-
-@click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that lets SHELL complete commands, options, methods, data sets and presets.
-
-    \b
-      bash   eval "$(bench completion bash)"     as a line of ~/.bashrc
-      zsh    eval "$(bench completion zsh)"      as a line of ~/.zshrc
-      fish   bench completion fish > ~/.config/fish/completions/bench.fish
-    """  # noqa: D301 - as in the command group
-    made = get_completion_class(shell)
-    assert made, f"click knows the shell {shell}"
-    click.echo(made(ctx.find_root().command, {}, "bench", "_BENCH_COMPLETE").source())
