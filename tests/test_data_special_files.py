@@ -81,7 +81,7 @@ def test_one_among_scored_images_is_unfit(make: Make, tmp_path: Path) -> None:
     )
     images = write_files(tmp_path / "scored", {"test-0.png": encoded(picture(1, 16, 16), "PNG")})
     make(images / "test-1.png")
-    assert inspect(images, prepared).unfit == {"test-1.png": f"unreadable: {REASON}"}
+    assert inspect(images, prepared).faults["unfit"] == [f"test-1.png (unreadable: {REASON})"]
 
 
 @special

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared, open_data
 from benchmark.report.trained import Found, Trained
 from benchmark.results.tables import number
@@ -102,7 +103,7 @@ def choose(columns: Mapping[str, Mapping[str, NDArray[np.float32]]], gray: NDArr
     of every image without its color; None: not measured.
     """
     count = len(next(iter(next(iter(columns.values())).values())))
-    even = np.unique(np.linspace(0, count - 1, min(count, EVENLY)).round().astype(int))
+    even = evenly(count, EVENLY)
     groups: dict[str, dict[str, str]] = {"Any": {"even": "spread evenly over the test split"}}
     members: dict[str, tuple[str, Sequence[int]]] = {"even": ("spread evenly", even.tolist())}
     for name in RANKING:

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,27 +26,19 @@ SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")  # JPEG i
 NAMED = 5  # files of each kind of fault that the message names
 
 
-@dataclass
-class Folder:
+class Folder(NamedTuple):
     """What a folder of colored images holds, set against a test split."""
 
-    files: dict[int, Path] = field(default_factory=dict)  # index in the split → file
-    missing: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-    unfit: dict[str, str] = field(default_factory=dict)  # file → unreadable, or of the wrong size
+    files: dict[int, Path]  # index in the split → file
+    faults: dict[str, list[str]]  # kind of fault → names of images or files
 
-    def faults(self) -> list[str]:
-        """One text per kind of fault."""
-        kinds = {
-            "missing": self.missing,
-            "not of this test split": self.extra,
-            "unfit": [f"{name} ({reason})" for name, reason in self.unfit.items()],
-        }
-        return [
+    def __str__(self) -> str:
+        """The faults, each kind with the first of its names."""
+        return "; ".join(
             f"{len(names)} {kind}: {', '.join(names[:NAMED] + ['…'] * (len(names) > NAMED))}"
-            for kind, names in kinds.items()
+            for kind, names in self.faults.items()
             if names
-        ]
+        )
 
 
 def inspect(folder: Path, prepared: Prepared) -> Folder:
@@ -66,15 +58,11 @@ def inspect(folder: Path, prepared: Prepared) -> Folder:
         found[name] = path
     if not found:
         raise InputError(f"{folder} holds no image; expected one per test image, named {ids[0]}.png, …")
-    inspected = Folder(extra=sorted(found.keys() - set(ids)))
-    for index, name in enumerate(ids):
-        if name not in found:
-            inspected.missing.append(name)
-        elif reason := _unfit(found[name], prepared.meta.image_size):
-            inspected.unfit[found[name].name] = reason
-        else:
-            inspected.files[index] = found[name]
-    return inspected
+    missing, extra = [name for name in ids if name not in found], sorted(found.keys() - set(ids))
+    unfit = {name: why for name in ids if name in found and (why := _unfit(found[name], prepared.meta.image_size))}
+    files = {index: found[name] for index, name in enumerate(ids) if name in found and name not in unfit}
+    named = [f"{found[name].name} ({why})" for name, why in unfit.items()]
+    return Folder(files, {"missing": missing, "not of this test split": extra, "unfit": named})
 
 
 def _unfit(path: Path, size: int) -> str | None:
@@ -112,7 +100,7 @@ def score_folder(cell: Cell, folder: Path, context: Context, go_on: bool = False
     """
     prepared = open_data(context.workspace, cell)
     inspected = inspect(folder, prepared)
-    faults = "; ".join(inspected.faults())
+    faults = str(inspected)
     if faults and not go_on:
         raise BenchError(f"{folder}: {faults}. Nothing was scored; --go-on scores the {len(inspected.files)} that fit")
     if not inspected.files:

@@ -97,6 +97,7 @@ class _Job:
     def __init__(self, dataset: Dataset, folder: Path, name: str, skip_corrupt: bool) -> None:
         self.dataset, self.folder, self.name, self.skip_corrupt = dataset, folder, name, skip_corrupt
         self.part = folder.with_name(folder.name + ".part")
+        self.config: dict[str, Any] = dataset.config.model_dump(mode="json")
         self.size: int = dataset.config.image_size
         self.colors = ColorCount()  # of the training split
         self.fault: str | None = None  # of what `up_to_date` found in the folder
@@ -111,7 +112,7 @@ class _Job:
         except BenchError:
             return None
         meta = prepared.meta
-        if (meta.name, meta.config) != (self.name, self._config()) or meta.rule not in (RULE, PLAIN_RULE):
+        if (meta.name, meta.config) != (self.name, self.config) or meta.rule not in (RULE, PLAIN_RULE):
             return None
         try:
             return prepared if meta.fingerprint == self.dataset.fingerprint() else None
@@ -141,9 +142,6 @@ class _Job:
         """What decides the bytes: a change of how files are decoded does not concern a data set that has none."""
         first = next((item.source for split in self.dataset.split_names for item in self.dataset.items(split)), None)
         return RULE if isinstance(first, Encoded) else PLAIN_RULE
-
-    def _config(self) -> dict[str, Any]:
-        return self.dataset.config.model_dump(mode="json")
 
     def _check_items(self) -> None:
         """Some items, and no id twice."""
@@ -262,7 +260,7 @@ class _Job:
             title=dataset.title,
             licence=dataset.licence,
             note=" ".join(filter(None, notes)) or None,
-            config=self._config(),
+            config=self.config,
             image_size=self.size,
             classes=None if listing.classes is None else list(listing.classes),
             layout=listing.layout,
