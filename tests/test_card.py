@@ -20,7 +20,8 @@ from benchmark.paper.card.figure import draw
 from benchmark.paper.card.measure import count_of_sets, measure_card, spearman
 from benchmark.paper.card.notes import CARD, remarks
 from benchmark.paper.card.rows import FILE, Card, CardRow, csv_text, read_card
-from benchmark.paper.card.show import agreement, build_page, summary, surprises
+from benchmark.paper.card.show import agreement, build_page, summary
+from benchmark.paper.card.surprises import headlines, surprises
 from benchmark.results.columns import announce
 from benchmark.results.tables import build_table, footnotes
 from benchmark.scoring.metrics import METRICS, Metric, register
@@ -283,8 +284,20 @@ def test_what_is_said_of_a_card(card: Card) -> None:
     assert draw(card).startswith("<svg")
 
 
+def test_headlines_are_of_the_largest_card_first(tmp_path: Path, card: Card) -> None:
+    for name, images in (("large", 500), ("small", 24)):
+        folder = tmp_path / name / "quick"
+        folder.mkdir(parents=True)
+        rows = [row.model_copy(update={"images": images}) for row in card.rows]
+        (folder / FILE).write_text(csv_text(rows))
+    lines = headlines(tmp_path)
+    assert len(lines) == 3
+    assert "500 true test images of large" in lines[0]
+    assert headlines(tmp_path / "large" / "quick") == []
+
+
 def test_the_provider_needs_no_torch() -> None:
-    program = "import sys, benchmark.paper.card.notes; sys.exit('torch' in sys.modules)"
+    program = "import sys, benchmark.paper.card.notes, benchmark.paper.card.surprises; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -16,8 +16,6 @@ from benchmark.paper.card.rows import Aspect
 
 SIDE = 32  # pixels: strengths that are lengths, but for shifts, are those at this size of an image
 
-NO_COLOR = ("saturation", 0.0)  # the unit of a card: how far a picture without color is from the truth
-
 
 class Changed(NamedTuple):
     """Changed images."""

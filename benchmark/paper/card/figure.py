@@ -9,7 +9,7 @@ from benchmark.report.svg import Drawing
 from benchmark.results.tables import ARROWS
 from benchmark.scoring.metrics import METRICS
 
-LEFT, TOP, COLUMN, ROW, BAR = 138.0, 76.0, 96.0, 30.0, 9.0  # pixels
+LEFT, TOP, COLUMN, ROW, BAR = 152.0, 76.0, 96.0, 30.0, 9.0  # pixels
 UNIT, MOST = 11.0, 2.0  # pixels of no color's damage, and the most damage that a bar shows
 WORDS = 15  # letters of a heading's line
 STYLE = """

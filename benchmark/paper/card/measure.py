@@ -10,8 +10,8 @@ from scipy.stats import rankdata
 from benchmark import PROTOCOL
 from benchmark.data.color import rgb_to_lab
 from benchmark.data.prepared import Prepared
-from benchmark.paper.card.changes import CHANGES, NO_COLOR, Change, Changed, Truth
-from benchmark.paper.card.rows import CardRow
+from benchmark.paper.card.changes import CHANGES, Change, Changed, Truth
+from benchmark.paper.card.rows import NO_COLOR, CardRow
 from benchmark.results.statistics import resample
 from benchmark.scoring.evaluate import batch_size_for
 from benchmark.scoring.metrics import METRICS, Metric

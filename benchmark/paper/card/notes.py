@@ -9,8 +9,9 @@ from benchmark.results.columns import Filled, LeftOut, Measured
 from benchmark.scoring.metrics import Metric
 from benchmark.support.errors import BenchError
 
+PREFIX = "Metric card: "
 SEEN: dict[Aspect, str] = {
-    "hue": "Metric card: hue is seen by",
+    "hue": "hue is seen by",
     "saturation": "saturation by",
     "place": "the place of color by",
 }
@@ -34,7 +35,8 @@ class CardNotes:
         ours = (PROTOCOL, measured[0].result.provenance.data_sha256["test"][:12])
         if any((row.protocol, row.test_sha256) != ours for row in card.rows):
             return Filled(left_out=[LeftOut(path, "a metric card of another protocol or of other images")])
-        return Filled(remarks=remarks(card))
+        first, *rest = remarks(card).items()
+        return Filled(remarks=dict([(f"{PREFIX}{first[0]}", first[1]), *rest]))
 
 
 CARD = CardNotes()

@@ -1,16 +1,17 @@
 """Writes docs/metric-card.md and its figures from the cards under results/, for `bench card`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.paper.card.changes import CHANGES, NO_COLOR
+from benchmark.paper.card.changes import CHANGES
 from benchmark.paper.card.figure import draw
 from benchmark.paper.card.measure import spearman
 from benchmark.paper.card.notes import remarks
-from benchmark.paper.card.rows import FILE, LEAST_DAMAGE, Card, CardRow, read_card
+from benchmark.paper.card.rows import LEAST_DAMAGE, NO_COLOR, Card, CardRow
+from benchmark.paper.card.surprises import cards_in, surprises
 from benchmark.results.tables import NOTHING, Table, build_table, markdown_grid, number, update_files
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.templates import environment
@@ -25,11 +26,6 @@ class SeedSteps(NamedTuple):
 
     deviation: float  # the median over methods
     methods: int
-
-
-def cards_in(results_root: Path) -> list[Card]:
-    """Returns the cards below a results folder, by data set and preset; BenchError if one cannot be read."""
-    return [read_card(path) for path in sorted(results_root.glob(f"*/*/{FILE}"))]
 
 
 def build_page(root: Path, check: bool = False) -> list[Path]:
@@ -158,18 +154,3 @@ def _equal(rows: Sequence[CardRow], deviation: float) -> str:
         return NOTHING
     slope = abs((rows[-1].value - rows[0].value) / (rows[-1].strength - rows[0].strength))
     return f"{deviation / slope:.2g}"
-
-
-def surprises(card: Card) -> Iterator[str]:
-    """Yields what one would not expect of the metrics, as sentences for docs/findings.md."""
-    where = f"on {card.rows[0].images:,} true test images of {card.data}"
-    for change, told in (("hue", "Opposite hues"), ("another", "The colors of another photograph")):
-        if liked := [name for name in card.metrics if change in card.prefers_wrong(name)]:
-            figures = [(name, row.damage) for name in liked if (row := card.strongest(name, change))]
-            listed = ", ".join(f"`{name}` ({damage:.2f} of its damage)" for name, damage in figures)
-            yield f"{told} score better than no color at all in {listed}, {where}."
-    judged = [name for name in card.metrics if (row := card.strongest(name, NO_COLOR[0])) and row.damage is not None]
-    for aspect in ("hue", "place"):
-        if blind := [name for name in judged if not card.sees(name, aspect)]:
-            what = "The hue" if aspect == "hue" else "The place"
-            yield f"{what} of color is not seen by {', '.join(f'`{name}`' for name in blind)}, {where}."

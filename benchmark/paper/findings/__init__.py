@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.paper.card.surprises import headlines
 from benchmark.paper.claims import decide_all
 from benchmark.paper.findings import facts as pieces
 from benchmark.paper.findings import figures
@@ -42,7 +43,9 @@ def build_findings(root: Path, check: bool = False) -> BuiltFindings:
     facts = Facts(tables, decide_all(tables), load_published())
     drawn = {f"findings-{name}.svg": figure for name, figure in _figures(facts).items()}
     docs = root / "docs"
-    contents = {docs / name: figure for name, figure in drawn.items()} | {docs / PAGE: _page(facts, drawn)}
+    contents = {docs / name: figure for name, figure in drawn.items()} | {
+        docs / PAGE: _page(facts, drawn, headlines(root / "results"))
+    }
     left = [path for path in sorted(docs.glob("findings-*.svg")) if path not in contents]
     return BuiltFindings(docs / PAGE, [*update_files(contents, check), *_removed(left, check)])
 
@@ -62,13 +65,14 @@ def _figures(facts: Facts) -> dict[str, str]:
     return drawn
 
 
-def _page(facts: Facts, drawn: dict[str, str]) -> str:
+def _page(facts: Facts, drawn: dict[str, str], of_metrics: Sequence[str]) -> str:
     template = environment("benchmark.paper").get_template("findings.md.j2")
     return template.render(
         facts=facts,
         main=facts.main,
         pieces=pieces,
         figures=drawn,
+        of_metrics=of_metrics,
         part=part,
         nothing_current=nothing_current,
         cell=cell_text,
