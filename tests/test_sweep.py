@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
@@ -20,11 +23,12 @@ import pytest
 from benchmark.contracts.config import read_params
 from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
+from benchmark.running.sweep import over_ray
 from benchmark.running.sweep.over_ray import Resources, run_jobs
 from benchmark.running.sweep.plan import Choice, Job, Planner
-from benchmark.running.sweep.worker import error_line
+from benchmark.running.sweep.worker import STOP, error_line, run_job
 from benchmark.support import weights
-from benchmark.support.interruption import REQUEUE
+from benchmark.support.interruption import REQUEUE, Interrupted
 from projects import FAMILY, TINY, bench, make_project, one_thread
 
 LONG: dict[str, Any] = copy.deepcopy(TINY)
@@ -90,6 +94,47 @@ def test_error_lines_read_well() -> None:
     assert error_line("first\n last \n\n", 1) == "last"
     assert error_line("", -9) == "killed by SIGKILL"
     assert "not a word" in error_line("", 1)
+
+
+class Threads:
+    """What a sweep uses of Ray, with a thread for each task."""
+
+    exceptions = SimpleNamespace(RayError=OSError)
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor()
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": {"CPU": 2.0}}]
+
+    def remote(self, function: Callable[..., Any]) -> Any:
+        task = SimpleNamespace(remote=lambda *arguments: self.pool.submit(function, *arguments))
+        return SimpleNamespace(options=lambda **settings: task)
+
+    def wait(self, tasks: list[Future[Any]], timeout: float) -> tuple[list[Future[Any]], list[Future[Any]]]:
+        done = futures.wait(tasks, timeout, futures.FIRST_COMPLETED).done
+        return list(done), [task for task in tasks if task not in done]
+
+    def get(self, task: Future[Any]) -> Any:
+        return task.result()
+
+
+def test_a_signal_has_what_runs_save_and_ends_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(over_ray, "connected", lambda resources: nullcontext(Threads()))
+
+    def run(job: Job, folder: Path, logs: Path, variables: dict[str, str], *after: object) -> float:
+        signal.raise_signal(signal.SIGTERM)
+        while not (logs / STOP).exists():
+            time.sleep(0.01)
+        return run_job(job, folder, logs, variables)  # which does not begin then
+
+    monkeypatch.setattr(over_ray, "run_job", run)
+    said, jobs = list[str](), [Job(name, ("run",), f"{name}.log") for name in "ab"]
+    with pytest.raises(Interrupted) as stopped:
+        run_jobs(jobs, Workspace(tmp_path), Resources(), retries=1, root=None, say=said.append)
+    assert stopped.value.exit_code == REQUEUE
+    assert {line for line in said if "stopped: " in line} == {"[0/2] stopped: a", "[0/2] stopped: b"}
+    assert [path.name for path in tmp_path.glob("runs/sweep/*/*")] == [STOP]
 
 
 # Ray ------------------------------------------------------------------------------------------------------------------
