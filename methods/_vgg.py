@@ -6,7 +6,7 @@ labels. Its BatchNorm is folded into the convolutions, so that the same few line
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 
 import torch
@@ -93,7 +93,7 @@ def _stack(plan: Sequence[int]) -> tuple[nn.Sequential, dict[str, int]]:
     return nn.Sequential(*layers), names
 
 
-def feature_loss(network: VGG, predicted: Tensor, target: Tensor) -> Tensor:
+def feature_loss(network: Callable[[Tensor], list[Tensor]], predicted: Tensor, target: Tensor) -> Tensor:
     """Returns the mean squared difference of the activations, averaged over layers (Ledig et al. 2017, eq. 5).
 
     Args:

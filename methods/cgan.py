@@ -11,7 +11,7 @@ same range, is tanh(x / 2), so it would be another scale of the last weights and
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch.nn.functional as F
 from pydantic import Field, model_validator
@@ -24,6 +24,7 @@ from benchmark.contracts.search import RATE, WEIGHT
 from benchmark.support import weights
 
 from ._adversarial import binary_loss, discriminator_loss
+from ._lite import LiteUNet
 from ._patchgan import PatchGAN
 from ._resnet_unet import STEM_CHANNELS, ResNetUNet
 from ._scale import scale_ab, scale_L, unscale_ab
@@ -33,10 +34,13 @@ from ._unet import UNet
 class CGANConfig(MethodConfig):
     """Settings of the conditional GAN."""
 
-    encoder: Literal["unet", "resnet18"] = Field(
-        "unet", description="generator: plain U-Net, or ResNet-18's (seed 001)"
+    encoder: Literal["unet", "resnet18", "lite0"] = Field(
+        "unet", description="generator: plain U-Net, or on ResNet-18 (seed 001) or EfficientNet-Lite0"
     )
-    pretrained: bool = Field(True, description="resnet18: start from ImageNet weights (seed 001); false: from scratch")
+    pretrained: bool = Field(
+        True, description="resnet18, lite0: start from ImageNet weights (seed 001); false: from scratch"
+    )
+    encoder_rate: float = Field(2e-4, ge=0, description="lite0: Adam's rate for the encoder; 0 freezes it")
     base_channels: int = Field(
         64, ge=1, le=1024, description="width of the generator's first level (Isola et al., 6.1.1)"
     )
@@ -65,6 +69,8 @@ class CGANConfig(MethodConfig):
                 f"base_channels: ImageNet's ResNet-18 has {STEM_CHANNELS}, not {self.base_channels}; legal: "
                 f"base_channels={STEM_CHANNELS}, or any other with pretrained=false"
             )
+        if self.encoder == "lite0" and not self.pretrained and not self.encoder_rate:
+            raise ValueError("encoder_rate: 0 freezes an encoder that has learned nothing; legal: more than 0")
         return self
 
 
@@ -83,21 +89,32 @@ class CGAN(Method):
 
     @classmethod
     def skip(cls, config: CGANConfig, data: DataInfo) -> str | None:
-        """Returns a reason to skip if the settings ask for ResNet-18's ImageNet weights and their file is not here."""
-        if config.encoder == "resnet18" and config.pretrained and weights.path("resnet18") is None:
-            return weights.absent("resnet18")
+        """Returns a reason to skip if the settings ask for ImageNet weights and their file is not here."""
+        if cls.pretrained_on(config) and weights.path(config.encoder) is None:
+            return weights.absent(config.encoder)
         return None
 
+    @classmethod
+    def pretrained_on(cls, config: CGANConfig) -> str | None:
+        """Names the photographs that an encoder's published weights have seen."""
+        return "ImageNet" if config.encoder != "unet" and config.pretrained else None
+
     def load_pretrained(self) -> None:
-        """Loads ImageNet's weights into a ResNet-18 encoder."""
+        """Loads ImageNet's weights into the encoder, if the settings ask for them."""
         generator = self.colorizer[0]
         if isinstance(generator, ResNetUNet) and self.config.pretrained:
             generator.encoder.load_imagenet(weights.load("resnet18"))
+        elif isinstance(generator, LiteUNet) and self.config.pretrained:
+            generator.encoder.load_published()
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
         """Returns `generator` in both phases, and `discriminator` in the adversarial one."""
         betas = (self.config.beta1, 0.999)
-        generator = Adam(self.colorizer.parameters(), lr=self.config.generator_rate, betas=betas)
+        network, rate = self.colorizer[0], self.config.generator_rate
+        learned: Any = self.colorizer.parameters()
+        if isinstance(network, LiteUNet):
+            learned = network.groups(rate, self.config.encoder_rate)
+        generator = Adam(learned, lr=rate, betas=betas)
         if phase == "pretrain":
             return {"generator": generator}
         discriminator = Adam(self.discriminator.parameters(), lr=self.config.discriminator_rate, betas=betas)
@@ -134,4 +151,6 @@ def make_generator(config: CGANConfig, data: DataInfo) -> nn.Module:
     """Makes the network from lightness (B, 1, H, W) to two unbounded channels (B, 2, H, W)."""
     if config.encoder == "unet":
         return UNet(2, data.image_size, config.base_channels, dropout=config.dropout)
-    return ResNetUNet(2, config.base_channels)
+    if config.encoder == "resnet18":
+        return ResNetUNet(2, config.base_channels)
+    return LiteUNet(2, pretrained=config.pretrained, frozen=not config.encoder_rate, whole=True)

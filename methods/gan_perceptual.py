@@ -28,6 +28,7 @@ from benchmark.support.errors import InputError
 
 from ._adversarial import binary_loss, discriminator_loss
 from ._eccv16 import Eccv16
+from ._lite import LiteFeatures
 from ._patchgan import PatchGAN
 from ._scale import scale_ab, scale_L
 from ._vgg import OWN, OWN_FILES, VGG, VGG19, feature_loss, load_own
@@ -45,7 +46,9 @@ class GanPerceptualConfig(MethodConfig):
     discriminator_channels: int = Field(64, ge=1, le=1024, description="width of D's first layer (Isola et al., 6.1.2)")
     l1_weight: Annotated[float, WEIGHT] = Field(10.0, ge=0, description="weight of the L1 loss")
     perceptual_weight: float = Field(1.0, ge=0, description="weight of the feature loss; 0 needs no features")
-    features: Literal["vgg19", "own"] = Field("vgg19", description="ImageNet's VGG-19, or the data set's own network")
+    features: Literal["vgg19", "lite0", "own"] = Field(
+        "vgg19", description="ImageNet's VGG-19 or EfficientNet-Lite0, or the data set's own network"
+    )
     finetune_share: float = Field(
         3 / 53, ge=0, le=1, description="share of the steps with squared error alone (3 epochs of 53)"
     )
@@ -67,14 +70,13 @@ class GanPerceptual(Method):
         self.colorizer = Eccv16(config.width)
         self.discriminator = PatchGAN(data.image_size, config.discriminator_channels)
         if config.perceptual_weight:
-            plan, layer = LAYERS[config.features]
-            self.features = VGG(plan, [layer])
+            self.features = make_features(config.features)
 
     def load_pretrained(self) -> None:
         """Loads the network whose features the feature loss compares."""
         if self.config.perceptual_weight:
-            own = self.config.features == "own"
-            self.features.load_features(load_own(self.data.name) if own else weights.load("vgg19"))
+            name = self.config.features
+            self.features.load_features(load_own(self.data.name) if name == "own" else weights.load(name))
 
     @classmethod
     def parents(cls, config: GanPerceptualConfig) -> tuple[str, ...]:
@@ -132,7 +134,20 @@ class GanPerceptual(Method):
         """Returns a reason to skip if the weights of the feature network are not here."""
         if not config.perceptual_weight:
             return None
-        if config.features == "vgg19":
-            return weights.absent("vgg19") if weights.path("vgg19") is None else None
+        if config.features != "own":
+            return weights.absent(config.features) if weights.path(config.features) is None else None
         known = ", ".join(OWN_FILES) or "none"
         return None if data.name in OWN_FILES else f"no feature network was trained for {data.name!r} (only: {known})"
+
+    @classmethod
+    def pretrained_on(cls, config: GanPerceptualConfig) -> str | None:
+        """Names the photographs that the feature network's published weights have seen."""
+        return "ImageNet" if config.perceptual_weight and config.features != "own" else None
+
+
+def make_features(name: str) -> VGG | LiteFeatures:
+    """Makes the network whose features the loss compares; `load_features` gives it weights."""
+    if name == "lite0":
+        return LiteFeatures()
+    plan, layer = LAYERS[name]
+    return VGG(plan, [layer])

@@ -58,11 +58,7 @@ class House(Method):
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
         """Returns AdamW; the encoder has a rate of its own."""
-        encoder = [p for p in self.colorizer.encoder.parameters() if p.requires_grad]
-        decoder = [*self.colorizer.decoder.parameters(), *self.colorizer.head.parameters()]
-        groups = [{"params": decoder, "lr": self.config.learning_rate}]
-        if encoder:
-            groups.append({"params": encoder, "lr": self.config.encoder_rate})
+        groups = self.colorizer.groups(self.config.learning_rate, self.config.encoder_rate)
         return {"colorizer": AdamW(groups, weight_decay=self.config.weight_decay)}
 
     def learning_rate(self, optimizer: str, progress: float) -> float:

@@ -119,6 +119,7 @@ OVERFITTED: dict[str, tuple[str, dict[str, object]]] = {
             "generator_rate": 2e-3,
         },
     ),
+    "cgan-lite": ("cgan", {"encoder": "lite0", "discriminator_channels": 8, "generator_rate": 2e-3}),
 }
 
 

