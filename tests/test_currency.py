@@ -148,7 +148,7 @@ def test_a_file_reaches_those_that_it_decides(edited: dict[Path, str], file: str
 def test_an_adapter_and_its_parts_reach_those_that_use_them(edited: dict[Path, str]) -> None:
     methods = registry.room_folder("method")
     assert moved(edited, methods / "l2.py") == {"l2"}
-    assert moved(edited, methods / "_unet.py") == {"l2", "cgan", "eccv16", "gan-perceptual"}
+    assert moved(edited, methods / "_unet.py") == {"l2", "cgan", "gan-perceptual"}
     assert moved(edited, methods / "_patchgan.py") == {"cgan", "gan-perceptual"}
     assert moved(edited, registry.room_folder("dataset") / "sample.py") == {"sample"}
 
