@@ -33,6 +33,8 @@ from benchmark.training.record import MODEL_FILE, RECORD_FILE, verified_model
 SEEN_PIXELS = 1 << 20  # most pixels that a network sees; the short side alone does not bound a panorama's memory
 STRIP_PIXELS = 1 << 20  # pixels that are converted at a time at full size, which takes some 60 MB
 
+BROUGHT = "house-v1.safetensors"  # the model that lies beside the methods
+
 Rgb = NDArray[np.uint8]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -215,7 +217,7 @@ def load_chosen(
     seed: int,
     device: str,
 ) -> dict[str, Colorizer]:
-    """Loads the colorizers that the options of a command mean, by name.
+    """Loads the colorizers that the options of a command mean, by name; without any, the one that the package brings.
 
     Args:
         methods: trained entries.
@@ -227,13 +229,13 @@ def load_chosen(
         device: the device, as people type it.
 
     Raises:
-        InputError: none or several of `methods`, `every` and `model` are given, or they name nothing.
+        InputError: several of `methods`, `every` and `model` are given, or they name nothing.
     """
-    if bool(methods) + every + (model is not None) != 1:
+    if bool(methods) + every + (model is not None) > 1:
         raise InputError("what shall color? give one of --method NAME, --all and --model FILE")
     where = choose_device(device)
-    if model is not None:
-        colorizer = load_colorizer(model, where)
+    if not methods and not every:
+        colorizer = load_colorizer(model or registry.room_folder("method") / BROUGHT, where)
         return {colorizer.name: colorizer}
     root = find_root()
     preset = preset or read_params(root).suite.preset

@@ -12,11 +12,16 @@ _data_option = click.option(
     "--data", "data_set", metavar="NAME", help="What they were trained on, also folder:PATH; default: the only one."
 )
 
+_method_option = click.option(
+    "--method", "methods", multiple=True, metavar="NAME", help="Trained entry; may be given several times."
+)
+_all_option = click.option("--all", "every", is_flag=True, help="Every trained method of the data set.")
+
 
 @click.command()
 @click.argument("photographs", nargs=-1, required=True, metavar="PHOTO…", type=click.Path(path_type=Path))
-@click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry; may be given several times.")
-@click.option("--all", "every", is_flag=True, help="Every trained method of the data set.")
+@_method_option
+@_all_option
 @click.option("--model", type=click.Path(path_type=Path), help="A model file instead, from wherever.")
 @_data_option
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
@@ -26,7 +31,10 @@ _data_option = click.option(
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder, or one PNG.")
 def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overwrite: bool, **models: Any) -> None:
-    """Color any photographs, files or folders, color or gray, at their own size; PNG out."""
+    """Color any photographs, files or folders, color or gray, at their own size; PNG out.
+
+    The model that the package brings colors, unless --method, --all or --model says otherwise.
+    """
     from benchmark.photographs import colorize as coloring
     from benchmark.photographs.colorizer import load_chosen
 
@@ -42,19 +50,23 @@ def colorize(photographs: tuple[Path, ...], out: Path, side_by_side: bool, overw
 
 
 @click.command()
-@click.option("--method", "methods", multiple=True, metavar="NAME", help="Trained entry, several times; default: all.")
+@_method_option
+@_all_option
 @_data_option
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
 @seed_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: every machine that reaches this one.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0: any free one.")
-def app(host: str, port: int, methods: tuple[str, ...], **models: Any) -> None:
-    """Serve a page: drop a photograph, see every trained method's version (needs the extra `app`)."""
+def app(host: str, port: int, **models: Any) -> None:
+    """Serve a page: drop a photograph, see it in color (needs the extra `app`).
+
+    The model that the package brings colors, unless --method or --all says otherwise.
+    """
     from benchmark.photographs.app import serve
     from benchmark.photographs.colorizer import load_chosen
 
-    serve(load_chosen(methods=methods, every=not methods, model=None, **models), host, port)
+    serve(load_chosen(model=None, **models), host, port)
 
 
 @click.command()
