@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from benchmark.cli.options import json_option, machine_options, make_context, print_json, resolve_cell, seed_option
-from benchmark.contracts.config import find_root
+from benchmark.contracts.config import find_root, read_params
 from benchmark.support import weights
+from benchmark.support.errors import InputError
 
 
 @click.command(name="list")
@@ -21,13 +22,18 @@ def list_(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("method")
+@click.argument("method", required=False)
+@click.option("--all", "every", is_flag=True, help="Check every entry of params.yaml.")
 @click.option("--preset", metavar="NAME", help="With the settings of this preset; default: the suite's.")
-def check(method: str, preset: str | None) -> None:
+def check(method: str | None, every: bool, preset: str | None) -> None:
     """Check that METHOD (an entry, an adapter, or package:Class) holds the contract; exit code 1 if not."""
+    if bool(method) == every:
+        raise InputError("bench check: name one METHOD, or give --all")
+    names = [method] if method else list(read_params(find_root()).entries)
     from benchmark.running.conformance import check_by_name, print_verdicts
 
-    sys.exit(not print_verdicts(method, check_by_name(method, preset)))
+    failed = [name for name in names if not print_verdicts(name, check_by_name(name, preset))]
+    sys.exit(bool(failed))
 
 
 @click.command(name="new-method")
