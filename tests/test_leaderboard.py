@@ -58,11 +58,12 @@ def markdown(root: Path, folder: str = "cifar10/quick") -> str:
 
 def test_order_and_ranks(table: Table) -> None:
     assert [row.name for row in table.rows][2:] == ["l2", "photoshop", "eccv16"]
-    assert {row.name: row.cells["psnr"].rank for row in table.all_rows} == {
-        "cgan": 1, "classification": 1, "l2": 3, "photoshop": 4, "eccv16": 5,
-        "gray": None, "mean-color": None, "oracle-bins": None,
+    assert {row.name: str(row.cells["psnr"].rank or "") for row in table.all_rows} == {
+        "cgan": "1–2", "classification": "1–2", "l2": "3", "photoshop": "", "eccv16": "4",
+        "gray": "", "mean-color": "", "oracle-bins": "",
     }  # fmt: skip
     assert {row.name for row in table.rows if row.cells["psnr"].best} == {"cgan", "classification"}
+    assert table.decided == (25, 30)  # of 6 pairs in 5 columns the two equals are not told apart
     assert not any(row.cells["colorfulness"].rank for row in table.rows)  # colorfulness has no better side
 
 
@@ -121,11 +122,12 @@ def test_caption_notes_and_commands(suite: Path) -> None:
 
 
 def test_few_seeds_are_marked(suite: Path) -> None:
-    assert "‡ fewer than 3 seeds (`photoshop`): with one" in markdown(suite)
+    assert "‡ fewer than 5 seeds of a method or 3 of an ablation (`cgan`, `classification`," in markdown(suite)
     lines = read_csv(suite)
     assert lines["photoshop"]["psnr_low"] < lines["photoshop"]["psnr"]  # the interval is over images alone
-    assert re.search(r"`photoshop` .* 1‡ ", markdown(suite))
-    assert re.search(r"`gray` .* 1 ", markdown(suite))  # a baseline does not vary between seeds
+    assert "`photoshop`: images of another program, compared on the images alone, without a rank." in markdown(suite)
+    assert re.search(r"`cgan` .* 3‡ ", markdown(suite))
+    assert re.search(r"`(gray|photoshop)` .* 1 ", markdown(suite))  # neither varies between seeds
 
 
 def test_metrics_of_the_whole_set(tmp_path: Path) -> None:
@@ -317,7 +319,8 @@ def test_presets_and_data_sets_have_tables_of_their_own(suite: Path) -> None:
     readme = (suite / "README.md").read_text()
     assert "[cifar10/quick](cifar10/quick/leaderboard.md)" in readme
     assert "[sample/quick](sample/quick/leaderboard.md)" in readme
-    assert re.search(r"\d+\.\d\d `c\w+`, `c\w+`", readme)  # both have rank 1
+    assert re.search(r"\| +`c\w+` \d+\.\d\d, 0\.\d\d ahead, rank 1–2 \|", readme)
+    assert re.search(r"\| +25 of 30 \|", readme)
 
 
 def test_methods_side_by_side_across_the_tables(suite: Path, tmp_path: Path) -> None:
@@ -325,9 +328,9 @@ def test_methods_side_by_side_across_the_tables(suite: Path, tmp_path: Path) -> 
     psnr = across.partition("### psnr\n")[2].partition("###")[0]
     lines = [[cell.strip() for cell in line.split("|")] for line in psnr.splitlines() if line.startswith("|")]
     cells = {line[1]: line[2:-1] for line in lines}
-    assert re.fullmatch(r"\*\*25\.\d\d\*\*", cells["`cgan`"][0])
-    assert re.fullmatch(r"\*\*2\d\.\d\d\*\*", cells["`cgan`"][1])  # it is alone in that table
-    assert re.fullmatch(r"2\d\.\d\d† \(5\)", cells["`eccv16`"][0])
+    assert re.fullmatch(r"25\.\d\d \(1–2\)", cells["`cgan`"][0])
+    assert re.fullmatch(r"2\d\.\d\d", cells["`cgan`"][1])  # one training has no rank
+    assert re.fullmatch(r"2\d\.\d\d† \(4\)", cells["`eccv16`"][0])
     assert cells["`eccv16`"][1] == "–"
     assert list(cells)[-3:] == ["`gray`", "`mean-color`", "`oracle-bins`"]
     write_method(tmp_path, "cgan")
@@ -390,7 +393,13 @@ def test_json_holds_numbers(table: Table) -> None:
     [content] = json.loads(as_json([table]))
     row = next(row for row in content["rows"] if row["method"] == "l2")
     assert isinstance(row["metrics"]["psnr"]["mean"], float)
-    assert row["metrics"]["fid"] == {"mean": None, "interval": None, "rank": None, "note": "fid weights missing"}
+    assert row["metrics"]["fid"] == {
+        "mean": None,
+        "interval": None,
+        "rank": None,
+        "note": "fid weights missing",
+        "versus": 0,
+    }
 
 
 def test_printed_plain_and_to_a_terminal(table: Table) -> None:

@@ -71,6 +71,7 @@ class Suite(Strict):
 class Preset(Strict):
     """One way to size the suite: `training` by data set (`default` first), `data` and `methods` by name."""
 
+    seeds: int = Field(5, ge=1, strict=True, description="training seeds of a family's row; fewer are marked")
     training: Sections = Field(default_factory=dict)
     data: Sections = Field(default_factory=dict)
     methods: Annotated[dict[str, Departures], BeforeValidator(_or_empty)] = Field(default_factory=dict)

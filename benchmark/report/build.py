@@ -158,7 +158,7 @@ def _source(name: str) -> Markup:
 
 def _leaders(table: Table, metric: str) -> str:
     """The methods that nothing is shown to be better than."""
-    names = [row.name for row in table.rows if row.cells[metric].rank == 1]
+    names = [row.name for row in table.rows if row.cells[metric].best]
     more = f", {len(names) - LEADERS_SHOWN} more" if len(names) > LEADERS_SHOWN else ""
     return ", ".join(names[:LEADERS_SHOWN]) + more or tables.NOTHING
 

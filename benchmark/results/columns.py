@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.contracts.result import Result, Run
-    from benchmark.results.statistics import Estimate
+    from benchmark.results.statistics import Estimate, Rank
 
 Kind = Literal["family", "ablation", "reference"]
 _ANNOUNCED: dict[str, None] = {}  # names of providers, in the order of their columns
@@ -51,9 +51,10 @@ class TableCell:
 
     estimate: "Estimate | None"
     note: str = ""  # why there is no value, or what must be known of it
-    rank: int | None = None
-    best: bool = False  # nothing is shown to be better
+    rank: "Rank | None" = None
+    best: bool = False  # nothing is shown to be better, and it can only be in the better half
     below_floor: bool = False  # not shown to beat a picture without any color
+    versus: int = 0  # of an ablation: 1 where it is shown to be better than the entry it varies, -1 worse
 
     @cached_property
     def mean(self) -> float | None:

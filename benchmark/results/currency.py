@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmark import PROTOCOL
-from benchmark.contracts.config import Cell, Params, find_root, read_params
+from benchmark.contracts.config import Cell, Params, Preset, find_root, read_params
 from benchmark.contracts.identity import Identity
 from benchmark.contracts.per_image import MANTISSA_BITS
 from benchmark.contracts.result import Result, ResultError, Run, read_per_image, read_result, result_path
@@ -308,15 +308,23 @@ def precision_of(result: Result) -> str | None:
     return identity.machine.get("precision") if identity and result.run.role == "method" else None
 
 
-def of_project(folder: Path) -> tuple[Callable[[Result], str | None], dict[str, str]]:
-    """What leaves rows out of the tables of a results folder, and ablation → the entry that it varies.
+class Project(NamedTuple):
+    """What the project around a folder of results says of its tables."""
 
-    Both follow from the settings of the project that it lies in. Results outside of any project can only be compared
-    with one another, which `one_kind` does.
+    why_left_out: Callable[[Result], str | None]
+    varied: dict[str, str]  # ablation → the entry that it varies
+    seeds_wanted: int  # of a family in this preset
+
+
+def of_project(folder: Path) -> Project:
+    """The project around `<results>/<data>/<preset>`.
+
+    Results outside of any project can only be compared with one another, which `one_kind` does.
     """
     try:
         root = find_root(folder)
     except InputError:
-        return _never_in_tables, {}
+        return Project(_never_in_tables, {}, Preset().seeds)
     params = read_params(root)
-    return Currency(params, Workspace(root)).why_left_out, params.varied
+    preset = params.presets.get(folder.name, Preset())
+    return Project(Currency(params, Workspace(root)).why_left_out, params.varied, preset.seeds)

@@ -10,7 +10,7 @@ from benchmark.contracts.result import Provenance, holds_measurement, read_resul
 from benchmark.results.currency import difference, made_on, read_whole
 from benchmark.results.statistics import Estimate
 from benchmark.results.tables.collect import collect_row
-from benchmark.results.tables.table import estimates_of
+from benchmark.results.tables.verdicts import estimates_of
 from benchmark.scoring.metrics import METRICS
 
 SAME, INSIDE, OUTSIDE = "same bits", "inside the row's interval", "outside"

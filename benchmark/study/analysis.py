@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from benchmark.results.statistics import LEVEL, Difference, holm, pairwise
+from benchmark.results.statistics import LEVEL, Difference, Rank, holm, pairwise, ranks
 from benchmark.study.schema import RATED, TRUTH, Judgments, StudyResult
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ class Column:
     name: str
     opinions: Mapping[str, Opinion]  # method → opinion; TRUTH too if it was judged
     differences: Mapping[tuple[str, str], Difference]  # every pair of methods in both orders, p after Holm
-    ranks: Mapping[str, int]
+    ranks: Mapping[str, Rank]
     agreement: float | None  # Krippendorff's α; None if no picture was judged twice
     chance: float | None = None  # percent
     design_effect: float = field(default=1.0)
@@ -82,10 +82,7 @@ def _column(name: str, judged: Judgments, result: StudyResult) -> Column:
         name,
         opinions,
         scaled,
-        {
-            method: 1 + sum(d.effect < 0 and d.p < 1 - LEVEL for (a, _), d in differences.items() if a == method)
-            for method in methods
-        },
+        ranks(methods, differences, higher_is_better=True),
         agreement(judged, ordinal=rated),
         None if chance is None else 100 * chance,
         effect,

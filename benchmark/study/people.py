@@ -76,11 +76,12 @@ def _cells(column: Column, roles: Mapping[str, str], note: str) -> Iterator[tupl
     for method, role in roles.items():
         if opinion := column.opinions.get(method):
             rank = column.ranks.get(method) if role == "method" else None
-            yield method, TableCell(_estimate(opinion), note, rank, best=rank == 1 and len(column.ranks) > 1)
+            best = rank is not None and rank.first == 1 and rank.last <= len(column.ranks) / 2
+            yield method, TableCell(_estimate(opinion), note, rank, best)
 
 
 def _estimate(opinion: Opinion) -> Judged:
-    return Judged(np.array([opinion.mean]), None, opinion.judgments, opinion.low, opinion.high)
+    return Judged(np.array([opinion.mean]), low=opinion.low, high=opinion.high)
 
 
 def _note(study: StudyResult) -> str:

@@ -10,6 +10,7 @@ from tabulate import tabulate
 from benchmark.contracts import registry
 from benchmark.contracts.config import find_root
 from benchmark.contracts.workspace import Workspace
+from benchmark.results.statistics import Rank
 from benchmark.study.analysis import Column, Opinion, analyse
 from benchmark.study.schema import (
     KEY_FILE,
@@ -216,7 +217,7 @@ def _section(column: Column) -> Iterator[str]:
     yield f"agreement (Krippendorff's α): {alpha}{effect}"
 
 
-def _row(name: str, opinion: Opinion, rank: int | None, digits: int) -> list[str]:
+def _row(name: str, opinion: Opinion, rank: Rank | None, digits: int) -> list[str]:
     interval = f"[{opinion.low:.{digits}f}, {opinion.high:.{digits}f}]"
     p = "–" if opinion.above_chance is None else _p(opinion.above_chance)
     return [name, f"{opinion.mean:.{digits}f}", interval, str(opinion.judgments), p, str(rank or "–")]

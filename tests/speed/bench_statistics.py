@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from benchmark.results.statistics import DRAWS, Estimate, compare, ranks, resample
+from benchmark.results.statistics import DRAWS, Estimate, among, compare, ranks, resample
 from benchmark.scoring.metrics import METRICS
 
 METHODS, SEEDS, IMAGES, TRIALS = 10, 3, 10_000, 1000
@@ -29,7 +29,7 @@ def draw(rng: np.random.Generator, spread: float, hardness: np.ndarray) -> np.nd
 
 
 def our_estimate(scores: np.ndarray) -> Estimate:
-    return Estimate(scores.mean(axis=1), resample({"ssim": scores})["ssim"], scores.shape[1])
+    return Estimate(scores.mean(axis=1), resample({"ssim": scores})["ssim"])
 
 
 def our_interval(scores: np.ndarray, _: np.random.Generator) -> tuple[float, float]:
@@ -92,12 +92,12 @@ def speed() -> float:
     drawn = [resample(columns) for columns in methods]
     for name in names:
         estimates = {
-            str(k): Estimate(columns[name].mean(axis=1), draws[name], IMAGES)
+            str(k): Estimate(columns[name].mean(axis=1), draws[name])
             for k, (columns, draws) in enumerate(zip(methods, drawn, strict=True))
         }
         for estimate in estimates.values():
             estimate.interval()
-        ranks(estimates, higher_is_better=True)
+        ranks(list(estimates), among(estimates), higher_is_better=True)
     ours = time.perf_counter() - began
     column = methods[0][names[0]]
     began = time.perf_counter()

@@ -101,7 +101,8 @@ def _score(
         clipped = None if clipped is None else clipped.to(device)
         scorer.update(rgb.to(device), truth.rgb.to(device), clipped, (truth.L.to(device), truth.ab.to(device)))
     scores = scorer.compute()
-    again = resample({name: column[None] for name, column in scores.per_image.items()})
+    drawn = resample({name: column[None] for name, column in scores.per_image.items()})
+    again = {name: np.abs(draws[:, 0]) if METRICS[name].folded else draws[:, 0] for name, draws in drawn.items()}
     again |= _of_parts(scorer, len(prepared.ids("test")))
     return {
         name: Scored(value, again[name]) for name, value in scores.values.items() if value is not None and name in again

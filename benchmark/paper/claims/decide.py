@@ -165,8 +165,10 @@ def _estimate(table: Table, method: str, metric: str, share_of: str | None = Non
     whole = _estimate(table, share_of, metric)
     if whole is None:
         return None
-    draws = None if found.draws is None or whole.draws is None else found.draws / whole.draws
-    return replace(found, seeds=found.seeds / whole.mean, draws=draws)
+    draws = None
+    if found.draws is not None and whole.draws is not None:
+        draws = found.draws / whole.draws.mean(axis=1, keepdims=True)
+    return replace(found, seeds=found.seeds / whole.mean, draws=draws, bounds=(None, None))
 
 
 def _gaps(claim: Claim, table: Table) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.results.columns import Measured
 from benchmark.results.tables.collect import collect, tables_in
 from benchmark.results.tables.embed import embed, part
-from benchmark.results.tables.grids import HEADLINE, gray_text, headline, sections, seeds_text
+from benchmark.results.tables.grids import gray_text, headline, sections, seeds_text
 from benchmark.results.tables.latex import latex
 from benchmark.results.tables.markdown import markdown, markdown_grid
 from benchmark.results.tables.notes import caption, commands, footnotes, nothing_current
@@ -26,8 +26,9 @@ from benchmark.results.tables.style import (
     interval_text,
     number,
 )
-from benchmark.results.tables.table import FLOOR_TEST, SEEDS_WANTED, Row, Table, build_table
+from benchmark.results.tables.table import Row, Table, build_table
 from benchmark.results.tables.terminal import print_table
+from benchmark.results.tables.verdicts import FLOOR_TEST, HEADLINE, SEEDS_WANTED
 from benchmark.support.errors import InputError, unknown
 from benchmark.support.files import update_files
 from benchmark.support.progress import tracked

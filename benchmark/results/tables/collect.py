@@ -18,8 +18,8 @@ class Collection:
     measured: list[Measured]
     skipped: list[Result]
     left_out: list[LeftOut]
+    project: currency.Project
     own: dict[str, list[int]] = field(default_factory=dict)  # method → seeds measured here, where references are beside
-    varied: dict[str, str] = field(default_factory=dict)  # ablation → the entry that it varies
 
 
 def tables_in(root: Path, data: str | None = None, preset: str | None = None) -> list[Path]:
@@ -37,11 +37,11 @@ def collect(folder: Path, references: Path | None = None) -> Collection:
         folder: holds the results; own ones, where `references` is given.
         references: the same folder of the committed results: they stand for the cells that were not measured here.
     """
-    why_left_out, varied = currency.of_project(folder)
+    project = currency.of_project(folder)
     references = references if references and references.is_dir() else None
-    here = _read_all(folder, why_left_out)
+    here = _read_all(folder, project.why_left_out)
     own = [place for place, one in here.items() if isinstance(one, Measured)] if references else []
-    committed = _read_all(references, why_left_out) if references else {}
+    committed = _read_all(references, project.why_left_out) if references else {}
     there = {place: one for place, one in committed.items() if place not in own}
     left_out = [one for one in (*here.values(), *there.values()) if isinstance(one, LeftOut)]
     shown = [one for _, one in sorted((here | there).items())]  # an own result that was not measured gives way
@@ -56,8 +56,8 @@ def collect(folder: Path, references: Path | None = None) -> Collection:
         measured=kept,
         skipped=[one for one in shown if isinstance(one, Result)],
         left_out=sorted(left_out, key=lambda one: one.path),
+        project=project,
         own=dict(seeds),
-        varied=varied,
     )
 
 

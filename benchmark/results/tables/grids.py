@@ -3,11 +3,21 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from benchmark.results.tables.style import COST_HEADS, NOTHING, Style, cell_text, cost_texts, device_text, head, number
-from benchmark.results.tables.table import SEEDS_WANTED, Row, Table
+from benchmark.results.tables.style import (
+    COST_HEADS,
+    NOTHING,
+    Style,
+    cell_text,
+    cost_texts,
+    device_text,
+    head,
+    in_units,
+    number,
+)
+from benchmark.results.tables.table import Row, Table
+from benchmark.results.tables.verdicts import HEADLINE
 from benchmark.scoring.metrics import Metric
 
-HEADLINE = ("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "top1", "delta_colorfulness", "fooled")
 Grid = tuple[list[str], list[list[str]]]  # heads, lines
 
 
@@ -17,14 +27,14 @@ def headline(table: Table) -> list[Metric]:
 
 
 def row_name(row: Row, style: Style) -> str:
-    """The method's name; external ones are marked."""
-    return style.name(row.name) + (f" {style.aside('external')}" if row.run.external else "")
+    """The method's name; external ones are marked, and ablations name what they vary."""
+    said = "external" if row.run.external else f"of {row.varies}" if row.varies else ""
+    return style.name(row.name) + (f" {style.aside(said)}" if said else "")
 
 
 def seeds_text(row: Row) -> str:
     """How many seeds; ‡ marks a method that too few stand for."""
-    few = row.run.role == "method" and len(row.seeds) < SEEDS_WANTED
-    return f"{len(row.seeds)}{'‡' if few else ''}"
+    return f"{len(row.seeds)}{'‡' if row.few_seeds else ''}"
 
 
 def gray_text(row: Row, table: Table) -> str:
@@ -36,7 +46,12 @@ def gray_text(row: Row, table: Table) -> str:
 
 def sections(table: Table) -> list[tuple[str, Sequence[Row]]]:
     """The parts of a table that are set apart."""
-    parts = {"methods": table.rows, "baselines": table.baselines, "ceilings, shown the true colors": table.ceilings}
+    parts = {
+        "methods": table.rows,
+        "ablations, each against the entry that it varies": table.ablations,
+        "baselines": table.baselines,
+        "ceilings, shown the true colors": table.ceilings,
+    }
     return [(title, rows) for title, rows in parts.items() if rows]
 
 
@@ -64,6 +79,7 @@ def main_grid(table: Table, style: Style) -> Grid:
         *_values(headline(table), style),
         ("beats gray", lambda row: style.plain(gray_text(row, table))),
         ("seeds", lambda row: style.plain(seeds_text(row))),
+        ("budget images", lambda row: style.plain(in_units(row.cost.budget_images))),
         ("N", lambda row: style.plain(f"{row.images:,}")),
     ]
     return _grid(table, style, columns)
@@ -77,7 +93,7 @@ def metric_grid(table: Table, metrics: Sequence[Metric], style: Style) -> Grid:
 def rank_grid(table: Table, style: Style) -> Grid:
     """Heads and lines of the ranks, for the methods that have any."""
     metrics = [metric for metric in table.metrics if any(row.cells[metric.name].rank for row in table.rows)]
-    ranked = [row for row in table.rows if row.mean_rank is not None]
+    ranked = [row for row in table.rows if any(cell.rank for cell in row.cells.values())]
     lines = [[row_name(row, style), *[str(row.cells[m.name].rank or NOTHING) for m in metrics]] for row in ranked]
     return ["method", *[style.plain(metric.name) for metric in metrics]], lines
 

@@ -8,7 +8,7 @@ from benchmark.support.templates import environment
 
 LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
     "\\": r"\textbackslash{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$\dagger$", "‡": r"$\ddagger$",
-    "Δ": r"$\Delta$", "–": "--", "×": r"$\times$", "≤": r"$\leq$", "−": "$-$",
+    "Δ": r"$\Delta$", "▲": r"$\triangle$", "▼": r"$\nabla$", "–": "--", "×": r"$\times$", "≤": r"$\leq$", "−": "$-$",
 }  # fmt: skip
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from benchmark.results.tables.grids import HEADLINE, cost_grid, main_grid, metric_grid, rank_grid
+from benchmark.results.tables.grids import cost_grid, main_grid, metric_grid, rank_grid
 from benchmark.results.tables.notes import caption, commands, footnotes, nothing_current, origins
 from benchmark.results.tables.style import Style
 from benchmark.results.tables.table import Table
+from benchmark.results.tables.verdicts import HEADLINE
 from benchmark.support.templates import environment, md
 
 MORE_PER_TABLE = 6  # metrics side by side, with their intervals, before a page gets too wide

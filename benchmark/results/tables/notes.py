@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from benchmark.contracts.result import Run
 from benchmark.results.columns import TableCell, columns
 from benchmark.results.tables.style import cell_text, device_text, duration
-from benchmark.results.tables.table import FLOOR_TEST, SEEDS_WANTED, Table
+from benchmark.results.tables.table import Table
+from benchmark.results.tables.verdicts import FLOOR_TEST, SEEDS_WANTED
 from benchmark.scoring.metrics import METRICS
 
 NAMES_SHOWN = 6  # files, of those left out for one reason
 FEW_SEEDS = {
-    True: "with one, interval and test are over images alone and speak of that training, not of the method.",
-    False: "the interval is wide, as two values say little of their spread.",
+    True: "with one, the interval is over images alone and speaks of that training, and there is no test and no rank.",
+    False: "power comes from seeds, and intervals are wide with few.",
 }
 HISTORY = "docs/history/protocol-1.md"  # tables of results that are current no more
 
@@ -26,10 +27,19 @@ def caption(table: Table) -> list[str]:
         f"Protocol {table.protocol}; test split of `{table.data}`, preset `{table.preset}`: {table.images:,} images, "
         f"SHA-256 `{table.data_sha256[:12]}`.",
         "Mean over seeds with a 95 % interval by hierarchical bootstrap (seeds, then images); ↑ higher is better, "
-        "↓ lower is. Bold: no method is shown to be better, by paired tests after Holm's correction; "
-        "methods that the tests cannot tell from the best share rank 1. Rows stand in the order of their mean rank.",
+        "↓ lower is. Bold: by paired tests, corrected for their number, none is better and the method is in the better "
+        "half. Rows stand in the order of the mean rank of their means in the columns of this table. "
+        f"{_decided(table)}",
         f"Measured on: {_machines(table)}.{trained}",
     ]
+
+
+def _decided(table: Table) -> str:
+    """The decided share, and how ablations are marked."""
+    decided, pairs = table.decided
+    share = f" ({decided / pairs:.0%})" if pairs else ""
+    marks = " ▲, ▼: an ablation is shown to be better, worse than the entry that it varies." if table.ablations else ""
+    return f"Decided: {decided} of {pairs}{share} pairs of methods × headline columns.{marks}"
 
 
 def _machines(table: Table) -> str:
@@ -71,7 +81,7 @@ def _time_spent(table: Table) -> str:
 
 def seeds_of(table: Table) -> str:
     """The seeds of all methods, or which methods have which."""
-    methods = {row.name for row in table.rows if not row.run.external}
+    methods = {row.name for row in (*table.rows, *table.ablations) if not row.run.external}
     found = {seeds: [name for name in rows if name in methods] for seeds, rows in table.origin.seeds.items()}
     parts = {", ".join(map(str, seeds)): _names(rows) for seeds, rows in found.items() if rows}
     told = parts if len(parts) == 1 else (f"{seeds}: {rows}" for seeds, rows in parts.items())
@@ -89,13 +99,16 @@ def _code(table: Table) -> str:
 def footnotes(table: Table) -> list[str]:
     """What a reader must know beside the numbers; `code` in backticks."""
     notes = []
-    if table.floor and any(row.not_above_floor for row in table.rows):
+    if table.floor and any(row.not_above_floor for row in table.all_rows):
         notes.append(f"† not shown to beat `{table.floor.name}`, no color at all, in {', '.join(FLOOR_TEST)}.")
     if table.rows and table.floor is None:
         notes.append("Whether a method beats a picture without any color is not known: the floor has no row.")
-    if few := [row for row in table.rows if len(row.seeds) < SEEDS_WANTED]:
+    if few := [row for row in table.all_rows if row.few_seeds]:
         single = any(len(row.seeds) == 1 for row in few)
-        notes.append(f"‡ fewer than {SEEDS_WANTED} seeds ({_names(row.name for row in few)}): {FEW_SEEDS[single]}")
+        wanted = f"{table.seeds_wanted} seeds of a method or {min(SEEDS_WANTED, table.seeds_wanted)} of an ablation"
+        notes.append(f"‡ fewer than {wanted} ({_names(row.name for row in few)}): {FEW_SEEDS[single]}")
+    if alone := [row.name for row in table.rows if row.run.external and len(row.seeds) == 1]:
+        notes.append(f"{_names(alone)}: images of another program, compared on the images alone, without a rank.")
     for name, seeds in table.missing_seeds.items():
         run = Run(method=name, adapter=name, data=table.data, preset=table.preset, seed=seeds[0])
         lacking = ", ".join(map(str, seeds))

@@ -13,7 +13,7 @@ from benchmark.results.tables.table import Row, Table
 
 def csv_text(table: Table) -> str:
     """Every number of the table, one line per method, six significant digits."""
-    lines = [_csv_line(row) for _, rows in sections(table) for row in rows]
+    lines = [_csv_line(row, table) for _, rows in sections(table) for row in rows]
     lines += [{"method": name, "status": f"skipped: {reason}"} for name, reason in table.skipped.items()]
     heads = list(dict.fromkeys(key for line in lines for key in line))
     out = io.StringIO()
@@ -23,16 +23,19 @@ def csv_text(table: Table) -> str:
     return out.getvalue()
 
 
-def _csv_line(row: Row) -> dict[str, str]:
+def _csv_line(row: Row, table: Table) -> dict[str, str]:
     line = {
         "method": row.name,
         "status": "ok",
         "adapter": row.run.adapter,
         "role": row.run.role,
+        "kind": row.kind,
+        "varies": row.varies or "",
         "external": str(row.run.external).lower(),
         "seeds": " ".join(map(str, row.seeds)),
         "images": str(row.images),
         "mean_rank": _six(row.mean_rank),
+        "decided": " of ".join(map(str, table.decided)),
         "not_above_gray": " ".join(row.not_above_floor),
     }
     for name, cell in row.cells.items():
@@ -49,6 +52,7 @@ def as_json(tables: Sequence[Table]) -> str:
     every = [
         {name: getattr(table, name) for name in facts}
         | {"rows": [_json_row(row) for row in table.all_rows], "skipped": dict(table.skipped)}
+        | {"decided": table.decided._asdict()}
         | {"absent": dict(table.absent), "left_out": list(map(str, table.left_out))}
         for table in tables
     ]
@@ -57,10 +61,23 @@ def as_json(tables: Sequence[Table]) -> str:
 
 def _json_row(row: Row) -> dict[str, Any]:
     metrics = {
-        name: {"mean": cell.mean, "interval": cell.interval, "rank": cell.rank, "note": cell.note}
+        name: {
+            "mean": cell.mean,
+            "interval": cell.interval,
+            "rank": cell.rank,
+            "note": cell.note,
+            "versus": cell.versus,
+        }
         for name, cell in row.cells.items()
     }
-    facts = {"method": row.name, "role": row.run.role, "external": row.run.external, "seeds": row.seeds}
+    facts = {
+        "method": row.name,
+        "role": row.run.role,
+        "kind": row.kind,
+        "varies": row.varies,
+        "external": row.run.external,
+        "seeds": row.seeds,
+    }
     shown = {"images": row.images, "mean_rank": row.mean_rank, "not_above_gray": row.not_above_floor}
     return facts | shown | {"metrics": metrics, "cost": row.cost.model_dump()}
 

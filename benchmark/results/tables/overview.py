@@ -6,13 +6,13 @@ from typing import get_args
 
 from benchmark.contracts.result import Role
 from benchmark.results.columns import columns
-from benchmark.results.tables.grids import HEADLINE
 from benchmark.results.tables.markdown import markdown_grid
 from benchmark.results.tables.style import NOTHING, head, number
+from benchmark.results.tables.verdicts import HEADLINE
 from benchmark.scoring.metrics import Metric
 from benchmark.support.templates import environment
 
-LEADERS_SHOWN = 3
+FRONT_SHOWN = 2
 ACROSS = ("mean_rank", "psnr", "ssim", "auc", "auc_rebal")  # shown for all tables side by side
 ROLES = get_args(Role)
 
@@ -22,7 +22,7 @@ def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
     metrics = [
         columns()[name] for name in HEADLINE if any(line.get(name) for lines in tables.values() for line in lines)
     ]
-    heads = ["data, preset", "images", "methods", *map(head, metrics)]
+    heads = ["data, preset", "images", "methods", "decided", "in front", *map(head, metrics)]
     rows = [_overview_line(folder, lines, metrics) for folder, lines in tables.items()]
     across = {name: grid for name in ACROSS if (grid := _across(name, tables))} if len(tables) > 1 else {}
     template = environment("benchmark.results.tables").get_template("overview.md.j2")
@@ -31,19 +31,20 @@ def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
 
 def _across(column: str, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
     """One column of every table side by side, in the order of the first; nothing if no table has it."""
-    order = {line["method"]: line["role"] for lines in tables.values() for line in lines if line["status"] == "ok"}
+    shown = [line for lines in tables.values() for line in lines if line.get("kind") in ("family", "reference")]
+    order = {line["method"]: line["role"] for line in shown}
     names = sorted(order, key=lambda name: ROLES.index(order[name]))  # methods first; a stable sort
     cells = {folder: {line["method"]: _cell_across(line, column) for line in lines} for folder, lines in tables.items()}
     held = [folder for folder, found in cells.items() if any(text != NOTHING for text in found.values())]
     lines = [[f"`{name}`", *[cells[folder].get(name, NOTHING) for folder in held]] for name in names]
-    shown = [line for line in lines if any(text != NOTHING for text in line[1:])]
+    lines = [line for line in lines if any(text != NOTHING for text in line[1:])]
     return (
-        markdown_grid(["method", *[f"{folder.parent.name}/{folder.name}" for folder in held]], shown) if shown else ""
+        markdown_grid(["method", *[f"{folder.parent.name}/{folder.name}" for folder in held]], lines) if lines else ""
     )
 
 
 def _cell_across(line: Mapping[str, str], column: str) -> str:
-    """Value, in bold for rank 1, and the mark of not being shown to beat gray; other ranks in brackets."""
+    """Value, in bold where it is shown to be the best, and the mark of not being shown to beat gray; else its ranks."""
     if not line.get(column):
         return NOTHING
     digits = columns()[column].digits if column in columns() else 1
@@ -54,16 +55,25 @@ def _cell_across(line: Mapping[str, str], column: str) -> str:
 
 def _overview_line(folder: Path, lines: Sequence[Mapping[str, str]], metrics: Sequence[Metric]) -> list[str]:
     name = f"{folder.parent.name}/{folder.name}"
-    methods = [line for line in lines if line.get("role") == "method"]
+    families = [line for line in lines if line.get("kind") == "family"]
     images = max((int(line["images"]) for line in lines if line.get("images")), default=0)
-    leaders = [_leaders(methods, metric) for metric in metrics]
-    return [f"[{name}]({name}/leaderboard.md)", f"{images:,}", str(len(methods)), *leaders]
+    front = [f"`{line['method']}` {float(line['mean_rank']):.1f}" for line in families if line["mean_rank"]][
+        :FRONT_SHOWN
+    ]
+    facts = [f"{images:,}", str(len(families)), families[0]["decided"] if families else NOTHING]
+    leaders = [_leader(families, metric) for metric in metrics]
+    return [f"[{name}]({name}/leaderboard.md)", *facts, ", ".join(front[:FRONT_SHOWN]) or NOTHING, *leaders]
 
 
-def _leaders(methods: Sequence[Mapping[str, str]], metric: Metric) -> str:
-    """The methods of rank 1, the best mean first, with that mean."""
-    first = [line for line in methods if line.get(f"{metric.name}_rank") == "1"]
-    first.sort(key=lambda line: float(line[metric.name]), reverse=metric.direction == "higher")
-    names = [f"`{line['method']}`" for line in first]
-    shown = ", ".join(names[:LEADERS_SHOWN]) + (f", {len(names) - LEADERS_SHOWN} more" if names[LEADERS_SHOWN:] else "")
-    return f"{number(float(first[0][metric.name]), metric.digits)} {shown}" if first else NOTHING
+def _leader(families: Sequence[Mapping[str, str]], metric: Metric) -> str:
+    """Who has the best mean, by how much, and its ranks, in bold where it is shown to beat all others."""
+    ranked = [line for line in families if line.get(f"{metric.name}_rank")]
+    ranked.sort(key=lambda line: float(line[metric.name]), reverse=metric.direction == "higher")
+    if not ranked:
+        return NOTHING
+    first, second = ranked[0], ranked[1] if ranked[1:] else None
+    text = f"`{first['method']}` {number(float(first[metric.name]), metric.digits)}"
+    if second is None:
+        return text
+    rank, lead = first[f"{metric.name}_rank"], abs(float(first[metric.name]) - float(second[metric.name]))
+    return f"{f'**{text}**' if rank == '1' else text}, {number(lead, metric.digits)} ahead, rank {rank}"

@@ -10,6 +10,7 @@ from benchmark.scoring.metrics import Metric
 
 ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 NOTHING = "–"
+VERSUS = {1: "▲", 0: "", -1: "▼"}  # of an ablation: better, not shown to differ, worse
 TIMES, THOUSANDS = {"h": 3600, "min": 60, "s": 0}, {"G": 1e9, "M": 1e6, "k": 1e3, "": 0}
 COST_HEADS = ("parameters", "multiply-adds", "training", "training images/s", "inference images/s", "peak memory")
 
@@ -39,8 +40,10 @@ def interval_text(cell: TableCell, digits: int) -> str:
 
 
 def value_text(cell: TableCell, digits: int) -> str:
-    """The mean, with its mark if it is not shown to beat gray."""
-    return NOTHING if cell.mean is None else number(cell.mean, digits) + ("†" if cell.below_floor else "")
+    """The mean; marked if it is not shown to beat gray, or if an ablation differs from the entry that it varies."""
+    if cell.mean is None:
+        return NOTHING
+    return number(cell.mean, digits) + ("†" if cell.below_floor else "") + VERSUS[cell.versus]
 
 
 def cell_text(cell: TableCell, digits: int, style: Style = TEXT) -> str:
@@ -58,11 +61,11 @@ def head(metric: Metric) -> str:
 def cost_texts(cost: Cost) -> list[str]:
     """The figures of a cost in the order of `COST_HEADS`, to three digits, in readable units."""
     return [
-        _in_units(cost.parameters),
-        _in_units(cost.macs),
-        _in_units(cost.train_seconds, TIMES),
-        _in_units(cost.train_images_per_second),
-        _in_units(cost.inference_images_per_second),
+        in_units(cost.parameters),
+        in_units(cost.macs),
+        in_units(cost.train_seconds, TIMES),
+        in_units(cost.train_images_per_second),
+        in_units(cost.inference_images_per_second),
         NOTHING if cost.peak_memory_bytes is None else f"{_three_digits(cost.peak_memory_bytes / 2**30)} GiB",
     ]
 
@@ -74,10 +77,10 @@ def device_text(name: str) -> str:
 
 def duration(seconds: float) -> str:
     """75 → `1.25 min`."""
-    return _in_units(seconds, TIMES)
+    return in_units(seconds, TIMES)
 
 
-def _in_units(value: float | None, units: Mapping[str, float] = THOUSANDS) -> str:
+def in_units(value: float | None, units: Mapping[str, float] = THOUSANDS) -> str:
     """Three digits in the first unit that is not larger than the value: 1234567 → `1.23 M`."""
     if value is None:
         return NOTHING

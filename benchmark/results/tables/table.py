@@ -14,13 +14,11 @@ from benchmark.contracts import registry
 from benchmark.contracts.result import Cost, Run
 from benchmark.results.columns import Filled, Kind, LeftOut, TableCell, columns, kind_of, providers
 from benchmark.results.curves import still_improving
-from benchmark.results.statistics import LEVEL, Estimate, compare, holm, image_weights, ranks, resample
+from benchmark.results.statistics import Estimate, image_weights
 from benchmark.results.tables.collect import Measured, collect
 from benchmark.results.tables.origin import Origin, origin_of
+from benchmark.results.tables.verdicts import SEEDS_WANTED, Decided, judge, mean_ranks
 from benchmark.scoring.metrics import METRICS, Metric
-
-FLOOR_TEST = ("psnr", "ssim", "auc")  # in which a method that learned color must beat the floor, no color at all
-SEEDS_WANTED = 3  # protocol §3
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,13 @@ class Row:
     improving: Sequence[str]  # validation scores that were still getting better when its training ended
     kind: Kind
     varies: str | None = None  # the entry that an ablation varies
+    mean_rank: float | None = None  # of a family's means over the headline columns: the order of the rows, no more
+    few_seeds: bool = False  # a trained row with fewer seeds than are wanted
 
     @property
     def part(self) -> str:
         """Of the table: "method", "baseline" or "ceiling"; the floor is a baseline."""
         return "baseline" if self.run.role == "floor" else self.run.role
-
-    @property
-    def mean_rank(self) -> float | None:
-        """Mean of the ranks over all metrics: the order of the rows, and no more than that."""
-        found = [cell.rank for name, cell in self.cells.items() if cell.rank and name in METRICS]
-        return fmean(found) if found else None
 
     @property
     def not_above_floor(self) -> list[str]:
@@ -65,7 +59,8 @@ class Table:
     data_sha256: str  # of the prepared test split
     images: int
     metrics: Sequence[Metric]  # those that have a value in some row
-    rows: Sequence[Row]  # methods, in the order of their mean rank
+    rows: Sequence[Row]  # families, in the order of their mean rank
+    ablations: Sequence[Row]  # beside the families that they vary
     baselines: Sequence[Row]
     ceilings: Sequence[Row]
     truth: Mapping[str, Estimate]  # metrics of the true images, where they have one
@@ -74,13 +69,15 @@ class Table:
     missing_seeds: Mapping[str, Sequence[int]]  # method → seeds that other methods have
     origin: Origin
     left_out: Sequence[LeftOut]
+    decided: Decided
+    seeds_wanted: int  # of a family
     own: Mapping[str, Sequence[int]] = field(default_factory=dict)  # row → seeds measured here, among references
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what is to be said → of which columns
 
     @property
     def all_rows(self) -> list[Row]:
-        """Methods, baselines, ceilings."""
-        return [*self.rows, *self.baselines, *self.ceilings]
+        """Families, ablations, baselines, ceilings."""
+        return [*self.rows, *self.ablations, *self.baselines, *self.ceilings]
 
     @property
     def floor(self) -> Row | None:
@@ -105,26 +102,35 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
     images = max((one.result.images for one in measured), default=0)
     folders = [folder, references] if references else [folder]
     filled = [_filled([provider.fill(place, collection.measured) for place in folders]) for provider in providers()]
-    cells = _cells(groups, images)
+    project = collection.project
+    kinds = {name: kind_of(group[0].result.run, project.varied) for name, group in groups.items()}
+    cells, decided = judge(groups, kinds, project.varied, images)
+    means = mean_ranks({name: cells[name] for name, kind in kinds.items() if kind == "family"})
+    wanted = {"family": project.seeds_wanted, "ablation": min(SEEDS_WANTED, project.seeds_wanted), "reference": 1}
     rows = [
         Row(
             improving=still_improving([curves for one in group if (curves := one.result.curves)]) or (),
             name=name,
-            run=group[0].result.run,
+            run=(run := group[0].result.run),
             seeds=tuple(one.result.run.seed for one in group),
             images=min(one.result.images for one in group),
             cells=cells[name] | {column: found[name] for one in filled for column, found in one.cells.items()},
             cost=_mean_cost([one.result.cost for one in group]),
-            kind=kind_of(group[0].result.run, collection.varied),
-            varies=collection.varied.get(name),
+            kind=kinds[name],
+            varies=None if run.external else project.varied.get(name),
+            mean_rank=means.get(name),
+            few_seeds=not run.external and len(group) < wanted[kinds[name]],
         )
         for name, group in groups.items()
     ]
-    parts = {part: [row for row in rows if row.part == part] for part in ("method", "baseline", "ceiling")}
+    families = sorted((row for row in rows if row.kind == "family"), key=_order)
+    places = {row.name: k for k, row in enumerate(families)}
+    ablations = sorted(
+        (row for row in rows if row.kind == "ablation"), key=lambda row: (places.get(row.varies or "", inf), row.name)
+    )
     valued = {name for row in rows for name, cell in row.cells.items() if cell.estimate}
     absent = [name for name in METRICS if rows and name not in valued]
-    seeds = {row.name: set(row.seeds) for row in parts["method"] if not row.run.external}
-    wanted: set[int] = set().union(*seeds.values())
+    seeds = {row.name: set(row.seeds) for row in (*families, *ablations) if not row.run.external}
     origin = origin_of(groups)
     return Table(
         data=folder.parent.name,
@@ -134,76 +140,39 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
         data_sha256=next((one.result.provenance.data_sha256["test"] for one in collection.measured), ""),
         images=images,
         metrics=[metric for name, metric in columns().items() if name in valued],
-        rows=sorted(parts["method"], key=lambda row: (row.mean_rank or inf, row.name)),
-        baselines=parts["baseline"],
-        ceilings=parts["ceiling"],
+        rows=families,
+        ablations=ablations,
+        baselines=[row for row in rows if row.part == "baseline"],
+        ceilings=[row for row in rows if row.part == "ceiling"],
         truth=_truth(collection.measured) | {name: found for one in filled for name, found in one.truth.items()},
         skipped={result.run.method: result.reason or "" for result in collection.skipped},
         absent={name: "; ".join(dict.fromkeys(row.cells[name].note for row in rows)) for name in absent},
-        missing_seeds={name: sorted(wanted - own) for name, own in seeds.items() if wanted - own},
+        missing_seeds={name: sorted(lacking) for name, own in seeds.items() if (lacking := _usual(rows, name) - own)},
         origin=origin,
         left_out=[*collection.left_out, *(message for one in filled for message in one.left_out)],
+        decided=decided,
+        seeds_wanted=project.seeds_wanted,
         own=collection.own,
         remarks={text: names for one in filled for text, names in one.remarks.items()},
     )
+
+
+def _order(row: Row) -> tuple[float, float, str]:
+    """Families by their mean rank, ties by psnr."""
+    psnr = row.cells["psnr"].mean
+    return inf if row.mean_rank is None else row.mean_rank, inf if psnr is None else -psnr, row.name
+
+
+def _usual(rows: Sequence[Row], name: str) -> set[int]:
+    """The seeds that rows of this one's kind have."""
+    kind = next(row.kind for row in rows if row.name == name)
+    return {seed for row in rows if row.kind == kind and not row.run.external for seed in row.seeds}
 
 
 def _filled(found: Sequence[Filled]) -> Filled:
     """What a provider knows from the own folder, else from the references'."""
     nothing = Filled(left_out=[file for one in found for file in one.left_out])
     return next((one for one in found if one.cells or one.remarks), nothing)
-
-
-def estimates_of(group: Sequence[Measured]) -> dict[str, Estimate]:
-    """Metric → estimate, of one row, for the metrics that every seed has."""
-    images = min(one.result.images for one in group)
-    whole = all(one.result.images == images for one in group)
-    shared = set.intersection(*(set(one.columns) for one in group)) if whole else set()
-    drawn = resample({name: np.stack([one.columns[name] for one in group]) for name in sorted(shared)})
-    values = {name: [one.metrics.get(name) for one in group] for name in METRICS}
-    return {
-        name: Estimate(np.array(found, dtype=np.float64), drawn.get(name), images)
-        for name, found in values.items()
-        if None not in found
-    }
-
-
-def _cells(groups: Mapping[str, Sequence[Measured]], images: int) -> dict[str, dict[str, TableCell]]:
-    """Row → metric → cell.
-
-    Neither baselines nor ceilings are ranked, nor what was scored on fewer images: tests are paired by image.
-    """
-    estimates = {name: estimates_of(group) for name, group in groups.items()}
-    floor = next((name for name, group in groups.items() if group[0].result.run.role == "floor"), "")
-    ranked = [
-        name
-        for name, group in groups.items()
-        if group[0].result.run.role == "method" and all(one.result.images == images for one in group)
-    ]
-    cells: dict[str, dict[str, TableCell]] = {name: {} for name in groups}
-    for metric in METRICS.values():
-        rivals = {name: estimates[name][metric.name] for name in ranked if metric.name in estimates[name]}
-        below = _not_above(estimates.get(floor, {}).get(metric.name), rivals) if metric.name in FLOOR_TEST else set()
-        testable = {name: rival for name, rival in rivals.items() if rival.testable and metric.direction}
-        placed = ranks(testable, higher_is_better=metric.direction == "higher")
-        for name, group in groups.items():
-            notes = dict.fromkeys(one.result.notes[metric.name] for one in group if metric.name in one.result.notes)
-            cells[name][metric.name] = TableCell(
-                estimate := estimates[name].get(metric.name),
-                note="; ".join(notes) or ("" if estimate else "not measured"),
-                rank=placed.get(name),
-                best=placed.get(name) == 1 and len(placed) > 1,
-                below_floor=name in below,
-            )
-    return cells
-
-
-def _not_above(least: Estimate | None, rivals: Mapping[str, Estimate]) -> set[str]:
-    """The methods that are not shown to beat the floor in one metric, tested as one family."""
-    differences = {name: compare(rival, least) for name, rival in rivals.items()} if least else {}
-    adjusted = holm([difference.p for difference in differences.values()])
-    tested = zip(differences.items(), adjusted, strict=True)
-    return {name for (name, difference), p in tested if not (difference.effect > 0 and p < 1 - LEVEL)}
 
 
 def _mean_cost(costs: Sequence[Cost]) -> Cost:
@@ -231,6 +200,7 @@ def _truth(measured: Sequence[Measured]) -> dict[str, Estimate]:
     for name, column in whole.columns.items() if whole else ():
         metric = name.removesuffix("_target")
         if metric != name and metric in METRICS:
-            draws = (image_weights(len(column)) @ column.astype(np.float64)[:, None])[:, 0]
-            found[metric] = Estimate(np.array([column.mean(dtype=np.float64)]), draws, len(column))
+            draws = image_weights(len(column)) @ column.astype(np.float64)[:, None]
+            mean, bounds = np.array([column.mean(dtype=np.float64)]), METRICS[metric].bounds
+            found[metric] = Estimate(mean, draws, trained=False, bounds=bounds)
     return found

@@ -38,8 +38,8 @@ def ratio(mean_product: np.ndarray, mean_weight: np.ndarray) -> np.ndarray:
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """How far two means are apart."""
-    return np.abs(first - second)
+    """One mean less another."""
+    return first - second
 
 
 def themselves(*columns: np.ndarray) -> Sequence[np.ndarray]:
@@ -76,6 +76,8 @@ class Metric:
     combine: Callable[..., np.ndarray] = the_mean
     needs: tuple[str, ...] = ()  # pretrained files, by their names in `benchmark.support.weights`
     weight: str = ""  # the per-image column by which images weigh; "" where all weigh the same
+    bounds: tuple[float | None, float | None] = (None, None)  # least and largest value; no interval leaves them
+    folded: bool = False  # the value is the size of what `combine` gives, whose sign only intervals look at
 
     def __post_init__(self) -> None:
         """Gives a metric of single images its own column, where it names none."""
@@ -106,6 +108,11 @@ class Metric:
 
         KeyError if it has none, or one is missing.
         """
+        found = self.signed(per_image)
+        return np.abs(found) if self.folded else found
+
+    def signed(self, per_image: Mapping[str, np.ndarray]) -> np.ndarray:
+        """As `pooled`, with the sign that a folded metric leaves out."""
         return self.combine(*(np.asarray(quantity.mean()) for quantity in self.moments_of(per_image)))
 
 
