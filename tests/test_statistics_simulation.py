@@ -8,22 +8,22 @@ from statistics_simulation import DATA, HEADLINE, decided_lines, family_error, o
 
 
 @pytest.fixture(scope="module")
-def tables() -> dict:  # type: ignore[type-arg]
-    return json.loads(DATA.read_text())["tables"]  # type: ignore[no-any-return]
+def tables() -> dict:
+    return json.loads(DATA.read_text())["tables"]
 
 
-def test_the_data_are_those_of_protocol_1(tables: dict) -> None:  # type: ignore[type-arg]
+def test_the_data_are_those_of_protocol_1(tables: dict) -> None:
     """14 of 60 pairs were decided on cifar10, 14 of 396 with the ablations, 11 of 30 on celeba, none on coco."""
     found = [(line[2], line[3]) for line in decided_lines(tables, 0) if "alone" not in line[1]]
     assert found == [("60", "14"), ("396", "14"), ("30", "11"), ("30", "0")]
 
 
-def test_trials_have_the_deviations_of_the_table(tables: dict) -> None:  # type: ignore[type-arg]
+def test_trials_have_the_deviations_of_the_table(tables: dict) -> None:
     of = scene(tables["cifar10/quick"], "psnr")
     seeds = np.array([[one.seeds for one in ones] for ones in trials(of, 300, 5)])
     np.testing.assert_allclose(seeds.var(axis=2, ddof=1).mean(axis=0), of.deviations**2 + of.alone, rtol=0.2)
     assert set(HEADLINE) == set(tables["cifar10/quick"]["columns"]) & set(HEADLINE)
 
 
-def test_equals_are_rarely_called_different(tables: dict) -> None:  # type: ignore[type-arg]
+def test_equals_are_rarely_called_different(tables: dict) -> None:
     assert family_error(ours, trials(scene(tables["cifar10/quick"], "psnr"), 60, 3)) <= 0.12  # 6 % and luck
