@@ -23,6 +23,7 @@ from scipy.special import digamma, polygamma, stdtr
 
 from benchmark.results import statistics
 from benchmark.results.columns import Measured
+from benchmark.results.scale import Scale
 from benchmark.results.statistics import DRAWS, Estimate, among, holm, image_weights, shown
 from benchmark.scoring.metrics import METRICS
 
@@ -310,7 +311,7 @@ def _covered(table: dict[str, Any], column: str, row: str, images: int, seeds: i
     found = table["columns"][column]
     quantiles, values = np.array(found["quantiles"][k]), np.array(found["seeds"][k])
     mean, deviation = float(values.mean()), float(values.std(ddof=1))
-    scale = statistics.Scale(None, None) if metric.folded else statistics.Scale(*metric.bounds)
+    scale = Scale(None, None) if metric.folded else Scale(*metric.bounds)
     rng = np.random.default_rng(7)
     moved = scale.to(mean) + scale.slope(mean) * deviation * rng.standard_normal(200_000)
     possible = scale.back(moved)

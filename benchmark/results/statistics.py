@@ -13,8 +13,9 @@ from itertools import combinations
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from scipy.special import expit, gammaincinv, logit, ndtri, stdtrit  # scipy.stats takes 0.7 s to import
+from scipy.special import gammaincinv, ndtri, stdtrit  # scipy.stats takes 0.7 s to import
 
+from benchmark.results.scale import Bounds, Scale
 from benchmark.scoring.metrics import METRICS
 
 DRAWS = 1000  # resamples of the test images
@@ -24,7 +25,6 @@ LEVEL = 0.95
 RESAMPLING_SEED = 2016
 CHUNK_BYTES = 2**26
 Thing = TypeVar("Thing")
-Bounds = tuple[float | None, float | None]
 
 
 class Difference(NamedTuple):
@@ -44,34 +44,6 @@ class Rank(NamedTuple):
 
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}–{self.last}"
-
-
-class Scale(NamedTuple):
-    """A scale without ends for values between bounds: logit, logarithm, or the values themselves without a bound."""
-
-    low: float | None
-    high: float | None
-
-    def to(self, values: np.ndarray | float) -> np.ndarray:
-        """Values on the scale; infinite at a bound."""
-        if self.low is None:
-            return np.asarray(values, dtype=np.float64)
-        with np.errstate(divide="ignore"):
-            if self.high is None:
-                return np.log(np.asarray(values) - self.low)
-            return np.asarray(logit((np.asarray(values) - self.low) / (self.high - self.low)))
-
-    def back(self, values: np.ndarray) -> np.ndarray:
-        """The inverse of `to`."""
-        if self.low is None:
-            return values
-        return self.low + (np.exp(values) if self.high is None else (self.high - self.low) * expit(values))
-
-    def slope(self, value: float) -> float:
-        """How much the scale moves with the value."""
-        if self.low is None:
-            return 1.0
-        return 1 / (value - self.low) + (0.0 if self.high is None else 1 / (self.high - value))
 
 
 @dataclass(frozen=True)
