@@ -38,6 +38,7 @@ PHOTOGRAPHS = (
 )
 GAP = 1 / 32  # share of the side that is left unused between two splits: 9 to 44 pixels
 TEST_SHARE, VAL_SHARE = 1 / 4, 1 / 4
+EDITION = 2  # of a tile's pixels: a change of how they are made from a photograph raises it, and prepares them again
 
 
 class SampleConfig(DatasetConfig):
@@ -65,8 +66,8 @@ class Tile(NamedTuple):
 
     @property
     def signature(self) -> str:
-        """A text that changes with the tile; a photograph's size is enough, as only a new scikit-image changes it."""
-        return f"{Path(self.path).stat().st_size}.{self.left}.{self.top}.{self.side}"
+        """A text that changes with the tile's pixels; a file's size is enough, as only a new scikit-image changes it."""
+        return f"{EDITION}.{Path(self.path).stat().st_size}.{self.left}.{self.top}.{self.side}"
 
     def load(self, size: int) -> NDArray[np.uint8]:
         """Returns the square, resized to (size, size, 3)."""
