@@ -114,7 +114,7 @@ for command in (
     *(parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data, tune.tune),
     *(results.leaderboard, results.score, results.report),
     *(paper.claims, paper.findings, paper.published, card, variants),
-    *(photographs.colorize, photographs.app, photographs.compare, speed, sizes, study),
+    *(photographs.colorize, photographs.app, photographs.compare, photographs.export, speed, sizes, study),
 ):
     main.add_command(command)
 completion.offer_names(main)

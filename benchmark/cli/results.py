@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import json_option, machine_options, make_context, record_option
+from benchmark.cli.options import json_option, machine_options, make_context, print_json, record_option
 from benchmark.contracts.config import find_root
 from benchmark.contracts.derived import external_cell
+from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace, project
 from benchmark.paper.variants.commands import score_under
 from benchmark.support.errors import BenchError, InputError
@@ -45,44 +46,69 @@ def leaderboard(data_set: str | None, preset: str | None, check: bool, own: bool
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--data", "data_set", required=True, metavar="NAME", help="Data set whose test split was colored.")
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER…", type=click.Path(path_type=Path))
+@click.option("--data", "data_set", metavar="NAME", help="Data set whose test split was colored; or --manifest.")
+@click.option("--manifest", type=click.Path(path_type=Path), help="Of bench export: its data set and preset, checked.")
 @click.option("--name", metavar="LABEL", help="Name of the row; needed without --as.")
 @click.option("--as", "code", metavar="CODE", help="Under another paper's evaluation code, and in no table.")
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
 @click.option("--go-on", is_flag=True, help="Score what fits although files are missing, extra or unfit.")
+@json_option
 @record_option
 @machine_options
 def score(
-    folder: Path,
-    data_set: str,
+    folders: tuple[Path, ...],
+    data_set: str | None,
+    manifest: Path | None,
     name: str | None,
     code: str | None,
     preset: str | None,
     go_on: bool,
+    as_json: bool,
     record: bool,
     **machine: Any,
 ) -> None:
-    """Score FOLDER, test images colored by any other program (<image id>.png), as an external row."""
+    """Score test images colored by any other program (<image id>.png), as an external row; a FOLDER for each seed."""
     if code:
-        score_under([code], folder, data_set, preset, None, machine)
+        if manifest or as_json or len(folders) > 1:
+            raise InputError("--as takes one FOLDER and --data, without --manifest and --json")
+        score_under([code], folders[0], data_set, preset, None, machine)
         return
     if not name:
         raise InputError("give the row a --name, or another paper's evaluation code by --as")
+    from benchmark.photographs.export import read_manifest
+
+    exported = read_manifest(manifest) if manifest else None
+    if exported:
+        data_set, preset = data_set or exported.data, preset or exported.preset
+    if not data_set:
+        raise InputError("of which data set are the images? Give --data NAME, or the --manifest of bench export")
     params, _ = project()
     cell = external_cell(params, name=name, data=data_set, preset=preset or params.suite.preset)
+    if exported:
+        exported.require(cell)
     context = make_context(**machine)
-    from benchmark.running.external import score_folder
+    from benchmark.running.external import score_folders
     from benchmark.running.reference import print_table_of, require_recordable, settle
     from benchmark.running.stages import prepare_data
 
     if record:
         require_recordable(cell)
-    prepare_data(cell, context)
-    result = score_folder(cell, folder, context, go_on)
-    settle(cell, result, context, record)
+    prepared = prepare_data(cell, context)
+    if exported:
+        exported.require_content(prepared)
+    results = score_folders(cell, folders, context, go_on)
+    for result in results:
+        settle(cell, result, context, record)
+    if as_json:
+        kept = {"run", "images", "metrics", "notes"}
+        print_json(
+            [{"result": str(path), **read_result(path).model_dump(mode="json", include=kept)} for path in results]
+        )
+        return
     print_table_of(cell, context)
-    click.echo(f"result: {result}")
+    for result in results:
+        click.echo(f"result: {result}")
 
 
 @click.command()

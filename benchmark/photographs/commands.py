@@ -1,4 +1,4 @@
-"""`bench colorize`, `bench app`, `bench compare`: trained methods on any photograph, and beside each other."""
+"""`bench colorize`, `app`, `compare`: trained methods on photographs; `bench export`: photographs for any program."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import make_context, resolve_cell, seed_option
+from benchmark.cli.options import make_context, preparing_options, resolve_cell, root_option, seed_option
 
 _data_option = click.option(
     "--data", "data_set", metavar="NAME", help="What they were trained on, also folder:PATH; default: the only one."
@@ -85,3 +85,20 @@ def compare(data_set: str, methods: str, preset: str | None, seed: int, images: 
 
     draw_comparison(cells, context, out, images, size)
     click.echo(out)
+
+
+@click.command()
+@click.option("--data", "data_set", required=True, metavar="NAME", help="Data set, or folder:/path/to/photographs.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+@click.option("--preset", metavar="NAME", help="Decides the size of the images; default: the suite's.")
+@click.option("--truth", is_flag=True, help="Write the photographs in color too.")
+@root_option
+@preparing_options
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+def export(data_set: str, split: Any, preset: str | None, truth: bool, out: Path, **where: Any) -> None:
+    """Write a split as gray PNGs with a manifest, for any other program to color (then: bench score)."""
+    cell, context = resolve_cell(None, data_set, preset), make_context(**where)
+    from benchmark.photographs.export import export as export_split
+    from benchmark.running.stages import prepare_data
+
+    click.echo(export_split(prepare_data(cell, context), cell, split, out, truth))

@@ -161,7 +161,7 @@ def external_identity(cell: Cell, prepared: Prepared | None = None) -> Identity:
         protocol=PROTOCOL,
         adapter=EXTERNAL,
         data_set=cell.data,
-        seed=0,
+        seed=cell.seed,
         settings={"data": cell.data_config.model_dump(mode="json")},
         code={"evaluation": manifest.scoring_code()},
         data=data_of(prepared) if prepared else {},

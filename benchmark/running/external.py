@@ -1,7 +1,8 @@
 """`bench score`: a folder of images colored by any other program, through the same metrics into the same table."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.contracts.config import Cell
-from benchmark.contracts.result import Cost, Result, Run, provenance, write_result
+from benchmark.contracts.result import Cost, Result, Run, provenance, result_path, write_result
 from benchmark.data.preparation.archives import read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.data.prepared import Prepared, open_data
@@ -85,20 +86,44 @@ def read(path: Path) -> NDArray[np.uint8]:
     return np.asarray(open_rgb(read_image_file(path)))
 
 
-def score_folder(cell: Cell, folder: Path, context: Context, go_on: bool = False) -> Path:
-    """Scores a folder of images against the test split, as an external row of the cell's table; returns its file.
+def score_folders(cell: Cell, folders: Sequence[Path], context: Context, go_on: bool = False) -> list[Path]:
+    """Scores folders of images against the test split, as an external row of the cell's table; returns its files.
 
     Args:
         cell: data set, preset, and as its method the row's name.
-        folder: one file per test image; its path without the suffix is the image's id.
+        folders: of the row's seeds 0, 1, …; each has one file per test image, whose path without the suffix is its id.
         context: workspace and device.
         go_on: score what fits although something is missing, extra or unfit. A row over a part of the test split is
             marked and not ranked.
 
     Raises:
         BenchError: something is missing, extra or unfit: all kinds listed, nothing scored.
+        InputError: two folders hold the same images, or the row has results for more seeds than there are folders.
     """
     prepared = open_data(context.workspace, cell)
+    fitting = [_fitting(folder, prepared, context, go_on) for folder in folders]
+    content = [digest({index: file_sha256(path) for index, path in one.files.items()}) for one in fitting]
+    for k, same in ((k, content.index(one)) for k, one in enumerate(content) if content.index(one) < k):
+        raise InputError(f"{folders[same]} and {folders[k]} hold the same images; each is to be of another training")
+    cells = [replace(cell, seed=seed) for seed in range(len(folders))]
+    for root in (context.workspace.own, context.workspace.references):
+        places = [result_path(root, _run_of(one)) for one in cells]
+        if more := sorted(set(places[0].parent.glob("seed*.json")) - set(places)):
+            raise InputError(
+                f"{cell.method} has results for more seeds than the {len(folders)} given folders, {more[0]} first;"
+                " give a folder for each seed, or another --name, or delete that row's files"
+            )
+    return [_score(*one, prepared, context) for one in zip(cells, fitting, content, strict=True)]
+
+
+def _run_of(cell: Cell) -> Run:
+    return Run(
+        method=cell.method, adapter="external", data=cell.data, preset=cell.preset, seed=cell.seed, external=True
+    )
+
+
+def _fitting(folder: Path, prepared: Prepared, context: Context, go_on: bool) -> Folder:
+    """The folder's files, where they may be scored."""
     inspected = inspect(folder, prepared)
     faults = str(inspected)
     if faults and not go_on:
@@ -107,10 +132,10 @@ def score_folder(cell: Cell, folder: Path, context: Context, go_on: bool = False
         raise BenchError(f"{folder}: {faults}. There is nothing to score")
     if faults:
         context.say(f"{folder}: {faults}; going on with {len(inspected.files)} images")
-    return _score(cell, inspected, prepared, context)
+    return inspected
 
 
-def _score(cell: Cell, inspected: Folder, prepared: Prepared, context: Context) -> Path:
+def _score(cell: Cell, inspected: Folder, content: str, prepared: Prepared, context: Context) -> Path:
     complete = len(inspected.files) == len(prepared.ids("test"))
     chosen = None if complete else list(inspected.files)
     scorer = Scorer(device=context.device, prepared=prepared, chosen=chosen)
@@ -120,8 +145,6 @@ def _score(cell: Cell, inspected: Folder, prepared: Prepared, context: Context) 
             scorer.update(predicted, target)
             bar.advance(task, len(predicted))
     scores = scorer.compute()
-    run = Run(method=cell.method, adapter="external", data=cell.data, preset=cell.preset, seed=0, external=True)
-    content = digest({index: file_sha256(path) for index, path in inspected.files.items()})
     config = {"data": cell.data, "preset": cell.preset, "external": True, "files": content}
     origin = provenance(
         sys.argv,
@@ -133,7 +156,7 @@ def _score(cell: Cell, inspected: Folder, prepared: Prepared, context: Context) 
         machine=machine_of(context.device),
     )
     result = Result(
-        run=run,
+        run=_run_of(cell),
         metrics=scores.values,
         notes=scores.notes,
         images=len(inspected.files),

@@ -107,7 +107,8 @@ def estimates_of(group: Sequence[Measured]) -> dict[str, Estimate]:
     whole = all(one.result.images == images for one in group)
     shared = set.intersection(*(set(one.columns) for one in group)) if whole else set()
     drawn = resample({name: np.stack([one.columns[name] for one in group]) for name in sorted(shared)})
-    models = frozenset(key for one in group for key in _lineage(one.result.provenance.identity))
+    lineage = (key for one in group for key in _lineage(one.result.provenance.identity))
+    models = frozenset() if run.external else frozenset(lineage)  # of other programs' models nothing is known
     found = {}
     for name in (name for name in METRICS if all(name in one.metrics for one in group)):
         folded = METRICS[name].folded and name in drawn

@@ -1,0 +1,148 @@
+"""`bench export` gives any program the test split, and docs/score.md leads from it to a row."""
+
+import hashlib
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fake_results import write_method, write_params
+from PIL import Image
+
+from benchmark import PROTOCOL
+from benchmark.contracts.result import read_result
+from benchmark.data.color import rgb_to_lab
+from benchmark.data.prepared import Prepared
+from benchmark.results.columns import Measured
+from benchmark.results.tables.verdicts import estimates_of
+from projects import REPOSITORY, bench, make_project
+
+PAGE = (REPOSITORY / "docs/score.md").read_text(encoding="utf-8")
+MANIFEST = ("--manifest", "export/manifest.json")
+
+pytestmark = pytest.mark.pipeline
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which every command of the page was run, and what each printed is kept."""
+    folder = make_project(tmp_path_factory.mktemp("project"))
+    assert bench("run", "--method", "gray", "--data", "sample", cwd=folder).returncode == 0
+    [program] = blocks("python")
+    (folder / "tint.py").write_text(program)
+    for number, line in enumerate(line for block in blocks("bash") for line in block.splitlines()):
+        command, *arguments = shlex.split(line)
+        if command == "bench":
+            done = bench(*arguments, cwd=folder)
+            code, told = done.returncode, done.stdout
+        else:
+            ran = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+            code, told = ran.returncode, ran.stdout + ran.stderr
+        assert code == 0, f"{line}: {told}"
+        (folder / f"told{number}.txt").write_text(told)
+    return folder
+
+
+def told(project: Path, words: str) -> str:
+    """What the first command of the page that has these words printed."""
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    return (project / f"told{next(k for k, line in enumerate(lines) if words in line)}.txt").read_text()
+
+
+def test_the_export_is_the_test_split(project: Path) -> None:
+    prepared, out = Prepared.open(project / "data/sample-tiny"), project / "export"
+    manifest = json.loads((out / "manifest.json").read_text())
+    named = {key: manifest[key] for key in ("data", "preset", "split", "protocol", "ids", "split_sha256", "image_size")}
+    assert named == {
+        "data": "sample", "preset": "tiny", "split": "test", "protocol": PROTOCOL, "ids": prepared.ids("test"),
+        "split_sha256": prepared.sha256["test"], "image_size": 16,
+    }  # fmt: skip
+    found = {path.relative_to(out).as_posix(): path for path in out.rglob("*.png")}
+    assert manifest["files"] == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()}
+    gray, truth = (
+        np.stack([np.asarray(Image.open(found[f"{kind}/{name}.png"])) for name in manifest["ids"]])
+        for kind in ("gray", "truth")
+    )
+    assert np.array_equal(truth, prepared.images("test"))
+    (L, ab), (true_L, _) = (rgb_to_lab(torch.from_numpy(images)) for images in (gray, truth))
+    assert (L - true_L).abs().max() <= 0.26  # as the page says
+    assert ab.abs().max() < 1
+
+
+def test_one_folder_has_no_rank_and_several_are_seeds(project: Path) -> None:
+    assert "without a rank" in told(project, "score colored0 --manifest")
+    printed = json.loads(told(project, "--json"))
+    assert [one["run"]["seed"] for one in printed] == [0, 1, 2]
+    assert [Path(one["result"]).name for one in printed] == ["seed0.json", "seed1.json", "seed2.json"]
+    assert len({one["metrics"]["psnr"] for one in printed}) == 3
+    assert "without a rank" not in told(project, "score colored0 colored1")
+    shown = bench("leaderboard", "--own", "--json", cwd=project)
+    [table] = json.loads(shown.stdout)
+    [row] = [row for row in table["rows"] if row["method"] == "tint"]
+    assert (row["external"], row["seeds"]) == (True, [0, 1, 2])
+    assert row["metrics"]["psnr"]["rank"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["colored0", *MANIFEST, "--name", "tint"], "more seeds than the 1 given folders"),
+        (["colored0", "colored0", *MANIFEST, "--name", "other"], "hold the same images"),
+        (["colored0", *MANIFEST, "--name", "other", "--data", "cifar10"], "of data sample, not cifar10"),
+        (["colored0", "--manifest", "nowhere.json", "--name", "other"], "No such file"),
+        (["colored0", "--manifest", "params.yaml", "--name", "other"], "is no manifest of bench export"),
+        (["colored0", "--name", "other"], "Give --data NAME"),
+        (["colored0", "colored1", "--data", "sample", "--as", "ddcolor"], "--as takes one FOLDER"),
+        (["colored0", "--manifest", "val", "--name", "other"], "of split val, not test"),
+        (["colored0", "--manifest", "old", "--name", "other"], "of protocol 1, not"),
+        (["colored0", "--manifest", "damaged", "--name", "other"], "other images than the 12 prepared"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(project: Path, arguments: list[str], words: str) -> None:
+    manifest = json.loads((project / "export/manifest.json").read_text())
+    changes = {"val": {"split": "val"}, "old": {"protocol": 1}, "damaged": {"ids": manifest["ids"][1:]}}
+    for folder, change in changes.items():
+        (project / folder).mkdir(exist_ok=True)
+        (project / folder / "manifest.json").write_text(json.dumps(manifest | change))
+    done = bench("score", *arguments, cwd=project)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (project / "runs/results/sample/tiny/other").exists()
+
+
+def test_nothing_gets_among_the_images_of_an_export(project: Path) -> None:
+    done = bench("export", "--data", "sample", "--out", "export", cwd=project)
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1)
+    assert "is not an empty folder" in done.stderr
+
+
+def test_without_truth_an_export_holds_no_color(project: Path) -> None:
+    done = bench("export", "--data", "sample", "--split", "val", "--out", "gray-only", cwd=project)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((project / "gray-only/manifest.json").read_text())
+    assert manifest["split"] == "val"
+    assert set(manifest["files"]) == {f"gray/{name}.png" for name in manifest["ids"]}
+
+
+def test_rows_of_two_programs_are_not_taken_for_one_model(tmp_path: Path) -> None:
+    """Their identities are the same, data and scoring, and yet their seeds have nothing to do with each other."""
+    results = write_params(tmp_path) / "results"
+    for name in ("theirs", "others"):
+        write_method(results, name, external=True)
+    folder = results / "cifar10/quick"
+    groups = [
+        [Measured(path, read_result(path), {}, {"psnr": 20.0}) for path in sorted((folder / name).glob("*.json"))]
+        for name in ("theirs", "others")
+    ]
+    assert groups[0][1].result.provenance.identity == groups[1][1].result.provenance.identity is not None
+    assert [estimates_of(group)["psnr"].models for group in groups] == [frozenset(), frozenset()]
