@@ -66,7 +66,7 @@ class Tile(NamedTuple):
 
     @property
     def signature(self) -> str:
-        """A text that changes with the tile's pixels; a file's size is enough, as only a new scikit-image changes it."""
+        """A text that changes with the tile's pixels; a file's size is enough: only a new scikit-image changes it."""
         return f"{EDITION}.{Path(self.path).stat().st_size}.{self.left}.{self.top}.{self.side}"
 
     def load(self, size: int) -> NDArray[np.uint8]:

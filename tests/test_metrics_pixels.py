@@ -221,8 +221,9 @@ def test_colorfulness_by_hand() -> None:
 
 def test_the_table_is_the_protocol_and_needs_no_torch() -> None:
     columns = (
-        "psnr psnr_pooled ssim lpips_alex fid kid top1 fd_judge kid_judge auc auc_rebal acc_2 acc_5 mae_r mae_g mae_b "
-        "delta_e00 colorfulness delta_colorfulness clipped"
+        "psnr psnr_pooled ssim lpips_alex fid kid top1 fd_judge kid_judge agree_lite p_lite fd_lite kid_lite auc "
+        "auc_rebal acc_2 acc_5 mae_r mae_g mae_b delta_e00 colorfulness delta_colorfulness clipped "
+        "lpips_vgg precision_judge recall_judge"
     )
     assert list(METRICS) == columns.split()
     assert all(name == metric.name for name, metric in METRICS.items())

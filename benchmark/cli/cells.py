@@ -12,6 +12,7 @@ stage_options = shared.together(shared.cell_options, shared.machine_options)
 
 @click.command()
 @shared.record_option
+@shared.also_option
 @shared.tested_on_option
 @stage_options
 def run(record: bool, **options: Any) -> None:
@@ -41,6 +42,7 @@ def train(**options: Any) -> None:
 
 @click.command()
 @shared.record_option
+@shared.also_option
 @shared.tested_on_option
 @stage_options
 def evaluate(record: bool, **options: Any) -> None:

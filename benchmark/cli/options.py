@@ -83,6 +83,9 @@ tested_on_option = click.option(
     metavar="NAME",
     help="Score on the test split of this data set instead; the table is of models trained on --data.",
 )
+also_option = click.option(
+    "--also", multiple=True, metavar="METRIC", help="Measure an optional metric too, as bench list names them."
+)
 record_option = click.option(
     "--record", is_flag=True, help="Make this the committed reference under results/, and regenerate its tables."
 )
@@ -146,9 +149,13 @@ def make_context(
     on_device: Literal["auto", "yes", "no"] = "auto",
     devices: int = 1,
     threads: int | None = None,
+    also: tuple[str, ...] = (),
 ) -> "Context":
     """What the stages need; imports torch. With several devices the command starts again, once for each."""
+    from benchmark.scoring.metrics import usual
     from benchmark.support.interruption import requeue_on_sigterm
+
+    usual(also)  # refuses unknown ones before anything is run
 
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # of several processes the one that started them answers
         requeue_on_sigterm()
@@ -165,7 +172,7 @@ def make_context(
         torch.set_num_threads(threads)
     ranks, chosen = distributed.join(choose_device(device))
     console = Console(stderr=True, quiet=not ranks.first)
-    return Context(*project(), console, chosen, root, workers, skip_corrupt, on_device, ranks)
+    return Context(*project(), console, chosen, root, workers, skip_corrupt, on_device, ranks, also)
 
 
 def resolve_data(

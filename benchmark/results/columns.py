@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from benchmark.results.statistics import Estimate, Rank
 
 Kind = Literal["family", "ablation", "reference"]
+NOT_MEASURED = "not measured"  # the note of a row that knows nothing of a metric
 _ANNOUNCED: dict[str, None] = {}  # names of providers, in the order of their columns
 
 

@@ -44,7 +44,7 @@ def inventory() -> dict[str, list[dict[str, Any]]]:
             {
                 "name": metric.name,
                 "better": metric.direction or "–",
-                "about": metric.description,
+                "about": f"{metric.description} (with --also alone)" if metric.optional else metric.description,
                 "missing": [name for name in metric.needs if name not in ready],
             }
             for metric in METRICS.values()

@@ -69,6 +69,13 @@ WEIGHTS: dict[str, Pretrained] = {
             "features of lpips_alex",
         ),
         Pretrained(
+            "vgg16",
+            "https://download.pytorch.org/models/vgg16-397923af.pth",
+            553_433_881,
+            "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+            "features of lpips_vgg",
+        ),
+        Pretrained(
             "vgg19",
             "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
             574_673_361,

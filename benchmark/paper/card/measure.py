@@ -47,7 +47,7 @@ def measure_card(
     Args:
         prepared: the data set.
         device: what scores; images are changed on the CPU.
-        metrics: names from `METRICS`; None for all.
+        metrics: names from `METRICS`; None for all but the optional ones.
         changes: names from `CHANGES`; None for all.
         advance: called with what is being scored, once for each set of images.
 

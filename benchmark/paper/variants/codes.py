@@ -104,7 +104,7 @@ CODES: dict[str, Code] = {
             ),
             "cf": Column("colorfulness of absolute opponents", _colorfulness),
         },
-        absent={"lpips": "LPIPS with VGG, whose weights are not in the suite", "fid": _TORCHVISION},
+        absent={"lpips": "LPIPS with VGG, which is not re-stated here", "fid": _TORCHVISION},
     ),
     "colorformer": Code(
         "jixiaozhong/ColorFormer 0d3ae85: metric/{psnr,colorful}.py",
@@ -132,7 +132,7 @@ CODES: dict[str, Code] = {
         "Zhang et al. 2016, §3.1; no evaluation code was released, so it is the text that is followed",
         {},
         ours={"auc": "auc", "auc_rebal": "auc_rebal"},
-        absent={"top1": "VGG-16 on recolored images, whose weights are not in the suite"},
+        absent={"top1": "VGG-16's answers on recolored images, which the suite does not ask for"},
     ),
     "chromagan": Code(
         "Vitoria et al. 2020, Table 2: over the ab channels; the peak is not stated and is 255 here",

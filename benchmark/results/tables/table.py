@@ -12,7 +12,7 @@ import numpy as np
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
 from benchmark.contracts.result import Cost, Run
-from benchmark.results.columns import Filled, Kind, LeftOut, TableCell, columns, kind_of, providers
+from benchmark.results.columns import NOT_MEASURED, Filled, Kind, LeftOut, TableCell, columns, kind_of, providers
 from benchmark.results.curves import still_improving
 from benchmark.results.statistics import Estimate, image_weights
 from benchmark.results.tables.collect import Measured, collect
@@ -129,7 +129,8 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
         (row for row in rows if row.kind == "ablation"), key=lambda row: (places.get(row.varies or "", inf), row.name)
     )
     valued = {name for row in rows for name, cell in row.cells.items() if cell.estimate}
-    absent = [name for name in METRICS if rows and name not in valued]
+    asked = {name for row in rows for name in METRICS if row.cells[name].note != NOT_MEASURED}
+    absent = [name for name in METRICS if rows and name not in valued and (name in asked or not METRICS[name].optional)]
     seeds = {row.name: set(row.seeds) for row in (*families, *ablations) if not row.run.external}
     origin = origin_of(groups)
     return Table(

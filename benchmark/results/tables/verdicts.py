@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.contracts.identity import Identity
-from benchmark.results.columns import Kind, Measured, TableCell
+from benchmark.results.columns import NOT_MEASURED, Kind, Measured, TableCell
 from benchmark.results.statistics import Difference, Estimate, Rank, against, among, compare, ranks, resample, shown
 from benchmark.scoring.metrics import METRICS, Metric
 
@@ -61,7 +61,7 @@ def judge(
             rank = tests.ranks.get(name)
             cells[name][metric.name] = TableCell(
                 estimate := estimates[name].get(metric.name),
-                note="; ".join(notes) or ("" if estimate else "not measured"),
+                note="; ".join(notes) or ("" if estimate else NOT_MEASURED),
                 rank=rank,
                 best=rank is not None and rank.first == 1 and rank.last <= len(tests.ranks) / 2,
                 below_floor=name in tests.below_floor,

@@ -30,6 +30,7 @@ class Context:
     skip_corrupt: bool = False
     on_device: Literal["auto", "yes", "no"] = "auto"  # keep the training images there
     ranks: Ranks = ALONE  # the processes that work together; the first writes
+    also: tuple[str, ...] = ()  # optional metrics to measure
 
     def say(self, text: str) -> None:
         """One line on standard error."""

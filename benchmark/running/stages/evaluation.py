@@ -10,13 +10,14 @@ import torch
 from benchmark.contracts.config import Cell
 from benchmark.contracts.identity import Identity
 from benchmark.contracts.method import Method
-from benchmark.contracts.result import Provenance, Result, Run, provenance, result_path, write_result
+from benchmark.contracts.result import Provenance, Result, Run, provenance, read_result, result_path, write_result
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import Prepared, open_data
 from benchmark.results.currency import Currency, made_on, why_result_stale
 from benchmark.running.stages.context import Context, machine_of
 from benchmark.scoring.evaluate import Evaluation, colorize, cost_of, device_name, evaluate
+from benchmark.scoring.metrics import usual
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.prediction import BadPrediction
 from benchmark.support.errors import BenchError
@@ -47,6 +48,8 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
         origin = _provenance(cell, prepared, {}, identity, context)
         return write_result(root, Result(run=run, status="skipped", reason=skipped, provenance=origin))
     why = why_result_stale(path, identity, model_sha256=record["model_sha256"]) if path.is_file() else "no result"
+    if why is None and (new := [name for name in context.also if name not in read_result(path).metrics]):
+        why = f"{', '.join(new)} asked for"
     if why is None:
         context.say(f"{cell.name}: scored already, {path}")
         return path
@@ -89,7 +92,7 @@ def _identity(cell: Cell, prepared: Prepared, record: dict[str, Any], context: C
 
 def _score(method: Method, cell: Cell, prepared: Prepared, context: Context) -> Evaluation:
     images = prepared.images("test")
-    scorer = Scorer(prepared=prepared, device=context.device)
+    scorer = Scorer(prepared=prepared, device=context.device, metrics=usual(context.also))
     with progress_bar(context.console) as bar:
         task = bar.add_task(f"scoring {cell.method}", total=len(images), figures="")
         try:

@@ -3,13 +3,14 @@
 Importing this costs nothing (no torch). A new metric is one function and one `register`: CONTRIBUTING.md shows it.
 """
 
-from benchmark.scoring.metrics.metric import METRICS, Metric, difference, psnr_of, ratio, register, weighted
+from benchmark.scoring.metrics.metric import METRICS, Metric, difference, psnr_of, ratio, register, usual, weighted
 
-__all__ = ["METRICS", "Metric", "register"]
+__all__ = ["METRICS", "Metric", "register", "usual"]
 
 _PIXELS, _SETS = "benchmark.scoring.metrics.pixels:", "benchmark.scoring.metrics.sets:"
 _INCEPTION, _JUDGE = _SETS + "inception_metrics", _SETS + "JudgeMetrics"
 _LITE = "benchmark.scoring.networks.lite:LiteMetrics"
+_OPTIONAL = "benchmark.scoring.metrics.optional:"
 _SHARE, _DISTANCE, _LEVELS = (0.0, 100.0), (0.0, None), (0.0, 255.0)  # bounds
 
 # fmt: off
@@ -65,6 +66,13 @@ for _metric in (
            folded=True),
     Metric("clipped", "Clipped", "%", "lower", 2, "output pixels outside the sRGB gamut before clipping",
            space="gamut", per_image=_PIXELS + "clipped", bounds=_SHARE),
+    Metric("lpips_vgg", "LPIPS VGG", "", "lower", 4, "LPIPS v0.1, VGG-16, linear heads",
+           measured_by=_OPTIONAL + "LpipsVgg", columns=("lpips_vgg",), needs=("vgg16",), bounds=_DISTANCE,
+           optional=True),
+    Metric("precision_judge", "Precision", "%", "higher", 1, "outputs in the third-neighbor ball of a truth's features",
+           measured_by=_OPTIONAL + "JudgeCoverage", bounds=_SHARE, optional=True),
+    Metric("recall_judge", "Recall", "%", "higher", 1, "truths in the third-neighbor ball of an output's features",
+           measured_by=_OPTIONAL + "JudgeCoverage", bounds=_SHARE, optional=True),
 ):
     register(_metric)
 # fmt: on

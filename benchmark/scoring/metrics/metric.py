@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from benchmark.support.errors import unknown
+
 Space = Literal["rgb", "lab", "weighted_lab", "gamut"]  # the properties of `benchmark.scoring.metrics.pair.Pair`
 
 
@@ -78,6 +80,7 @@ class Metric:
     weight: str = ""  # the per-image column by which images weigh; "" where all weigh the same
     bounds: tuple[float | None, float | None] = (None, None)  # least and largest value; no interval leaves them
     folded: bool = False  # the value is the size of what `combine` gives, whose sign only intervals look at
+    optional: bool = False  # measured only when asked for, and in no table without a row that has it
 
     def __post_init__(self) -> None:
         """Gives a metric of single images its own column, where it names none."""
@@ -118,6 +121,18 @@ class Metric:
 
 METRICS: dict[str, Metric] = {}
 """Every metric by name, in the order of the tables' columns."""
+
+
+def usual(also: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names of the metrics that are measured: all but the optional ones, and of these those that are asked for.
+
+    Raises:
+        InputError: there is no such optional metric.
+    """
+    for name in also:
+        if name not in METRICS or not METRICS[name].optional:
+            raise unknown("optional metric", name, [one.name for one in METRICS.values() if one.optional])
+    return tuple(name for name, metric in METRICS.items() if name in also or not metric.optional)
 
 
 def register(metric: Metric) -> Metric:

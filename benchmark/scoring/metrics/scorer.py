@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.scoring.metrics import METRICS, Metric
-from benchmark.scoring.metrics.metric import NotAvailable, loaded
+from benchmark.scoring.metrics.metric import NotAvailable, loaded, usual
 from benchmark.scoring.metrics.pair import Pair, rarity
 from benchmark.scoring.metrics.pixels import Lab
 from benchmark.scoring.metrics.sets import Source
@@ -56,7 +56,7 @@ class Scorer:
         Args:
             device: the device of the batches.
             prepared: the data set of the truths. Without it, metrics that depend on the data set are n/a.
-            metrics: names from `METRICS`; None for all.
+            metrics: names from `METRICS`; None for all but the optional ones.
             split: the data set's split.
             chosen: which images of the split will come, as indices in their order; None for all in order.
 
@@ -64,11 +64,12 @@ class Scorer:
             InputError: an unknown metric.
             BenchError: the file of a judge or of weights is not the right one.
         """
-        for name in metrics or ():
+        names = usual() if metrics is None else metrics
+        for name in names:
             if name not in METRICS:
                 raise unknown("metric", name, METRICS)
         self.device = device
-        self.metrics = tuple(METRICS.values()) if metrics is None else tuple(METRICS[name] for name in metrics)
+        self.metrics = tuple(METRICS[name] for name in names)
         self._images = 0
         self._kept: dict[str, list[float]] = {}
         self._absent: dict[str, str] = {}  # metric → why it is not available

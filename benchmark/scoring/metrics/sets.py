@@ -92,9 +92,15 @@ def set_distances(frechet: str, kernel: str, outputs: Tensor, truths: Tensor, by
 
 def truth_floor(truths: Tensor) -> float:
     """Returns the Fréchet distance of two random halves, always the same, of features (N, d), N ≥ 4."""
-    order = torch.from_numpy(np.random.default_rng(_HALVES_SEED).permutation(len(truths)))
-    first, second = (truths[half] for half in order.tensor_split(2))
+    first, second = halves(truths)
     return frechet_distance(Gaussian.of(first), Gaussian.of(second))
+
+
+def halves(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns two random halves, always the same, of features (N, d)."""
+    order = torch.from_numpy(np.random.default_rng(_HALVES_SEED).permutation(len(features)))
+    first, second = order.tensor_split(2)
+    return features[first], features[second]
 
 
 class InceptionMetrics:
@@ -172,9 +178,11 @@ class JudgeMetrics:
 class LpipsMetric:
     """Measures `lpips_alex`, a value per image from a network that takes whole batches."""
 
+    column, trunk, weights, network = "lpips_alex", "alex", "alexnet", "AlexNet"
+
     def __init__(self, source: Source) -> None:
-        """Loads AlexNet."""
-        self._network = Lpips(source.weights("alexnet", "AlexNet"), source.device)
+        """Loads the trunk."""
+        self._network = Lpips(source.weights(self.weights, self.network), source.device, self.trunk)
         self._distances: list[float] = []  # floats, not tensors, for the reason in `Scorer.update`
 
     def update(self, pair: Pair) -> None:
@@ -183,4 +191,4 @@ class LpipsMetric:
 
     def compute(self) -> Measured:
         """Returns the distance of each image."""
-        return Measured({}, {}, {"lpips_alex": np.array(self._distances, np.float32)})
+        return Measured({}, {}, {self.column: np.array(self._distances, np.float32)})

@@ -10,15 +10,21 @@ from benchmark.support.precision import exact_arithmetic
 
 
 class Lpips:
-    """LPIPS v0.1 with AlexNet and the linear heads that ship with the `lpips` package."""
+    """LPIPS v0.1 with AlexNet or VGG-16 and the linear heads that ship with the `lpips` package."""
 
-    def __init__(self, alexnet: Path, device: torch.device) -> None:
-        """Loads the network from torchvision's state dict; the package itself would download it unchecked."""
+    def __init__(self, weights: Path, device: torch.device, trunk: str = "alex") -> None:
+        """Loads the network from torchvision's state dict; the package itself would download it unchecked.
+
+        Args:
+            weights: the state dict's file.
+            device: the device that computes.
+            trunk: the package's name of the network, "alex" or "vgg".
+        """
         import lpips
 
         with torch.random.fork_rng(devices=[]):  # the constructor draws random weights
-            network = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
-        _load_trunk(network.net, torch.load(alexnet, map_location="cpu", weights_only=True))
+            network = lpips.LPIPS(net=trunk, version="0.1", pnet_rand=True, verbose=False)
+        _load_trunk(network.net, torch.load(weights, map_location="cpu", weights_only=True))
         self._network = network.eval().to(device)
 
     def distance(self, predicted: Tensor, target: Tensor) -> Tensor:
