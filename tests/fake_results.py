@@ -11,7 +11,7 @@ from benchmark.contracts.config import find_root, read_params
 from benchmark.contracts.result import Cost, Provenance, Result, Run, write_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
-from benchmark.scoring.metrics import METRICS
+from benchmark.scoring.metrics import METRICS, usual
 from benchmark.support.errors import InputError
 
 SHA = "0123456789abcdef" * 4
@@ -53,8 +53,8 @@ def fake_result(method: str, seed: int, columns: Mapping[str, np.ndarray], **cha
         **({"method": method, "adapter": method, "data": "cifar10", "preset": "quick", "seed": seed} | run_fields)
     )
     values: dict[str, float | None] = {
-        name: float(metric.pooled(columns)) if metric.columns and columns.keys() >= set(metric.columns) else None
-        for name, metric in METRICS.items()
+        metric.name: float(metric.pooled(columns)) if metric.columns and columns.keys() >= set(metric.columns) else None
+        for metric in [METRICS[name] for name in usual()]
     }
     values |= changes.pop("metrics", {})
     notes = {name: f"{name} weights missing" for name, value in values.items() if value is None}
