@@ -139,7 +139,7 @@ def test_threads_left_behind_do_not_keep_the_command_from_ending(tmp_path: Path,
         from benchmark import cli
         registry.is_adapters = lambda file: {place == "adapter"} and file.endswith("left.py")
         threading.Thread(target=left.wait, name="forgotten").start()
-        sys.argv = ["bench", "completion", "bash"]
+        sys.argv = ["bench", "weights", "list"]
         cli.main()
     """
     done = subprocess.run(
@@ -153,7 +153,7 @@ def test_threads_left_behind_do_not_keep_the_command_from_ending(tmp_path: Path,
     assert done.returncode == 1
     told = {"adapter": "left.py:3: leaves the thread 'forgotten'", "nowhere": "the thread 'forgotten' is left"}
     assert told[place] in done.stderr
-    assert "_bench_completion" in done.stdout
+    assert "inception" in done.stdout  # the command itself has done its work
 
 
 @pytest.mark.parametrize("content", ["5", "null", "[1]", '"x"', "[" * 100_000])
