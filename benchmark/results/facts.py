@@ -1,7 +1,8 @@
 """What only an adapter itself can say of a cell, remembered: its full configuration and its parents.
 
 Asking an adapter means importing it, and torch with it: seconds, for every line of a list. The answers follow from the
-adapter's code and the cell's settings alone, so they are kept on disk under the hash of both.
+adapter's code and the cell's settings alone, so they are kept on disk under the hash of both. What follows from a
+file too is not kept.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 from benchmark.contracts import registry
 from benchmark.contracts.config import Cell, Params, resolve
+from benchmark.contracts.of_file import depends_on_files
 from benchmark.contracts.overrides import section_of
 from benchmark.contracts.result import Run
 from benchmark.results.manifest import training_code
@@ -48,6 +50,8 @@ def facts_of(cell: Cell, folder: Path) -> Facts:
         return Facts(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         answer = _ask(cell)
+    if depends_on_files(cell.method_class.Config):
+        return answer
     with suppress(BenchError):
         write_atomically(path, json.dumps(answer._asdict()).encode())
     return answer
