@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,64 @@ def test_without_truth_an_export_holds_no_color(project: Path) -> None:
     manifest = json.loads((project / "gray-only/manifest.json").read_text())
     assert manifest["split"] == "val"
     assert set(manifest["files"]) == {f"gray/{name}.png" for name in manifest["ids"]}
+
+
+def test_a_submission_holds_images_and_no_number_and_scores_the_same(project: Path) -> None:
+    pack = project / "submission"
+    assert {path.name for path in pack.iterdir()} == {
+        "manifest.json", "submission.json", "seed0.zip", "seed1.zip", "seed2.zip",
+    }  # fmt: skip
+    told_of = json.loads((pack / "submission.json").read_text())
+    assert set(told_of) == {"schema", "name", "paper", "settings", "address", "archives"}
+    assert told_of["archives"] == [hashlib.sha256((pack / f"seed{k}.zip").read_bytes()).hexdigest() for k in range(3)]
+    assert "outputs by their authors (https://example.org/tint), scores by this machine" in told(project, "verify")
+    scored = json.loads(told(project, "--json"))
+    for one in scored:  # the files are those that `verify` wrote last
+        verified = read_result(project / one["result"])
+        assert "verify" in verified.provenance.command
+        assert verified.metrics == one["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("changed", "not "),
+        ("missing", "fetch it from its authors"),
+        ("number", "psnr"),
+        ("nothing", "bench submit wrote"),
+    ],
+)
+def test_a_submission_that_is_not_whole_is_refused_in_one_line(
+    project: Path, tmp_path: Path, fault: str, words: str
+) -> None:
+    pack = tmp_path / "submission"
+    shutil.copytree(project / "submission", pack)
+    if fault == "changed":
+        shutil.copy(pack / "seed1.zip", pack / "seed2.zip")
+    elif fault == "missing":
+        (pack / "seed2.zip").unlink()
+    elif fault == "number":
+        told_of = json.loads((pack / "submission.json").read_text())
+        (pack / "submission.json").write_text(json.dumps(told_of | {"psnr": 50}))
+    else:
+        (pack / "submission.json").unlink()
+    done = bench("verify", str(pack), cwd=project)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_what_is_packed_is_what_the_manifest_names(project: Path, tmp_path: Path) -> None:
+    told_of = ("--manifest", "export", "--name", "tint", "--paper", "https://example.org", "--settings", "as here")
+    whole = bench("submit", "colored0", *told_of, "--out", str(tmp_path / "again"), cwd=project)
+    assert whole.returncode == 0, whole.stderr
+    assert (tmp_path / "again/seed0.zip").read_bytes() == (project / "submission/seed0.zip").read_bytes()
+    shutil.copytree(project / "colored0", tmp_path / "partial")
+    next((tmp_path / "partial").rglob("*.png")).unlink()
+    done = bench("submit", str(tmp_path / "partial"), *told_of, "--out", str(tmp_path / "new"), cwd=project)
+    assert done.returncode == 2
+    assert "11 images for 12 ids: 1 missing" in done.stderr
+    assert not (tmp_path / "new").exists()
 
 
 def test_rows_of_two_programs_are_not_taken_for_one_model(tmp_path: Path) -> None:

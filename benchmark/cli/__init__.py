@@ -112,9 +112,10 @@ def main(debug: bool) -> None:
 for command in (
     *(cells.run, cells.train, cells.evaluate, cells.fingerprint, sweep.cells, sweep.sweep, sweep.reproduce),
     *(parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data, tune.tune),
-    *(results.leaderboard, results.score, results.report),
+    *(results.leaderboard, results.score, results.verify, results.report),
     *(paper.claims, paper.findings, paper.published, card, variants),
-    *(photographs.colorize, photographs.app, photographs.compare, photographs.export, speed, sizes, study),
+    *(photographs.colorize, photographs.app, photographs.compare, photographs.export, photographs.submit),
+    *(speed, sizes, study),
 ):
     main.add_command(command)
 completion.offer_names(main)

@@ -1,6 +1,8 @@
 """From result files to tables and the report; rows that another program colored."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -76,6 +78,35 @@ def score(
         return
     if not name:
         raise InputError("give the row a --name, or another paper's evaluation code by --as")
+    _score_row(folders, data_set, preset, manifest, name, machine, record, go_on, as_json)
+
+
+@click.command()
+@click.argument("folder", metavar="SUBMISSION", type=click.Path(path_type=Path))
+@record_option
+@machine_options
+def verify(folder: Path, record: bool, **machine: Any) -> None:
+    """Score the images of a SUBMISSION (bench submit) as an external row; no number is taken from it."""
+    from benchmark.photographs.submission import unpack
+
+    with TemporaryDirectory() as place:
+        told, folders = unpack(folder, Path(place))
+        _score_row(folders, None, None, folder, told.name, machine, record)
+    click.echo(f"{told.name}: outputs by their authors ({told.paper}), scores by this machine")
+
+
+def _score_row(
+    folders: Sequence[Path],
+    data_set: str | None,
+    preset: str | None,
+    manifest: Path | None,
+    name: str,
+    machine: Mapping[str, Any],
+    record: bool,
+    go_on: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Scores an external row, and prints its table or itself as JSON."""
     from benchmark.photographs.export import read_manifest
 
     exported = read_manifest(manifest) if manifest else None

@@ -102,3 +102,20 @@ def export(data_set: str, split: Any, preset: str | None, truth: bool, out: Path
     from benchmark.running.stages import prepare_data
 
     click.echo(export_split(prepare_data(cell, context), cell, split, out, truth))
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER…", type=click.Path(path_type=Path))
+@click.option("--manifest", type=click.Path(path_type=Path), required=True, help="Of the export that was colored.")
+@click.option("--name", required=True, metavar="LABEL", help="Name of the row.")
+@click.option("--paper", required=True, metavar="URL", help="Of the paper, or of the program.")
+@click.option("--settings", required=True, metavar="TEXT", help="Code and its version, weights, options.")
+@click.option("--address", metavar="URL", help="Where the archives will be, if they are too large to send.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+def submit(folders: tuple[Path, ...], manifest: Path, out: Path, **told: Any) -> None:
+    """Pack colored test images, a FOLDER for each seed, so that others can score them (bench verify)."""
+    from benchmark.photographs.export import read_manifest
+    from benchmark.photographs.submission import submit as pack
+
+    for path in pack(folders, read_manifest(manifest), out, **told):
+        click.echo(path)
