@@ -23,13 +23,14 @@ $(INSTALLED): pyproject.toml requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: install ## train l2 and a conditional GAN on sample photographs and show them beside gray
-	bench run --method gray --data sample
-	bench run --method l2 --data sample
-	bench run --method cgan --data sample
-	bench report --data sample
+demo: install ## train l2 and a conditional GAN on sample photographs for a moment, and show them beside gray
+	bench run --method gray --data sample --preset smoke
+	bench run --method l2 --data sample --preset smoke
+	bench run --method cgan --data sample --preset smoke
+	bench report --data sample --preset smoke
+	@echo "For colors worth looking at, train for minutes: bench run --method cgan --data sample --preset quick"
 
-picture: install ## draw README's picture from the models that make demo trains
+picture: install ## draw README's picture from models of preset quick: bench run --method l2 (and cgan) --data sample
 	bench compare --data sample --methods l2,cgan --out docs/sample.png
 
 repro: install ## run the suite of params.yaml through DVC
