@@ -156,7 +156,7 @@ def test_the_sample_costs_little(images: int, share: float) -> None:
 def test_a_refused_evaluation_names_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     cell: Any = SimpleNamespace(name="own-entry on sample, preset quick, seed 0", method="own-entry")
     prepared: Any = SimpleNamespace(images=lambda split: PHOTOGRAPHS, ids=lambda split: IDS)
-    context: Any = SimpleNamespace(device=CPU, console=Console(file=StringIO()))
+    context: Any = SimpleNamespace(device=CPU, console=Console(file=StringIO()), also=())
     monkeypatch.setattr(evaluation, "Scorer", lambda **settings: Scorer(device=CPU, metrics=["psnr"]))
     with pytest.raises(BenchError, match=r"own-entry on sample, .* is not scored: painter gives .* for image photo-4"):
         evaluation._score(Painter(with_value(float("nan"))), cell, prepared, context)
