@@ -7,6 +7,7 @@ smaller rate for what was trained before. A rate of 0 freezes the encoder, and m
 """
 
 from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch.optim import AdamW, Optimizer
 
 from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Update
 from benchmark.contracts.schedules import linear_decay, warm_up
+from benchmark.contracts.search import RATE
 
 from ._lite import LiteUNet, absent
 from ._scale import scale_L
@@ -25,8 +27,8 @@ UNIT = 10.0  # Lab units of the network's output: the loss is square below, and 
 class HouseConfig(MethodConfig):
     """Settings of the house method; they are our own."""
 
-    encoder_rate: float = Field(3e-4, ge=0, description="AdamW's rate for the encoder; 0 freezes it")
-    learning_rate: float = Field(2e-3, gt=0, description="AdamW's rate for the decoder")
+    encoder_rate: Annotated[float, RATE] = Field(3e-4, ge=0, description="AdamW's rate for the encoder; 0 freezes it")
+    learning_rate: Annotated[float, RATE] = Field(2e-3, gt=0, description="AdamW's rate for the decoder")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay")
     warm_up: float = Field(0.05, gt=0, le=1, description="share of the run in which the rates rise from 0")
 

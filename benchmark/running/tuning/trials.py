@@ -13,7 +13,7 @@ from benchmark.contracts.config import Cell
 from benchmark.contracts.method import Method
 from benchmark.contracts.result import provenance
 from benchmark.contracts.search import searched
-from benchmark.contracts.tuning import FIDELITY, REALISM, Range, Trial, Tuning, choose, tuning_path
+from benchmark.contracts.tuning import FIDELITY, REALISM, Range, Trial, Tuning, choose, read_tuning, tuning_path
 from benchmark.data.color import join, rgb_to_lab
 from benchmark.results.currency import Currency
 from benchmark.results.manifest import scoring_code
@@ -34,6 +34,8 @@ INFORMING = ("colorfulness",)  # recorded beside the columns that decide
 class Tuner:
     """The trials of one method on one data set. Their outcomes lie below runs/results until a record is made of them.
 
+    What a committed record holds is not done again, so that a tuning can go on on another machine, or to more trials.
+
     Args:
         cells: of `trial_cells`.
         context: of the project.
@@ -49,6 +51,7 @@ class Tuner:
             raise BenchError(f"{cells[0].data}: a tuning is decided on the validation split, which is too small here")
         self.currency = Currency(context.params, context.workspace)
         self.realism, self.gray = self._find_realism()
+        self.committed = self._read_committed()
 
     @property
     def pending(self) -> list[int]:
@@ -64,7 +67,7 @@ class Tuner:
         cell = self.cells[number]
         if done := self._remembered(cell):
             return done
-        outcome: dict[str, object] = {"settings": settings_of(cell)}
+        outcome: dict[str, object] = {"settings": settings_of(cell), "cell": self._digest(cell)}
         try:
             record = read_record(train_cell(cell, self.context))
         except Diverged as error:
@@ -130,18 +133,27 @@ class Tuner:
             scores = scorer.compute()
         return {name: value for name, value in scores.values.items() if value is not None}
 
-    def _place(self, cell: Cell) -> Path:
-        """The file of a trial, named by everything that decides what is in it but the machine."""
+    def _digest(self, cell: Cell) -> str:
+        """Stands for everything that decides a trial's outcome but the machine."""
         key = self.currency.identity(cell, self.prepared).key
-        decisive = [key, scoring_code(), self.prepared.sha256[SPLIT], self.realism, list(INFORMING)]
+        return digest([key, scoring_code(), self.prepared.sha256[SPLIT], self.realism, list(INFORMING)])
+
+    def _place(self, cell: Cell) -> Path:
         folder = tuning_path(self.context.workspace.own, cell.data, cell.preset, cell.method).with_suffix("")
-        return folder / f"{digest(decisive)[:32]}.json"
+        return folder / f"{self._digest(cell)[:32]}.json"
+
+    def _read_committed(self) -> dict[str, Trial]:
+        """The trials of the committed record, if there is one, by their digests."""
+        first = self.cells[0]
+        path = tuning_path(self.context.workspace.references, first.data, first.preset, first.method)
+        trials = read_tuning(path).trials if path.is_file() else ()
+        return {trial.cell: trial for trial in trials if trial.cell}
 
     def _remembered(self, cell: Cell) -> Trial | None:
         try:
             return Trial.model_validate_json(self._place(cell).read_bytes())
-        except (OSError, ValidationError):  # never run, or the file was cut short: it is run (again)
-            return None
+        except (OSError, ValidationError):  # not run here, or the file was cut short
+            return self.committed.get(self._digest(cell))
 
 
 @torch.inference_mode()
