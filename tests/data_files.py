@@ -68,11 +68,13 @@ def write_tar(path: Path, files: Mapping[str, bytes] | Sequence[tuple[str, bytes
     return path
 
 
-def write_zip(path: Path, files: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+def write_zip(
+    path: Path, files: Mapping[str, bytes] | Sequence[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED
+) -> Path:
     """Writes a zip archive with the names unchanged."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, content in files.items():
+        for name, content in files.items() if isinstance(files, Mapping) else files:
             archive.writestr(zipfile.ZipInfo(name), content, compression)
     return path
 

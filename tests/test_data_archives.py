@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from data_files import encoded, photographs, picture, write_files, write_tar, write_zip
 
-from benchmark.data.preparation.archives import ZipSource, list_archive, list_folder, printable, read_image_file
+from benchmark.data.preparation.archives import (
+    ZipSource,
+    images_by_id,
+    list_archive,
+    list_folder,
+    printable,
+    read_image_file,
+)
 from benchmark.data.preparation.images import SUFFIXES, BadImage
 from benchmark.data.preparation.places import own_places, places
 from benchmark.support.errors import BenchError, InputError
@@ -181,10 +188,26 @@ def test_a_zip_member_larger_than_it_says_is_not_unpacked_whole(tmp_path: Path) 
         replace(file.source, size=1000).read()
 
 
-def test_a_member_that_is_there_twice_refuses_the_archive(tmp_path: Path) -> None:
-    path = write_tar(tmp_path / "x.tar", [("1.jpg", b"1"), ("2.jpg", b"2"), ("1.jpg", b"1")])
-    with pytest.raises(BenchError, match=r"refused, it holds '1\.jpg' more than once"):
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_member_that_is_there_twice_refuses_the_archive(kind: str, tmp_path: Path) -> None:
+    write = write_tar if kind == "tar" else write_zip
+    path = write(tmp_path / f"x.{kind}", [("1.jpg", b"1"), ("2.jpg", b"2"), ("1.jpg", b"1")])
+    with pytest.raises(BenchError, match=r"refused, it holds '1\.jpg' more than once") as caught:
         list_archive(path, SUFFIXES)
+    assert "\n" not in str(caught.value)
+
+
+def test_images_of_a_folder_are_found_by_their_ids(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "x", {"a/1.PNG": b"1", "2.0.jpg": b"2", "._2.0.jpg": b"", "notes.txt": b"hi"})
+    assert images_by_id(folder) == {"a/1": folder / "a/1.PNG", "2.0": folder / "2.0.jpg"}
+    write_files(folder, {"a/1.tif": b"1"})
+    with pytest.raises(InputError, match=r"two files for the image a/1: 1\.PNG and 1\.tif"):
+        images_by_id(folder)
+    with pytest.raises(InputError, match="is not a folder"):
+        images_by_id(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="holds no image"):
+        images_by_id(write_files(tmp_path / "y", {"notes.txt": b"hi"}))
 
 
 @pytest.mark.parametrize(("place", "value"), [(6, 99), (10, 97)], ids=["version", "compression"])

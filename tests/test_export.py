@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,8 @@ def test_one_folder_has_no_rank_and_several_are_seeds(project: Path) -> None:
         (["colored0", "--manifest", "params.yaml", "--name", "other"], "is no manifest of bench export"),
         (["colored0", "--name", "other"], "Give --data NAME"),
         (["colored0", "colored1", "--data", "sample", "--as", "ddcolor"], "--as takes one FOLDER"),
+        (["colored0", "--data", "sample", "--as", "ddcolor", "--name", "other"], "--as takes one FOLDER"),
+        (["colored0", "--data", "sample", "--as", "ddcolor", "--record"], "stand in no table"),
         (["colored0", "--manifest", "val", "--name", "other"], "of split val, not test"),
         (["colored0", "--manifest", "old", "--name", "other"], "of protocol 1, not"),
         (["colored0", "--manifest", "damaged", "--name", "other"], "other images than the 12 prepared"),
@@ -158,6 +161,7 @@ def test_a_submission_holds_images_and_no_number_and_scores_the_same(project: Pa
         ("missing", "fetch it from its authors"),
         ("number", "psnr"),
         ("nothing", "bench submit wrote"),
+        ("damaged", "ask its authors for a whole archive"),
     ],
 )
 def test_a_submission_that_is_not_whole_is_refused_in_one_line(
@@ -167,6 +171,15 @@ def test_a_submission_that_is_not_whole_is_refused_in_one_line(
     shutil.copytree(project / "submission", pack)
     if fault == "changed":
         shutil.copy(pack / "seed1.zip", pack / "seed2.zip")
+    elif fault == "damaged":  # by its authors: the archive is the one that they submitted
+        with zipfile.ZipFile(pack / "seed1.zip") as archive:
+            place = archive.infolist()[0].header_offset
+        content = bytearray((pack / "seed1.zip").read_bytes())
+        content[place + 200] ^= 1  # a byte of the first picture
+        (pack / "seed1.zip").write_bytes(content)
+        told_of = json.loads((pack / "submission.json").read_text())
+        told_of["archives"][1] = hashlib.sha256(content).hexdigest()
+        (pack / "submission.json").write_text(json.dumps(told_of))
     elif fault == "missing":
         (pack / "seed2.zip").unlink()
     elif fault == "number":

@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.data.preparation.archives import list_archive, read_image_file
+from benchmark.data.preparation.archives import OUTPUT_SUFFIXES, images_by_id, list_archive, read_image_file
+from benchmark.data.preparation.images import BadImage
 from benchmark.photographs.export import MANIFEST_FILE, Manifest
 from benchmark.support.errors import BenchError, InputError, first_fault
 from benchmark.support.files import file_sha256, write_atomically
 from benchmark.support.names import Name
 
 SUBMISSION_FILE = "submission.json"
-SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -67,12 +67,11 @@ def submit(
 
 def _pack(folder: Path, ids: Sequence[str]) -> bytes:
     """A folder's images as a zip archive in the order of the ids."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
-    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
+    found = images_by_id(folder)
     missing, extra = [name for name in ids if name not in found], sorted(found.keys() - set(ids))
-    if missing or extra or len(found) < len(paths):
+    if missing or extra:
         raise InputError(
-            f"{folder} has {len(paths)} images for {len(ids)} ids: {len(missing)} missing ({', '.join(missing[:3])}),"
+            f"{folder} has {len(found)} images for {len(ids)} ids: {len(missing)} missing ({', '.join(missing[:3])}),"
             f" {len(extra)} not in the manifest ({', '.join(extra[:3])}); give one file named <id>.png for each"
         )
     buffer = io.BytesIO()
@@ -102,8 +101,11 @@ def unpack(folder: Path, out: Path) -> tuple[Submission, list[Path]]:
             raise BenchError(f"{archive} is not here; fetch it from {told.address or 'its authors'} and put it there")
         if (found := file_sha256(archive)) != sha256:
             raise BenchError(f"{archive} has SHA-256 {found[:12]}…, not {sha256[:12]}… as submitted; fetch it again")
-        for member in list_archive(archive, SUFFIXES):
+        for member in list_archive(archive, OUTPUT_SUFFIXES):
             target = out / f"seed{seed}" / member.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(member.source.read())
+            try:
+                target.write_bytes(member.source.read())
+            except BadImage as error:
+                raise BenchError(f"{archive}: {member.name}: {error}; ask its authors for a whole archive") from None
     return told, [out / f"seed{seed}" for seed in range(len(told.archives))]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmark.contracts.config import Cell
 from benchmark.contracts.result import Cost, Result, Run, provenance, result_path, write_result
-from benchmark.data.preparation.archives import read_image_file
+from benchmark.data.preparation.archives import images_by_id, read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.data.prepared import Prepared, open_data
 from benchmark.results.currency import external_identity
@@ -23,7 +23,6 @@ from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import digest, file_sha256
 from benchmark.support.progress import progress_bar
 
-SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")  # JPEG is scored as it is: it costs its maker
 NAMED = 5  # files of each kind of fault that the message names
 
 
@@ -46,19 +45,9 @@ def inspect(folder: Path, prepared: Prepared) -> Folder:
     """Sets the files of a folder against the ids of the test split, and reads every one.
 
     Raises:
-        InputError: no such folder, no image in it, or two files for one image.
+        BenchError: as `images_by_id`.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; give one with a file for every test image, named <image id>.png")
-    found: dict[str, Path] = {}
-    ids = prepared.ids("test")
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise InputError(f"{folder}: two files for the image {name}: {found[name].name} and {path.name}")
-        found[name] = path
-    if not found:
-        raise InputError(f"{folder} holds no image; expected one per test image, named {ids[0]}.png, …")
+    found, ids = images_by_id(folder), prepared.ids("test")
     missing, extra = [name for name in ids if name not in found], sorted(found.keys() - set(ids))
     unfit = {name: why for name in ids if name in found and (why := _unfit(found[name], prepared.meta.image_size))}
     files = {index: found[name] for index, name in enumerate(ids) if name in found and name not in unfit}

@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 
 from benchmark.data.preparation.compressed import plain_tar
 from benchmark.data.preparation.images import MAX_FILE_BYTES, BadImage, decode
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import NOT_REGULAR, open_regular
 
 _TAR_BLOCK = 512
 _ZIP_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # APPNOTE 4.3.7
 _TOO_LARGE = f"larger than {MAX_FILE_BYTES >> 20} MiB"
 UNPACK = "unpack it yourself, and give the folder"
+OUTPUT_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
+"""Of images that programs colored. JPEG is scored as it is: it costs its maker."""
 _HIDDEN = ("__MACOSX", "@eaDir")  # what macOS and Synology leave in archives and folders
 
 
@@ -188,6 +190,26 @@ def list_folder(root: Path, suffixes: Iterable[str]) -> list[Found]:
             elif posixpath.splitext(entry.name)[1].lower() in suffixes:
                 found.append(Found(prefix + entry.name, _file_source(entry)))
     return sorted(found, key=lambda found: os.fsencode(found.name))
+
+
+def images_by_id(folder: Path) -> dict[str, Path]:
+    """The images that a program colored, by image id, which is a file's path in the folder without its suffix.
+
+    Raises:
+        InputError: no such folder, no image in it, or two files for one image.
+        BenchError: as `list_folder`.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give one with a file for every image, named <image id>.png")
+    found: dict[str, Path] = {}
+    for name, source in list_folder(folder, OUTPUT_SUFFIXES):
+        image, path = posixpath.splitext(name)[0], Path(source.path)
+        if image in found:
+            raise InputError(f"{folder}: two files for the image {image}: {found[image].name} and {path.name}")
+        found[image] = path
+    if not found:
+        raise InputError(f"{folder} holds no image; name each <image id>.png (or {', '.join(OUTPUT_SUFFIXES[1:])})")
+    return found
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.data.preparation.archives import read_image_file
+from benchmark.data.preparation.archives import images_by_id, read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.data.prepared import Prepared
 from benchmark.paper.variants.codes import CODES, Column
@@ -19,7 +19,6 @@ from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer, Scores
 from benchmark.support.errors import InputError, unknown
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 UNEQUAL = "output and truth differ in size"
 Value = float | tuple[float, float] | None  # of one image; None: sizes differ
 DIGITS = {"ssim": 4, "ssim_convert": 4}
@@ -62,28 +61,14 @@ def pairs_of(folder: Path, truth: Path | Prepared) -> Pairs:
     Raises:
         InputError: a folder or an output is missing, or a name has two files.
     """
-    outputs = _files(folder)
-    truths = _files(truth) if isinstance(truth, Path) else dict.fromkeys(truth.ids("test"), folder)
+    outputs = images_by_id(folder)
+    truths = images_by_id(truth) if isinstance(truth, Path) else dict.fromkeys(truth.ids("test"), folder)
     if missing := [name for name in truths if name not in outputs]:
         raise InputError(
             f"{folder} lacks {len(missing)} of {len(truths)} images, {missing[0]} first; files are named as the truths"
         )
     chosen = [outputs[name] for name in truths]
     return Pairs(chosen, list(truths.values()) if isinstance(truth, Path) else truth)
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; give one of images")
-    found: dict[str, Path] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise InputError(f"{folder}: two files for the image {name}: {found[name].name} and {path.name}")
-        found[name] = path
-    if not found:
-        raise InputError(f"{folder} holds no image ({', '.join(SUFFIXES)})")
-    return found
 
 
 def _read(path: Path) -> Picture:
