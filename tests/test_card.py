@@ -14,6 +14,7 @@ from fake_results import SHA, write_params, write_suite
 from skimage import data
 
 from benchmark import PROTOCOL
+from benchmark.cli import main
 from benchmark.data.color import rgb_to_lab
 from benchmark.paper.card.changes import CHANGES, Changed, Truth, change
 from benchmark.paper.card.figure import draw
@@ -253,6 +254,17 @@ def test_page_and_figure(project: Path) -> None:
     assert len(figure) < 300_000
 
 
+def test_a_card_of_another_protocol_is_named_and_not_shown(project: Path, card: Card) -> None:
+    old = project / "results/celeba/quick" / FILE
+    old.parent.mkdir(parents=True)
+    old.write_text(csv_text(row.model_copy(update={"protocol": PROTOCOL - 1}) for row in card.rows))
+    build_page(project)
+    page = (project / "docs/metric-card.md").read_text()
+    assert "Left out, as cards of another protocol: celeba (preset quick)." in page
+    assert page.count("## ") == 1
+    assert not any("celeba" in line for line in headlines(project / "results", most=1000))
+
+
 def test_the_line_under_a_leaderboard(project: Path, providers: None) -> None:
     folder = project / "results/cifar10/quick"
     table = build_table(folder)
@@ -304,3 +316,11 @@ def test_the_provider_needs_no_torch() -> None:
 def test_rows_refuse_what_they_are_not() -> None:
     with pytest.raises(ValueError, match="aspect"):
         CardRow.model_validate({"metric": "psnr", "aspect": "taste"})
+
+
+def test_the_command_refuses_options_that_do_nothing_together() -> None:
+    from click.testing import CliRunner
+
+    done = CliRunner().invoke(main, ["card", "--data", "sample", "--check"])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "leave out --data" in done.stderr

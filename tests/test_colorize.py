@@ -304,6 +304,10 @@ def test_the_command_colors_what_it_can_and_says_what_it_could_not(
     assert Image.open(project / "out/a-l2.png").size == (30, 50)
     done = run(str(photographs), "--all", "--method", "l2", "-o", "out")
     assert "give one of --method NAME, --all and --model FILE" in done.stderr
+    for option in (("--data", "sample"), ("--preset", "quick"), ("--seed", "1")):
+        done = run(str(photographs), *option, "-o", "out")
+        assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+        assert "give --method NAME or --all too" in done.stderr
     monkeypatch.chdir(tmp_path)  # a model file needs no project
     elsewhere = (str(photographs / "a.jpg"), "--model", str(model), "-o", "a.png")
     assert run(*elsewhere).exit_code == 0

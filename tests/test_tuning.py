@@ -388,6 +388,8 @@ def test_the_command_says_what_it_wants(tmp_path: Path, monkeypatch: pytest.Monk
     assert "there are 8 trials; legal: 1 to 8" in legal
     several = run(main, ["tune", "--method", "l2", "--data", "sample", "--devices", "2"]).output
     assert "--over-ray runs several at once" in several
+    gpus = run(main, ["tune", "--method", "l2", "--data", "sample", "--gpus-per-cell", "2"]).output
+    assert "--gpus-per-cell: a trial is trained by one process; legal: 0 to 1" in gpus
 
 
 def test_where_a_tuning_lies_is_no_place_of_result_rows() -> None:

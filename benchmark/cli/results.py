@@ -72,8 +72,11 @@ def score(
 ) -> None:
     """Score test images colored by any other program (<image id>.png), as an external row; a FOLDER for each seed."""
     if code:
-        if manifest or as_json or len(folders) > 1:
-            raise InputError("--as takes one FOLDER and --data, without --manifest and --json")
+        if manifest or name or go_on or as_json or record or len(folders) > 1:
+            raise InputError(
+                "--as takes one FOLDER and --data, without --manifest, --name, --go-on, --json and --record:"
+                " its scores are printed and stand in no table"
+            )
         score_under([code], folders[0], data_set, preset, None, machine)
         return
     if not name:

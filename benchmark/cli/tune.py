@@ -48,6 +48,8 @@ def tune(
         raise InputError("bench tune needs --method and --data, or --show")
     if more["devices"] > 1:
         raise InputError("bench tune --devices: a trial is trained by one process; --over-ray runs several at once")
+    if more["gpus_per_cell"] > 1:
+        raise InputError("bench tune --gpus-per-cell: a trial is trained by one process; legal: 0 to 1")
     resources = {name: more.pop(name) for name in ("address", "cpus", "cpus_per_cell", "gpus_per_cell")}
     over_ray, record, trial = (more.pop(name) for name in ("over_ray", "record", "trial"))
     if trial and trial > trials:

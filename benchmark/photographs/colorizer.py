@@ -229,12 +229,16 @@ def load_chosen(
         device: the device, as people type it.
 
     Raises:
-        InputError: several of `methods`, `every` and `model` are given, or they name nothing.
+        InputError: several of `methods`, `every` and `model` are given, they name nothing, or a training is given
+            (`data_set`, `preset`, `seed`) of no method.
     """
     if bool(methods) + every + (model is not None) > 1:
         raise InputError("what shall color? give one of --method NAME, --all and --model FILE")
+    trained = bool(methods) or every
+    if not trained and (data_set or preset or seed):
+        raise InputError("--data, --preset and --seed say which training is meant; give --method NAME or --all too")
     where = choose_device(device)
-    if not methods and not every:
+    if not trained:
         colorizer = load_colorizer(model or registry.room_folder("method") / BROUGHT, where)
         return {colorizer.name: colorizer}
     root = find_root()

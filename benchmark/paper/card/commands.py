@@ -26,6 +26,8 @@ def card(
     """
     if not data_set and (metrics or record):
         raise InputError("--metric and --record need --data, whose test images are changed")
+    if data_set and check:
+        raise InputError("--check measures nothing and looks at the page alone; leave out --data")
     if metrics and record:
         raise InputError("--record needs the whole card; leave out --metric")
     from benchmark.paper.card.show import build_page

@@ -29,7 +29,7 @@ class SeedSteps(NamedTuple):
 
 
 def build_page(root: Path, check: bool = False) -> list[Path]:
-    """Writes `docs/metric-card.md` and its figures from the cards and the committed results.
+    """Writes `docs/metric-card.md` and its figures from the protocol's cards and the committed results.
 
     Args:
         root: the project's folder, which holds `results/` and `docs/`.
@@ -46,6 +46,7 @@ def build_page(root: Path, check: bool = False) -> list[Path]:
         .get_template("metric-card.md.j2")
         .render(
             cards=[_section(card, tables[card.data, card.preset]) for card in cards],
+            other=cards_in(root / "results", other=True),
             changes=CHANGES,
             least=f"{LEAST_DAMAGE:g}",
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from benchmark import PROTOCOL
 from benchmark.paper.card.rows import FILE, NO_COLOR, Aspect, Card, CardRow, read_card
 from benchmark.scoring.metrics import METRICS
 
@@ -11,9 +12,14 @@ HARMLESS = {"jpeg": "JPEG at quality 50", "shift": "Color shifted by four pixels
 BLIND: dict[Aspect, str] = {"hue": "Hue", "place": "The place of color"}
 
 
-def cards_in(results_root: Path) -> list[Card]:
-    """Returns the cards below a results folder, by data set and preset; BenchError if one cannot be read."""
-    return [read_card(path) for path in sorted(results_root.glob(f"*/*/{FILE}"))]
+def cards_in(results_root: Path, other: bool = False) -> list[Card]:
+    """Returns the protocol's cards below a results folder, by data set and preset; with `other` those of another one.
+
+    Raises:
+        BenchError: a card cannot be read.
+    """
+    cards = map(read_card, sorted(results_root.glob(f"*/*/{FILE}")))
+    return [card for card in cards if any(row.protocol != PROTOCOL for row in card.rows) == other]
 
 
 def headlines(results_root: Path, most: int = 3) -> list[str]:
