@@ -7,7 +7,8 @@ ResNet-18 encoder), 002 (layers for 32×32).
 Departures: the networks work in CIE Lab scaled to [-1, 1] and predict ab alone, as in all reports and in the paper's
 Lab variant. Prediction uses BatchNorm's running statistics and no dropout, so that a picture's colors do not depend on
 its batch. Depth and patch follow the image size. All generators end in tanh: the sigmoid of seed 001, stretched to the
-same range, is tanh(x / 2), so it would be another scale of the last weights and nothing else.
+same range, is tanh(x / 2), so it would be another scale of the last weights and nothing else. Seed 001 names no fall of
+the rates; here they fall as in pix2pix, so its adversarial phase, the second half, has half the mean rate (decay_from).
 """
 
 from collections.abc import Iterator
@@ -40,7 +41,9 @@ class CGANConfig(MethodConfig):
     pretrained: bool = Field(
         True, description="resnet18, lite0: start from ImageNet weights (seed 001); false: from scratch"
     )
-    encoder_rate: float = Field(2e-4, ge=0, description="lite0: Adam's rate for the encoder; 0 freezes it")
+    encoder_rate: float | None = Field(
+        None, ge=0, description="lite0: Adam's rate for the encoder; null: the generator's; 0 freezes it"
+    )
     base_channels: int = Field(
         64, ge=1, le=1024, description="width of the generator's first level (Isola et al., 6.1.1)"
     )
@@ -69,7 +72,7 @@ class CGANConfig(MethodConfig):
                 f"base_channels: ImageNet's ResNet-18 has {STEM_CHANNELS}, not {self.base_channels}; legal: "
                 f"base_channels={STEM_CHANNELS}, or any other with pretrained=false"
             )
-        if self.encoder == "lite0" and not self.pretrained and not self.encoder_rate:
+        if self.encoder == "lite0" and not self.pretrained and self.encoder_rate == 0:
             raise ValueError("encoder_rate: 0 freezes an encoder that has learned nothing; legal: more than 0")
         return self
 
@@ -113,7 +116,7 @@ class CGAN(Method):
         network, rate = self.colorizer[0], self.config.generator_rate
         learned: Any = self.colorizer.parameters()
         if isinstance(network, LiteUNet):
-            learned = network.groups(rate, self.config.encoder_rate)
+            learned = network.groups(rate, rate if self.config.encoder_rate is None else self.config.encoder_rate)
         generator = Adam(learned, lr=rate, betas=betas)
         if phase == "pretrain":
             return {"generator": generator}
@@ -153,4 +156,4 @@ def make_generator(config: CGANConfig, data: DataInfo) -> nn.Module:
         return UNet(2, data.image_size, config.base_channels, dropout=config.dropout)
     if config.encoder == "resnet18":
         return ResNetUNet(2, config.base_channels)
-    return LiteUNet(2, pretrained=config.pretrained, frozen=not config.encoder_rate, whole=True)
+    return LiteUNet(2, pretrained=config.pretrained, frozen=config.encoder_rate == 0, whole=True)

@@ -52,6 +52,13 @@ def test_every_epoch_shows_every_image_once_in_another_order() -> None:
     assert epochs[0] != list(range(30))
 
 
+def test_a_training_that_starts_later_sees_what_follows() -> None:
+    images = numbered(30)
+    whole = Batches(images, 8, seed=0, device="cpu")
+    child = Batches(images, 4, seed=0, device="cpu", start=40)
+    assert torch.equal(torch.cat([shown(child, 0), shown(child, 1)]), shown(whole, 5))
+
+
 def test_a_split_smaller_than_a_batch_is_repeated() -> None:
     batches = Batches(numbered(3), 8, seed=0, device="cpu")
     assert shown(batches, 0).shape == (8, 8, 8, 3)

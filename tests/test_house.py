@@ -88,6 +88,8 @@ def test_a_conditional_gan_trains_the_encoder_at_its_own_rate() -> None:
     adapter: Any = load_method("cgan")
     for settings, rates, seen in (
         ({}, [2e-4, 2e-4], "ImageNet"),
+        ({"generator_rate": 3e-4}, [3e-4, 3e-4], "ImageNet"),
+        ({"pretrained": False, "generator_rate": 3e-4}, [3e-4, 3e-4], None),
         ({"encoder_rate": 1e-5}, [2e-4, 1e-5], "ImageNet"),
         ({"encoder_rate": 0.0}, [2e-4], "ImageNet"),
         ({"pretrained": False, "encoder_rate": 1e-3}, [2e-4, 1e-3], None),

@@ -17,7 +17,7 @@ from benchmark.contracts.method import Batch, DataInfo, Method, MethodConfig, Ph
 from benchmark.contracts.registry import load_method
 from benchmark.contracts.schedules import linear_decay, steps, warm_up
 from benchmark.running.conformance import build, make_trainer, tiny_info
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, Diverged
 from benchmark.support.interruption import REQUEUE, Interrupted, exclusive
 from benchmark.training import checkpoint
 from benchmark.training.checkpoint import (
@@ -296,6 +296,23 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(t
     assert state is not None
     assert state["step"] == 1
     assert all(torch.isfinite(p).all() for p in method.parameters())
+
+
+def test_weights_that_are_not_finite_are_found_before_they_are_validated(tmp_path: Path) -> None:
+    class Rooted(Diverging):
+        """A method whose loss is finite, and its gradient is not."""
+
+        def training_step(self, batch: Batch, phase: str) -> Iterator[Update]:
+            yield Update("colorizer", (0 * self.colorizer(batch.L)).sum().sqrt())
+
+    class Unasked(Monitor):
+        def validate(self, step: int) -> Row:
+            pytest.fail("weights that are not finite are validated")
+
+    trainer = make_trainer(build(Rooted, MethodConfig()), 10, tmp_path, validate_every=1)
+    trainer.monitor = Unasked()
+    with pytest.raises(Diverged, match="a weight is not finite after step 1"):
+        trainer.run()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, REQUEUE)])

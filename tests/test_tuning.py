@@ -31,7 +31,7 @@ from benchmark.contracts.tuning import (
     write_tuning,
 )
 from benchmark.contracts.workspace import Workspace
-from benchmark.running.stages import Context
+from benchmark.running.stages import Context, training
 from benchmark.running.tuning import Tuner, trial_cells, trial_jobs, trials, tunings_text
 from benchmark.running.tuning.plan import settings_of
 from benchmark.support.errors import BenchError, Diverged, InputError
@@ -329,7 +329,17 @@ def test_the_validation_split_decides_and_nothing_looks_at_the_test_split(
 
 
 @pytest.mark.slow
-def test_a_parent_is_trained_once_for_all_trials(tmp_path: Path) -> None:
+def test_a_parent_is_trained_once_for_all_trials_which_go_on_behind_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[int] = []
+    real = training.fit
+
+    def noted(*given: Any, start: int, **more: Any) -> Any:
+        starts.append(start)
+        return real(*given, start=start, **more)
+
+    monkeypatch.setattr(training, "fit", noted)
     project = make_project(tmp_path, CHILD)
     tuner = tiny_tuner(project, "child", 2)
     tuner.trial(0)
@@ -338,6 +348,8 @@ def test_a_parent_is_trained_once_for_all_trials(tmp_path: Path) -> None:
     tuner.trial(1)
     assert len(parents) == 1
     assert [path.stat().st_mtime_ns for path in sorted((project / "models").rglob("eccv16/*/training.json"))] == before
+    first = tuner.cells[0].training
+    assert starts == [0, first.steps * first.batch_size, first.steps * first.batch_size]
 
 
 def test_a_diverged_trial_is_an_outcome_and_any_other_failure_an_error(

@@ -107,5 +107,8 @@ def _finish(tuner: "Tuner", trials: "list[Trial]", record: bool) -> None:
     click.echo(f"chosen: {', '.join(f'{name} {value:g}' for name, value in made.chosen.items())}")
     click.echo(f"{'recorded' if record else 'written'}: {path}")
     if record:
-        place = f"presets.{made.preset}.methods.{made.adapter}@{made.data}"
-        click.echo(f"to use it: `tuned: {made.method}` in {place} of params.yaml; commit both")
+        place = f"presets.{made.preset}.methods of params.yaml"
+        click.echo(
+            f"to use it: `tuned: {made.method}` in {made.adapter}@{made.data} (every entry of the adapter) or in "
+            f"{made.method}@{made.data} (this one) in {place}; commit both"
+        )

@@ -39,7 +39,7 @@ class Trial(Record):
     metrics: Mapping[str, Number] = Field(default_factory=dict, description="of the validation split")
     reason: str | None = None
     key: Digest | None = None  # of the weights
-    cell: Digest | None = Field(None, description="of what decides the outcome, but for the machine")
+    cell: Digest | None = Field(None, description="of what decides the outcome, but for its last bits")
     train_seconds: Number | None = None
 
 

@@ -22,7 +22,8 @@ class Batches:
 
     The images of all epochs form one endless sequence, each epoch a permutation of its own, and step k takes the k-th
     `batch_size` of them. Therefore resuming needs no state but the step's number, every batch is full, and no image is
-    dropped. With several ranks each takes its slice of the same global batch.
+    dropped. With several ranks each takes its slice of the same global batch. A training that starts from another
+    model begins where that one's sequence ended: together they see what a single longer training sees.
 
     Where the split fits it stays on the device: as bytes on an accelerator, where conversion to Lab costs nothing, and
     as Lab in main memory, where it would be most of a batch's cost. Where it does not fit a GPU, a thread copies the
@@ -38,6 +39,7 @@ class Batches:
         *,
         flip: bool = True,
         crop: int | None = None,
+        start: int = 0,
         on_device: Literal["auto", "yes", "no"] = "auto",
         rank: int = 0,
         world: int = 1,
@@ -51,6 +53,7 @@ class Batches:
             device: the device on which batches are made.
             flip: whether to mirror half of the images.
             crop: the side of a square that is cut out of each image, at another place in each epoch; None: the whole.
+            start: images at the beginning of the sequence that are left out.
             on_device: keep the whole split on the device. "auto": if it takes no more than half of the free memory,
                 on a CPU together with the other ranks.
             rank: the number of this process, from 0.
@@ -66,7 +69,7 @@ class Batches:
             raise InputError(f"crop {crop} is larger than the images; legal: 1 to {size}")
         if batch_size % world:
             raise InputError(f"batch_size {batch_size} cannot be shared equally by {world} processes")
-        self.batch_size, self.seed, self.flip = batch_size, seed, flip
+        self.batch_size, self.seed, self.flip, self.start = batch_size, seed, flip, start
         self.device = torch.device(device)
         self._size, self._crop = size, crop or size
         self._world = world
@@ -98,7 +101,8 @@ class Batches:
     def order(self, step: int) -> "Order":
         """Returns which images this rank sees in a step, which of them are mirrored, and where they are cut."""
         count = len(self._images)
-        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)[self._slice]
+        first = self.start + step * self.batch_size
+        positions = np.arange(first, first + self.batch_size)[self._slice]
         epochs, places = np.divmod(positions, count)
         parts = [self._epoch(int(epoch)).take(places[epochs == epoch]) for epoch in np.unique(epochs)]
         return Order(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -59,6 +59,7 @@ def fit(
     key: str,
     folder: Path,
     parents: Mapping[str, Mapping[str, Tensor]],
+    start: int,
     device: torch.device,
     ranks: Ranks,
     on_device: Literal["auto", "yes", "no"],
@@ -72,6 +73,7 @@ def fit(
         key: the hash of everything that decides the weights.
         folder: the folder that holds the checkpoints.
         parents: entry name → the weights that the method starts from.
+        start: the number of training images that these have seen; the training goes on behind them.
         device: the device to train on.
         ranks: the processes that train together.
         on_device: whether to keep the training images on the device.
@@ -96,6 +98,7 @@ def fit(
         device=device,
         flip=training.flip,
         crop=training.crop,
+        start=start,
         on_device=on_device,
         rank=ranks.rank,
         world=ranks.world,

@@ -173,6 +173,8 @@ class Trainer:
             self.history.append(row)
             self.monitor.log(row)
         if self.step % self.training.validate_every == 0 or last:
+            self._check_finite("some loss since the last row of the history")
+            self._check_weights()
             self._gather_statistics()
             self.method.eval()
             with self._averaged(), uncompiled(self.training, self.device):

@@ -12,7 +12,10 @@ from benchmark.results.columns import NOT_MEASURED, Kind, Measured, TableCell
 from benchmark.results.statistics import Difference, Estimate, Rank, against, among, compare, ranks, resample, shown
 from benchmark.scoring.metrics import METRICS, Metric
 
-HEADLINE = ("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "top1", "delta_colorfulness", "fooled")
+HEADLINE = (
+    *("psnr", "ssim", "auc", "auc_rebal", "lpips_alex", "fid", "fd_lite", "top1", "agree_lite"),
+    *("delta_colorfulness", "fooled"),
+)
 FLOOR_TEST = ("psnr", "ssim", "auc")  # in which a method that learned color must beat the floor, no color at all
 SEEDS_WANTED = 3  # of ablations, and of what a claim is decided by
 SIGNS = {"higher": 1, "lower": -1, None: 0}

@@ -98,6 +98,7 @@ def _train(cell: Cell, prepared: Prepared, identity: Identity, parents: dict[str
         key=identity.key,
         folder=run_folder,
         parents={name: load_model(verified_model(folder))[0] for name, folder in parents.items()},
+        start=_budget(0, 0, parents.values())["budget_images"],
         device=context.device,
         ranks=context.ranks,
         on_device=context.on_device,

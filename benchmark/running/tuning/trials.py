@@ -25,6 +25,7 @@ from benchmark.scoring.metrics import METRICS
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.errors import BenchError, Diverged
 from benchmark.support.files import digest, write_atomically
+from benchmark.training.acceleration import deciding_machine
 from benchmark.training.record import read_record
 
 SPLIT = "val"  # what decides; the test split is never looked at
@@ -134,9 +135,11 @@ class Tuner:
         return {name: value for name, value in scores.values.items() if value is not None}
 
     def _digest(self, cell: Cell) -> str:
-        """Stands for everything that decides a trial's outcome but the machine."""
+        """Stands for everything that decides a trial's outcome, but for what decides its last bits alone."""
         key = self.currency.identity(cell, self.prepared).key
-        return digest([key, scoring_code(), self.prepared.sha256[SPLIT], self.realism, list(INFORMING)])
+        machine = deciding_machine(cell.training, self.context.device, self.context.ranks.world)
+        kind = [machine[name] for name in ("device", "precision", "compile", "world")]
+        return digest([key, kind, scoring_code(), self.prepared.sha256[SPLIT], self.realism, list(INFORMING)])
 
     def _place(self, cell: Cell) -> Path:
         folder = tuning_path(self.context.workspace.own, cell.data, cell.preset, cell.method).with_suffix("")
