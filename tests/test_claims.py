@@ -102,8 +102,8 @@ def test_a_control_decides_its_own_claim(tmp_path: Path) -> None:
     write_method(tmp_path, "gan-perceptual-own-mse", 1.5)
     assert verdicts(tmp_path) == {"C6-own": "supported", "C6-own-mse": "refuted"}
     page = build_claims(tmp_path).page
-    assert "- Control: C6-own-mse.\n" in page
-    assert "100 steps of squared error" in page
+    assert "- Control (`C6-own-mse`): The second half is squared error alone.\n" in page
+    assert "- Control (`gan-perceptual-own-mse`): This is the control of C6-own.\n" in page
 
 
 def test_what_stands_beside_is_shown_and_decides_nothing(tmp_path: Path) -> None:
@@ -293,6 +293,17 @@ def test_a_malformed_claim_is_named(check: str, said: str) -> None:
         load_claims(
             f"[{{id: C99, source: s, statement: t, differs: d, control: c, data: [cifar10], checks: [{check}]}}]"
         )
+
+
+@pytest.mark.parametrize("name", ["C98", "C99", "c"])
+def test_a_control_is_another_claim_or_an_arm(name: str) -> None:
+    check = "{expect: better, method: a, than: b, metrics: [psnr]}"
+    text = (
+        "[{id: C99, source: s, statement: t, differs: d, controls: [b, %s], control: c, data: [cifar10], checks: [%s]}]"
+    )
+    assert load_claims(text.replace("b, %s", "a, b") % check)[0].controls == ("a", "b")
+    with pytest.raises(BenchError, match=rf"C99: controls: '{name}' is no other claim and none of its arms"):
+        load_claims(text % (name, check))
 
 
 def test_reported_numbers_stand_beside_ours(suite: Path) -> None:

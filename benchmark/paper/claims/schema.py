@@ -62,6 +62,7 @@ class Claim(Record):
     statement: str
     differs: str = Field(description="in what the arms differ, and what they have in common")
     control: str = Field(description="what shows that the difference is due to what the claim names")
+    controls: tuple[str, ...] = Field((), description="which does: other claims, or arms of this one")
     note: str = ""
     data: tuple[str, ...]
     checks: tuple[Check, ...] = Field(min_length=1)
@@ -71,7 +72,7 @@ class Claim(Record):
         """Returns every method that must be measured, baselines included."""
         return _named(self.checks, table)
 
-    def arms(self, table: Table) -> list[str]:
+    def arms(self, table: Table | None) -> list[str]:
         """Returns every method that is compared, those beside included."""
         return _named((*self.checks, *self.beside), table)
 
@@ -90,7 +91,8 @@ def load_claims(text: str | None = None) -> list[Claim]:
     """Reads `claims.yaml`, or a text of its form.
 
     Raises:
-        BenchError: a claim does not have the required form; the message names the claim.
+        BenchError: a claim does not have the required form, or its controls are neither claims nor arms; the message
+            names the claim.
     """
     committed = files("benchmark.paper").joinpath("claims.yaml").read_text(encoding="utf-8")
     entries = yaml.load(text or committed, "claims.yaml")
@@ -100,4 +102,10 @@ def load_claims(text: str | None = None) -> list[Claim]:
             claims.append(Claim.model_validate(entry))
         except ValidationError as error:
             raise BenchError(f"claims.yaml: {entry.get('id', '?')}: {first_fault(error)}") from None
+    for claim in claims:
+        legal = {other.id for other in claims if other is not claim} | set(claim.arms(None))
+        if strange := [name for name in claim.controls if name not in legal]:
+            raise BenchError(
+                f"claims.yaml: {claim.id}: controls: {strange[0]!r} is no other claim and none of its arms"
+            )
     return claims

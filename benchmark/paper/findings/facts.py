@@ -1,6 +1,5 @@
 """Makes the numbers of docs/findings.md from tables, claims and published figures, for its template."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -193,8 +192,7 @@ def attributions(facts: Facts) -> list[str]:
     by_id = {decided.claim.id: decided for decided in facts.claims}
     lines = []
     for decided in facts.claims:
-        named = re.findall(r"C\d+(?:-\w+)*", decided.claim.control) if decided.claim.control.startswith("C") else []
-        controls = [by_id[name] for name in named if name in by_id]
+        controls = [by_id[name] for name in decided.claim.controls if name in by_id]
         for one in (one for one in decided.decisions if one.verdict == "supported"):
             place = (one.data, one.preset)
             found = [(c.claim.id, d) for c in controls for d in c.decisions if (d.data, d.preset) == place]
