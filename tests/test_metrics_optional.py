@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from click.testing import CliRunner
 from torch import Tensor, nn
 
+from benchmark.cli import main, options
+from benchmark.contracts.result import read_result
 from benchmark.results.tables import build_table
 from benchmark.scoring.metrics import METRICS, optional, sets, usual
 from benchmark.scoring.metrics.metric import NotAvailable
@@ -25,6 +28,7 @@ from benchmark.support.errors import BenchError, InputError
 from projects import bench, make_project
 
 CPU = torch.device("cpu")
+GRAY = ("--method", "gray", "--data", "sample")
 OPTIONAL = ("lpips_vgg", "precision_judge", "recall_judge")
 
 
@@ -153,9 +157,16 @@ def test_the_judge_decides_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tuple(metric.of(part).values()) == pytest.approx(by_definition(*(one[part] for one in features)))
 
 
-# From the command line to the table ---------------------------------------------------------------------------------
+def test_without_the_library_nothing_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(make_project(tmp_path))
+    monkeypatch.setattr(options, "find_spec", lambda name: None)
+    done = CliRunner().invoke(main, ["run", *GRAY, "--also", "recall_judge"])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "--also recall_judge: it needs torch-fidelity" in done.stderr
+    assert not (tmp_path / "data").exists()
 
-GRAY = ("--method", "gray", "--data", "sample")
+
+# From the command line to the table ---------------------------------------------------------------------------------
 
 
 @pytest.mark.pipeline
@@ -175,6 +186,8 @@ def test_a_run_measures_them_when_asked(tmp_path: Path) -> None:
     assert not build_table(folder).absent.keys() & set(OPTIONAL)
     asked = bench("evaluate", *GRAY, "--also", "lpips_vgg", cwd=project)
     assert "scored again: lpips_vgg asked for" in asked.stderr
+    run = read_result(folder / "gray/seed0.json").run
+    assert run.command.endswith("--seed 0 --also lpips_vgg")
     assert metrics()["lpips_vgg"] is None
     table = build_table(folder)
     assert table.absent["lpips_vgg"] == "n/a (VGG-16 weights missing: bench weights fetch vgg16)"

@@ -109,6 +109,11 @@ def test_overrides_are_recorded(tmp_path: Path) -> None:
     assert run.command == "bench run --method cgan --data sample --preset quick --seed 0 --set steps=5"
 
 
+def test_optional_metrics_are_asked_for_again_by_the_command() -> None:
+    run = make_result().run.model_copy(update={"also": ("lpips_vgg", "recall_judge")})
+    assert run.command.endswith("--seed 0 --also lpips_vgg --also recall_judge")
+
+
 def test_a_skipped_cell_never_takes_the_place_of_a_measured_one(tmp_path: Path, written: Path) -> None:
     skipped = make_result(status="skipped", reason="weights missing", metrics={}, notes={}, images=0)
     before = [path.read_bytes() for path in (written, written.with_suffix(".npz"))]

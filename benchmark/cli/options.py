@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ import click
 from benchmark.contracts.config import Cell, resolve
 from benchmark.contracts.derived import transfer
 from benchmark.contracts.workspace import project
+from benchmark.support.errors import InputError
 from benchmark.support.names import MAX_SEED
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from benchmark.running.stages import Context
 
 CELL = "benchmark.cell"  # where click keeps what a command is about, for messages
+BY_FIDELITY = ("precision_judge", "recall_judge")  # metrics that torch-fidelity computes
 SEED, MANY = click.IntRange(0, MAX_SEED), click.IntRange(1, 4096)
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -141,6 +144,17 @@ def take(options: dict[str, Any], record: bool = False) -> "tuple[Cell, Context]
     return cell, context
 
 
+def _require_measurable(also: tuple[str, ...]) -> None:
+    """Refuses optional metrics that are unknown or lack their library before anything is run."""
+    from benchmark.scoring.metrics import usual
+
+    usual(also)
+    if (wanted := [name for name in also if name in BY_FIDELITY]) and not find_spec("torch_fidelity"):
+        raise InputError(
+            f"--also {wanted[0]}: it needs torch-fidelity, which is not installed: pip install 'colorbench[metrics]'"
+        )
+
+
 def make_context(
     device: str = "auto",
     root: Path | None = None,
@@ -152,11 +166,9 @@ def make_context(
     also: tuple[str, ...] = (),
 ) -> "Context":
     """What the stages need; imports torch. With several devices the command starts again, once for each."""
-    from benchmark.scoring.metrics import usual
     from benchmark.support.interruption import requeue_on_sigterm
 
-    usual(also)  # refuses unknown ones before anything is run
-
+    _require_measurable(also)
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # of several processes the one that started them answers
         requeue_on_sigterm()
     os.environ.setdefault("GIT_OPTIONAL_LOCKS", "0")  # results name the commit; asking for it locks nobody out

@@ -64,6 +64,7 @@ class Run(Record):
     external: bool = False  # a folder of images, colored by a program that is not ours
     pretrained_on: str | None = None  # what weights of others have seen with which it was trained
     overrides: dict[str, Any] = {}  # Settings changed by --set; such a run never enters a table.
+    also: tuple[str, ...] = ()  # optional metrics that were asked for
 
     @property
     def file_stem(self) -> str:
@@ -72,10 +73,11 @@ class Run(Record):
 
     @property
     def command(self) -> str:
-        """The command that repeats the run. Overrides are spelled out; an external one names its folder as DIR."""
+        """What repeats the run, with its overrides and optional metrics; an external one names its folder as DIR."""
         if self.external:
             return f"bench score DIR --name {self.method} --data {self.data} --preset {self.preset}"
         settings = "".join(f" --set {key}={json.dumps(value)}" for key, value in sorted(self.overrides.items()))
+        settings += "".join(f" --also {name}" for name in self.also)
         cell = f"--method {self.method} --data {self.data} --preset {self.preset} --seed {self.seed}"
         return f"bench run {cell}{settings}"
 

@@ -82,7 +82,7 @@ def reproduce(rows: Sequence[Result], context: Context, threads: int | None = No
 def _repeat(reference: Result, context: Context) -> Verdict:
     run = reference.run
     cell = resolve(context.params, method=run.method, data=run.data, preset=run.preset, seed=run.seed)
-    finished = run_cell(cell, context)
+    finished = run_cell(cell, replace(context, also=run.also))
     skipped = read_record(context.workspace.model(cell)).get("skipped")
     verdict = verdict_on(finished[0], context.workspace.references) if finished and not skipped else None
     return verdict or Verdict(NOT_RUN, reason=str(skipped or "nothing was measured"))

@@ -4,7 +4,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-from benchmark.contracts.result import Run
 from benchmark.results.columns import TableCell, columns
 from benchmark.results.tables.style import cell_text, device_text, duration
 from benchmark.results.tables.table import Table
@@ -110,7 +109,7 @@ def footnotes(table: Table) -> list[str]:
     if alone := [row.name for row in table.rows if row.run.external and len(row.seeds) == 1]:
         notes.append(f"{_names(alone)}: images of another program, compared on the images alone, without a rank.")
     for name, seeds in table.missing_seeds.items():
-        run = Run(method=name, adapter=name, data=table.data, preset=table.preset, seed=seeds[0])
+        [run] = [row.run.model_copy(update={"seed": seeds[0]}) for row in table.all_rows if row.name == name]
         lacking = ", ".join(map(str, seeds))
         notes.append(f"`{name}` lacks seeds that other methods have: {lacking}. Run: `{run.command}`.")
     knowing = ((row.name, row.run.pretrained_on) for row in table.all_rows if row.run.pretrained_on)

@@ -41,7 +41,9 @@ def evaluate_cell(cell: Cell, context: Context) -> Path:
     identity, skipped = _identity(cell, prepared, record, context)
     named = {name: getattr(cell, name) for name in ("method", "adapter", "data", "preset", "seed")}
     seen = cell.method_class.pretrained_on(cell.method_config)
-    run = Run(**named, role=cell.method_class.role, pretrained_on=seen, overrides=dict(cell.overrides))
+    run = Run(
+        **named, role=cell.method_class.role, pretrained_on=seen, overrides=dict(cell.overrides), also=context.also
+    )
     root = context.workspace.results_of(cell)
     path = result_path(root, run)
     if skipped:
