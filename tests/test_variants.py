@@ -12,7 +12,7 @@ from skimage import data
 from skimage.color import lab2rgb, rgb2lab
 
 from benchmark.paper.variants import pieces
-from benchmark.paper.variants.codes import CODES
+from benchmark.paper.variants.codes import CODES, Code, Column
 from benchmark.paper.variants.score import pairs_of, score_as, side_by_side
 from benchmark.support.errors import InputError
 from projects import bench, make_project
@@ -150,6 +150,32 @@ def test_a_code_that_needs_one_size_has_no_value_for_two(output: np.ndarray, tru
     assert found["unicolor"]["psnr"].value is not None
     text = side_by_side(found)
     assert text.splitlines()[-1].startswith("| between them")
+
+
+def test_what_several_columns_share_is_computed_once(
+    output: np.ndarray, truth: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits, measures = [], []
+
+    def half(picture: np.ndarray) -> np.ndarray:
+        fits.append(picture)
+        return picture[::2]
+
+    def levels(first: np.ndarray, second: np.ndarray) -> float:
+        measures.append(len(first))
+        return float(first.mean())
+
+    columns = {
+        "a": Column("", levels, fit=half),
+        "b": Column("", levels, fit=half),
+        "c": Column("", levels),
+        "d": Column("", levels, fit_truth=pieces.through_lab),
+    }
+    monkeypatch.setattr("benchmark.paper.variants.score.CODES", {"x": Code("", columns), "y": Code("", columns)})
+    pairs = pairs_of(written(tmp_path / "outputs", [output]), written(tmp_path / "truths", [truth]))
+    score_as(["x", "y"], pairs, CPU)
+    assert len(fits) == 2  # output and truth
+    assert measures == [48, 96, 96]
 
 
 def test_the_suites_own_columns_stand_beside(output: np.ndarray, truth: np.ndarray, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Draws a metric card as a standalone SVG: metrics × changes, a bar per strength, the same bytes for the same card."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from xml.etree import ElementTree
 
 from benchmark.paper.card.changes import CHANGES, Change
@@ -11,7 +12,7 @@ from benchmark.scoring.metrics import METRICS
 
 LEFT, TOP, COLUMN, ROW, BAR = 152.0, 76.0, 96.0, 30.0, 9.0  # pixels
 UNIT, MOST = 11.0, 2.0  # pixels of no color's damage, and the most damage that a bar shows
-WORDS = 15  # letters of a heading's line
+WORDS = 16  # letters of a heading's line
 STYLE = """
 .paper { fill: #fdfcfa; stroke: #d8d4cc; } line { stroke: #d8d4cc; }
 text { font: 11px system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; fill: #1d1f21; }
@@ -48,11 +49,7 @@ def draw(card: Card) -> str:
 
 
 def _heading(drawing: Drawing, left: float, one: Change) -> None:
-    words, lines = f"{one.title}".split(), [""]
-    for word in words:
-        if len(lines[-1]) + len(word) > WORDS:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
+    lines = wrap(one.title, WORDS, break_on_hyphens=False)
     for k, line in enumerate(lines):
         drawing.text(left, 18 + 12 * k, line)
     if len(one.strengths) > 1:

@@ -10,6 +10,8 @@ from benchmark.paper.variants import pieces
 from benchmark.paper.variants.pieces import Picture
 
 Values = NDArray[np.float64]
+Measure = Callable[[Picture, Picture], float | tuple[float, float]]
+Fit = Callable[[Picture], Picture] | None
 HUNDRED = 100  # images of a batch of UniColor's SSIM
 LEAST_COLORFULNESS = 1.0  # of outputs that ColorFormer's mean counts
 
@@ -35,6 +37,11 @@ def mean_of_whole_hundreds(values: Values) -> float:
     return float(values[:whole].mean()) if whole else float("nan")
 
 
+def mean_of_outputs(values: Values) -> float:
+    """Returns the mean of the first of (N, 2) values."""
+    return float(values[:, 0].mean())
+
+
 def distance_of_means(values: Values) -> float:
     """Returns how far the means of (N, 2) values are apart."""
     return float(abs(values[:, 0].mean() - values[:, 1].mean()))
@@ -45,9 +52,10 @@ class Column:
     """One score of a code."""
 
     says: str  # what it is, and what is odd about it
-    measure: Callable[[Picture, Picture], float | tuple[float, float]]  # of output and truth
+    measure: Measure  # of output and truth
     pool: Callable[[Values], float] = mean  # of all images' values, (N,) or (N, 2)
-    fit: Callable[[Picture], Picture] | None = None  # what is done to either picture before; None: sizes must agree
+    fit: Fit = None  # what is done to either picture before; None: sizes must agree
+    fit_truth: Fit = None  # what is done to the truth instead
 
 
 @dataclass(frozen=True)
@@ -68,10 +76,6 @@ def _colorfulnesses(output: Picture, truth: Picture) -> tuple[float, float]:
     return pieces.colorfulness_absolute(output), pieces.colorfulness_absolute(truth)
 
 
-def _against_converted(measure: Callable[[Picture, Picture], float]) -> Callable[[Picture, Picture], float]:
-    return lambda output, truth: measure(output, pieces.through_lab(truth))
-
-
 _DELTA = "|mean of outputs − mean of truths| of it"
 _TORCHVISION = "torchvision's Inception with its own scaling, not pytorch-fid's; its weights are not in the suite"
 
@@ -88,7 +92,9 @@ CODES: dict[str, Code] = {
         {
             "psnr": Column("RGB, without four pixels of each edge", pieces.psnr_inside, fit=pieces.squashed_plain),
             "ssim": Column("Gaussian window 11×11, range 255", pieces.ssim_gaussian, fit=pieces.squashed_plain),
-            "cf": Column("colorfulness of absolute opponents", _colorfulness, fit=pieces.squashed_plain),
+            "cf": Column(
+                "colorfulness of absolute opponents", _colorfulnesses, mean_of_outputs, fit=pieces.squashed_plain
+            ),
             "delta_cf": Column(_DELTA, _colorfulnesses, distance_of_means, fit=pieces.squashed_plain),
         },
         absent={"fid": _TORCHVISION},
@@ -97,10 +103,14 @@ CODES: dict[str, Code] = {
         "shuchenweng/CT2 cd40f5a: segm/metrics.py, segm/eval_colorfullness.py",
         {
             "psnr": Column("RGB", pieces.psnr),
-            "psnr_convert": Column("RGB, against the truth taken to Lab and back", _against_converted(pieces.psnr)),
+            "psnr_convert": Column(
+                "RGB, against the truth taken to Lab and back", pieces.psnr, fit_truth=pieces.through_lab
+            ),
             "ssim": Column("uniform window 7×7, range 225", pieces.ssim_uniform_225),
             "ssim_convert": Column(
-                "the same, against the truth taken to Lab and back", _against_converted(pieces.ssim_uniform_225)
+                "the same, against the truth taken to Lab and back",
+                pieces.ssim_uniform_225,
+                fit_truth=pieces.through_lab,
             ),
             "cf": Column("colorfulness of absolute opponents", _colorfulness),
         },

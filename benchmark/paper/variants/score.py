@@ -1,8 +1,8 @@
 """Scores a folder of colored images under other papers' evaluation codes, alone or side by side."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import isfinite
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from benchmark.data.preparation.archives import images_by_id, read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
 from benchmark.data.prepared import Prepared
-from benchmark.paper.variants.codes import CODES, Column
+from benchmark.paper.variants.codes import CODES, Column, Fit, Measure
 from benchmark.paper.variants.pieces import Picture
 from benchmark.results.tables import NOTHING, markdown_grid
 from benchmark.scoring.metrics import METRICS
@@ -101,8 +101,9 @@ def score_as(names: Sequence[str], pairs: Pairs, device: torch.device) -> dict[s
     }
     suite = _Suite(dict.fromkeys(metric for code in codes.values() for metric in code.ours.values()), pairs, device)
     for output, truth in pairs:
+        measured = _measures(output, truth)
         for (name, column), found in values.items():
-            found.append(_measured(codes[name].columns[column], output, truth))
+            found.append(measured(codes[name].columns[column]))
         suite.update(output, truth)
     return {
         name: {column: _pooled(one, values[name, column]) for column, one in code.columns.items()}
@@ -137,10 +138,20 @@ class _Suite:
         return Score(self._scores.values[metric], told.removeprefix("n/a (").removesuffix(")"))
 
 
-def _measured(column: Column, output: Picture, truth: Picture) -> Value:
-    if column.fit:
-        output, truth = column.fit(output), column.fit(truth)
-    return column.measure(output, truth) if output.shape == truth.shape else None
+def _measures(output: Picture, truth: Picture) -> Callable[[Column], Value]:
+    """Returns what measures a column of one output and truth; what several columns share is computed once."""
+
+    @cache
+    def fitted(fit: Fit, is_truth: bool) -> Picture:
+        picture = truth if is_truth else output
+        return fit(picture) if fit else picture
+
+    @cache
+    def measured(measure: Measure, fit: Fit, fit_truth: Fit) -> Value:
+        first, second = fitted(fit, False), fitted(fit_truth, True)
+        return measure(first, second) if first.shape == second.shape else None
+
+    return lambda column: measured(column.measure, column.fit, column.fit_truth or column.fit)
 
 
 def _pooled(column: Column, values: Sequence[Value]) -> Score:
