@@ -25,7 +25,7 @@ LEVELS = (
     {"report"},
     {"cli"},
 )
-BESIDE = {"paper", "study", "photographs", "speed"}
+BESIDE = {"paper", "study", "photographs", "speed", "share"}
 TOP = "cli"
 """Only the command line puts the engine and the rooms beside it together: it takes their commands up."""
 
@@ -59,14 +59,14 @@ PUBLIC = (
     "benchmark.report.charts",
     "benchmark.report.svg",
     "benchmark.study.hosts",  # who may ask a server, of the study or of the app
-    "benchmark.photographs.colorizer",  # a study shows photographs as `bench colorize` makes them
+    "benchmark.photographs.colorizer",  # a study colors as `bench colorize` does; a pulled model must
 )
 """The modules of the engine and of each other that the rooms beside the engine may import."""
 
 OPTIONS, COMMANDS = "benchmark.cli.options", "commands"
 """What a room's own commands, and nothing else of it, use of the command line; a module with them is named so."""
 
-MODULE_LINES, ENGINE_LINES, ROOT_ENTRIES = 350, 12_000, 14
+MODULE_LINES, ENGINE_LINES, ROOT_ENTRIES = 350, 12_000, 15
 
 
 @cache

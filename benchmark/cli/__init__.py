@@ -18,6 +18,7 @@ from benchmark.paper import commands as paper
 from benchmark.paper.card.commands import card
 from benchmark.paper.variants.commands import variants
 from benchmark.photographs import commands as photographs
+from benchmark.share import commands as share
 from benchmark.speed.commands import sizes, speed
 from benchmark.study.commands import study
 from benchmark.support.errors import BenchError
@@ -115,7 +116,7 @@ for command in (
     *(results.leaderboard, results.score, results.verify, results.report),
     *(paper.claims, paper.findings, paper.published, card, variants),
     *(photographs.colorize, photographs.app, photographs.compare, photographs.export, photographs.submit),
-    *(speed, sizes, study),
+    *(speed, sizes, study, share.push, share.pull),
 ):
     main.add_command(command)
 completion.offer_names(main)
