@@ -32,7 +32,7 @@ from benchmark.contracts.workspace import Workspace
 from benchmark.report import build_report
 from benchmark.results.columns import announce
 from benchmark.results.tables import build
-from benchmark.study.analysis import analyse, design_effect, krippendorff, rate_interval, split, wilson
+from benchmark.study.analysis import analyse, design_effect, krippendorffs_alpha, rate_interval, split, wilson
 from benchmark.study.build import render
 from benchmark.study.design import Design, make_plan
 from benchmark.study.schema import (
@@ -229,10 +229,10 @@ def test_agreement_is_krippendorffs_own_example() -> None:
     ]
     judged = [(unit, int(v)) for row in observers for unit, v in enumerate(row.split()) if v != "."]
     units, values = (np.array(column) for column in zip(*judged, strict=True))
-    assert krippendorff(units, values) == pytest.approx(0.743, abs=5e-4)
-    assert krippendorff(units, values, ordinal=True) == pytest.approx(0.815, abs=5e-4)
-    assert krippendorff(np.arange(4), np.array([1, 2, 1, 2])) is None  # nothing was judged twice
-    assert krippendorff(np.array([0, 0, 1, 1]), np.array([1, 1, 2, 2])) == 1
+    assert krippendorffs_alpha(units, values) == pytest.approx(0.743, abs=5e-4)
+    assert krippendorffs_alpha(units, values, ordinal=True) == pytest.approx(0.815, abs=5e-4)
+    assert krippendorffs_alpha(np.arange(4), np.array([1, 2, 1, 2])) is None  # nothing was judged twice
+    assert krippendorffs_alpha(np.array([0, 0, 1, 1]), np.array([1, 1, 2, 2])) == 1
 
 
 def test_who_did_not_look_does_not_count(key: Key) -> None:

@@ -7,17 +7,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from browser import DESKTOP, PHONE, Browser, chromium
-from study_data import make_key, make_pictures
+from click.testing import CliRunner
+from study_data import make_key, make_pictures, take_part
 
+from benchmark.cli import main
 from benchmark.study.build import render
-from benchmark.study.schema import KEY_FILE, PAGE_FILE, Key, write
-from benchmark.study.score import read_answers
-from benchmark.study.serve import StudyServer, open_server
+from benchmark.study.schema import KEY_FILE, PAGE_FILE, Answer, Key, StudyResult, read, write
+from benchmark.study.score import read_answers, score
+from benchmark.study.serve import ANSWERS_FILE, StudyServer, open_server
+from projects import make_project
 
 VIEWS = {"light": (DESKTOP, False), "dark": (DESKTOP, True), "phone": (PHONE, False)}
-READY = "return document.querySelectorAll('#choices button').length > 0 || !document.querySelector('#ratings').hidden"
+READY = "return [...document.querySelectorAll('#trial button:enabled')].some(button => button.checkVisibility())"
 CUT = """
 return [...document.querySelectorAll("h1, p, li, button, label, span, legend, figcaption")]
   .filter(element => element.clientWidth > 0 && element.scrollWidth > element.clientWidth + 1
@@ -68,21 +72,22 @@ def step(browser: Browser) -> int:
     return int(browser.run("return document.querySelector('#step').textContent.split(' ')[1]"))
 
 
-def answer(browser: Browser, by_keys: bool = False) -> None:
-    """Answers the shown trial and waits for the next one."""
+def answer(browser: Browser, by_keys: bool = False, given: Answer | None = None) -> None:
+    """Answers the shown trial, with the first choice unless told otherwise, and waits for the next one."""
+    given = given or Answer(trial=0, choice=0, realism=2, quality=4, milliseconds=0)
     if browser.shown("#block"):
         browser.find("#continue").click()
         wait_for(lambda: browser.shown("#trial"))
     wait_for(lambda: browser.run(READY))
     before = step(browser)
     if browser.shown("#ratings"):
-        for name, value in (("realism", 2), ("quality", 4)):
+        for name, value in (("realism", given.realism), ("quality", given.quality)):
             browser.find(f"input[name={name}][value='{value}']").click()
         browser.find("#ratings .main").click()
     elif by_keys:
-        browser.press("1")
+        browser.press(str(1 + (given.choice or 0)))
     else:
-        browser.find("#choices button").click()
+        browser.all("#choices button")[given.choice or 0].click()
     wait_for(lambda: not browser.shown("#trial") or step(browser) > before)
 
 
@@ -148,16 +153,22 @@ def test_every_page_is_readable_by_everyone(browser: Browser, page: Path, view: 
     assert len(seen) == 7  # pages: intro, block, a pair, one alone, several, a rating, end
 
 
-def test_pictures_of_a_pair_stand_side_by_side_on_a_phone(browser: Browser, page: Path) -> None:
-    browser.open(page, size=PHONE)
+@pytest.mark.parametrize("size", [DESKTOP, PHONE, PHONE[::-1]], ids=["desk", "phone", "phone on its side"])
+def test_pictures_fill_the_screen_and_one_can_answer_without_scrolling(
+    browser: Browser, page: Path, size: tuple[int, int], tmp_path: Path
+) -> None:
+    browser.open(page, size=size)
     begin(browser)
     browser.find("#continue").click()
     wait_for(lambda: browser.run(READY))
+    browser.picture(tmp_path / "pair.png")
     first, second = (image.rect for image in browser.all("#stage img"))
-    assert first["y"] == second["y"]
-    assert first["width"] == second["width"] > 150
+    assert first["width"] == second["width"] == first["height"]
+    upright = size[0] < size[1]
+    assert (first["x"] == second["x"]) == upright  # one above the other where that shows them larger
+    assert first["width"] > (240 if upright else min(size) / 4)
     button = browser.find("#choices button").rect
-    assert button["y"] + button["height"] < PHONE[1]  # one can answer without scrolling
+    assert size[1] - 60 < button["y"] + button["height"] < size[1]  # at the lower edge: nothing below is empty
     assert button["height"] >= 44  # a thumb's width
 
 
@@ -236,6 +247,27 @@ def test_served_every_answer_is_stored_as_it_comes(browser: Browser, running: Ru
     assert "All your answers are saved" in browser.find("#end-text").text
     assert browser.complaints() == []
     assert browser.requests_to_others() == []
+
+
+def test_a_random_session_goes_from_start_to_study_score(
+    browser: Browser, running: Running, key: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng()
+    number = int(rng.integers(10_000))
+    form = number % len(key.forms)
+    person = take_part(key, "random", dict.fromkeys(key.models, 0.5), rng, form=form)
+    browser.open(running.server.url)
+    begin(browser, number)
+    for given in person.answers:
+        answer(browser, by_keys=bool(rng.integers(2)), given=given)
+    assert browser.shown("#end")
+    monkeypatch.chdir(make_project(tmp_path / "project"))
+    files = (running.folder / name for name in (ANSWERS_FILE, KEY_FILE))
+    scored = CliRunner().invoke(main, ["study", "score", str(next(files)), "--key", str(next(files))])
+    assert scored.exit_code == 0, (scored.stderr, number)
+    assert "1 participants" in scored.stdout
+    result = read(StudyResult, Path("runs/results/sample/quick/study.json"))
+    assert result.judgments == score([person], key).judgments, number
 
 
 def test_served_a_server_that_stops_loses_no_answer(browser: Browser, running: Running, key: Key) -> None:

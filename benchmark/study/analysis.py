@@ -13,8 +13,9 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from krippendorff import alpha
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 from benchmark.results.statistics import LEVEL, Difference, Rank, holm, pairwise, ranks
 from benchmark.study.schema import RATED, TRUTH, Judgments, StudyResult
@@ -101,11 +102,10 @@ def split(judged: Judgments, sources: Sequence[str]) -> dict[str, Sample]:
 
 def wilson(rate: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
     """Returns Wilson's score interval (1927) of a rate over independent trials, whose number may be fractional."""
-    z = float(ndtri((1 + level) / 2))
-    middle = (rate + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    reach = z / (1 + z**2 / trials) * np.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
-    low, high = max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
-    return min(rate, low), max(rate, high)  # rounding moves the ends at rates of 0 and 1
+    from statsmodels.stats.proportion import proportion_confint  # takes as long to import as pandas
+
+    low, high = proportion_confint(rate * trials, trials, 1 - level, method="wilson")
+    return min(rate, float(low)), max(rate, float(high))  # rounding moves the ends at rates of 0 and 1
 
 
 def design_effect(samples: Sequence[Sample]) -> float:
@@ -124,8 +124,10 @@ def rate_interval(sample: Sample, effect: float) -> tuple[float, float]:
 
 def against_chance(sample: Sample, chance: float, effect: float) -> float:
     """Returns the two-sided p of "the rate is `chance`" by the score test, the inverse of Wilson's interval."""
-    error = np.sqrt(chance * (1 - chance) * effect / len(sample.values))
-    return 2 * float(ndtr(-abs(sample.values.mean() - chance) / error))
+    from statsmodels.stats.proportion import proportions_ztest
+
+    trials = len(sample.values) / effect
+    return float(proportions_ztest(sample.values.mean() * trials, trials, chance, prop_var=chance)[1])
 
 
 # means and differences ------------------------------------------------------------------------------------------------
@@ -203,10 +205,10 @@ def agreement(judged: Judgments, ordinal: bool) -> float | None:
     """Returns Krippendorff's α over every picture that at least two people judged."""
     units = np.stack([judged.photographs, judged.sources], axis=1)
     _, unit = np.unique(units, axis=0, return_inverse=True)
-    return krippendorff(unit.ravel(), np.array(judged.values), ordinal)
+    return krippendorffs_alpha(unit.ravel(), np.array(judged.values), ordinal)
 
 
-def krippendorff(units: Ints, values: Ints, ordinal: bool = False) -> float | None:
+def krippendorffs_alpha(units: Ints, values: Ints, ordinal: bool = False) -> float | None:
     """Returns Krippendorff's α ("Computing Krippendorff's Alpha-Reliability", 2011): 1 is agreement, 0 is chance.
 
     Unlike Fleiss' κ it does not require that every unit be judged equally often.
@@ -219,22 +221,12 @@ def krippendorff(units: Ints, values: Ints, ordinal: bool = False) -> float | No
     Returns:
         α, or None if no unit was judged twice or every value is the same.
     """
-    levels, value = np.unique(values, return_inverse=True)
+    _, value = np.unique(values, return_inverse=True)
     _, unit = np.unique(units, return_inverse=True)
-    counts = np.zeros((unit.max() + 1, len(levels)))
+    counts = np.zeros((unit.max() + 1, value.max() + 1))
     np.add.at(counts, (unit, value), 1)
     counts = counts[counts.sum(axis=1) > 1]
-    weights = 1 / (counts.sum(axis=1) - 1)
-    coincidences = (counts * weights[:, None]).T @ counts - np.diag((counts * weights[:, None]).sum(axis=0))
-    totals = coincidences.sum(axis=0)
-    distance = _ordinal_distance(totals) if ordinal else 1.0 - np.eye(len(levels))
-    expected = float((np.outer(totals, totals) * distance).sum())
-    if not expected:
+    counts = counts[:, counts.any(axis=0)]
+    if counts.shape[1] < 2:
         return None
-    return 1 - (totals.sum() - 1) * float((coincidences * distance).sum()) / expected
-
-
-def _ordinal_distance(totals: Floats) -> Floats:
-    """Returns the squared number of ranks between two values, which counts half of each end."""
-    below = np.cumsum(totals) - totals / 2
-    return (below[:, None] - below[None, :]) ** 2
+    return float(alpha(value_counts=counts, level_of_measurement="ordinal" if ordinal else "nominal"))

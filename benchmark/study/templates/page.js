@@ -7,6 +7,7 @@ const LETTERS = "ABCDEFGH";
 const STORED_AS = `colorbench-study-${study.id}`;
 const BLANK = 500; // milliseconds of gray before pictures that are shown for a limited time
 const DAY = 86400000; // milliseconds, the largest number that the server takes
+const SMALLEST = 96; // CSS pixels of a picture's side; where even less has room, the page scrolls
 const RETRY = 2000; // milliseconds until an answer that the server did not take is sent again
 const seconds = study.exposure === null ? "" : ` You see them for ${study.exposure / 1000} s, so look closely.`;
 const BLOCKS = {
@@ -114,21 +115,34 @@ async function ask(place) {
   Object.assign(element("progress"), { max: form.length, value: place });
   element("question").textContent = BLOCKS[task].question;
   element("status").textContent = "";
-  element("ratings").hidden = true;
-  element("choices").replaceChildren();
+  element("ratings").reset();
+  element("ratings").hidden = task !== "rate";
+  element("choices").replaceChildren(...(task === "rate" ? [] : buttons(task, pictures.length)));
+  enable(false); // they have their places already, so that no picture changes its size when they can be pressed
   const stage = element("stage");
-  stage.style.setProperty("--columns", pictures.length > 2 && innerWidth < 700 ? 2 : pictures.length);
   stage.className = "unseen";
   stage.replaceChildren(...pictures.map((picture, k) => figure(picture, pictures.length > 1 ? LETTERS[k] : "")));
   show("trial", "question");
+  lay();
   const timed = study.exposure !== null && task !== "rate";
   await Promise.all([...stage.querySelectorAll("img")].map(image => image.decode()));
   if (timed) await wait(BLANK);
   stage.className = "";
   const began = performance.now();
   const answer = given => record({ trial: place, ...given, milliseconds: Math.min(Math.round(performance.now() - began), DAY) });
-  if (task === "rate") askRatings(answer);
-  else askChoice(task, pictures.length, answer);
+  element("choices").onclick = event => {
+    const choice = [...element("choices").children].indexOf(event.target.closest("button"));
+    if (choice < 0) return;
+    enable(false);
+    answer({ choice });
+  };
+  element("ratings").onsubmit = event => {
+    event.preventDefault();
+    enable(false);
+    const given = new FormData(element("ratings"));
+    answer({ realism: Number(given.get("realism")), quality: Number(given.get("quality")) });
+  };
+  enable(true);
   if (timed) hideLater(stage, stage.firstChild);
 }
 
@@ -154,32 +168,38 @@ function figure(picture, letter) {
   return box;
 }
 
-function askChoice(task, count, answer) {
+function buttons(task, count) {
   const texts = task === "single" ? ["Real", "Colored by a program"] : [...LETTERS.slice(0, count)].map(x => `${x} is real`);
-  element("choices").append(...texts.map((text, choice) => {
+  return texts.map((text, choice) => {
     const button = document.createElement("button");
     const key = document.createElement("kbd");
     key.textContent = choice + 1;
     button.append(text, key);
-    button.onclick = () => {
-      for (const other of element("choices").children) other.disabled = true;
-      answer({ choice });
-    };
     return button;
-  }));
+  });
 }
 
-function askRatings(answer) {
-  const form = element("ratings");
-  form.reset();
-  form.hidden = false;
-  form.onsubmit = event => {
-    event.preventDefault();
-    form.onsubmit = submitted => submitted.preventDefault();
-    const given = new FormData(form);
-    answer({ realism: Number(given.get("realism")), quality: Number(given.get("quality")) });
-  };
+function enable(can) {
+  for (const button of document.querySelectorAll("#trial button")) button.disabled = !can;
 }
+
+// Of all numbers of columns takes that which shows the pictures largest: side by side on a desk, one above the other on a phone.
+function lay() {
+  const stage = element("stage");
+  const count = stage.children.length;
+  if (!count) return;
+  const style = getComputedStyle(stage);
+  const [gap, edge] = [style.columnGap, style.paddingLeft].map(parseFloat);
+  const caption = stage.querySelector("figcaption")?.offsetHeight ?? 0;
+  const side = columns => Math.min(
+    (stage.clientWidth - 2 * edge + gap) / columns - gap,
+    (stage.clientHeight - 2 * edge + gap) / Math.ceil(count / columns) - gap - caption,
+  );
+  const columns = Array.from({ length: count }, (_, k) => k + 1).reduce((best, one) => side(one) > side(best) ? one : best);
+  stage.style.setProperty("--columns", columns);
+  stage.style.setProperty("--side", `${Math.max(SMALLEST, Math.floor(side(columns)))}px`);
+}
+new ResizeObserver(lay).observe(element("stage"));
 
 document.addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || element("trial").hidden) return;
