@@ -258,6 +258,18 @@ def tried_lines(tables: dict[str, Any], count: int) -> Iterator[list[str]]:
         yield [name, *cells]
 
 
+def deviation_lines(tables: dict[str, Any], _: int) -> Iterator[list[str]]:
+    """Deviations of psnr between the seeds of the families of each table: the least, the greatest, their ratio."""
+    for name, table in tables.items():
+        rows = [
+            seeds
+            for row, seeds in zip(table["rows"], table["columns"]["psnr"]["seeds"], strict=True)
+            if row in FAMILIES
+        ]
+        found = np.std(rows, axis=1, ddof=1)
+        yield [name, f"{found.min():.3f} dB", f"{found.max():.3f} dB", f"{found.max() / found.min():.0f}"]
+
+
 def decided_lines(tables: dict[str, Any], _: int) -> Iterator[list[str]]:
     """Pairs of the committed tables themselves that are shown to differ."""
     for name, table in tables.items():
@@ -371,6 +383,7 @@ def _column(name: str, rows: Sequence[Sequence[Measured]]) -> dict[str, Any]:
 PARTS: dict[str, tuple[Sequence[str], Callable[[dict[str, Any], int], Iterator[list[str]]]]] = {
     "error": (("table", "column", "K = 3", "K = 5", "K = 3, collapsing", "K = 5, collapsing"), error_lines),
     "tried": (("tried", *("error", "3 dB worse", "typical") * 2), tried_lines),
+    "deviations": (("table", "least", "greatest", "ratio"), deviation_lines),
     "decided": (("table", "rows", "pairs × columns", "protocol 1", "protocol 2"), decided_lines),
     "coverage": (("column", "N = 225, K = 3", "K = 5", "N = 10,000, K = 3", "K = 5"), coverage_lines),
 }

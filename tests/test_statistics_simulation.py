@@ -1,10 +1,11 @@
 """The simulation of docs/statistics.md draws what it says, and finds again what the tables of protocol 1 decided."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from statistics_simulation import DATA, HEADLINE, decided_lines, family_error, ours, scene, trials
+from statistics_simulation import DATA, HEADLINE, decided_lines, deviation_lines, family_error, ours, scene, trials
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +17,15 @@ def test_the_data_are_those_of_protocol_1(tables: dict) -> None:
     """14 of 60 pairs were decided on cifar10, 14 of 396 with the ablations, 11 of 30 on celeba, none on coco."""
     found = [(line[2], line[3]) for line in decided_lines(tables, 0) if "alone" not in line[1]]
     assert found == [("60", "14"), ("396", "14"), ("30", "11"), ("30", "0")]
+
+
+def test_the_page_has_what_is_printed(tables: dict) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "statistics.md").read_text()
+    for line in decided_lines(tables, 0):
+        assert f"| {' | '.join(line)} |" in page
+    _, least, greatest, ratio = next(deviation_lines(tables, 0))
+    assert f"({least.removesuffix(' dB')} to {greatest}" in page
+    assert ratio == "15"
 
 
 def test_trials_have_the_deviations_of_the_table(tables: dict) -> None:
