@@ -118,6 +118,7 @@ def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:
     assert list(lines)[:3] == ["C1", "C1-seconds", "C1-cifar"]
     assert lines["C2"][3] == "**supported** on cifar10/quick"
     assert re.fullmatch(r"cgan within ±0\.01 of classification: ssim [+-]0\.\d{4} \[.*\]", lines["C2"][4])
+    assert "`C2` is supported on cifar10/quick; its control (`C2-seconds`) is not measured there, so what it is" in page
     assert lines["C3"][4].startswith("cgan: mae_r higher than mae_g: mae_r +")
     assert lines["C12"][3] == "**refuted** on cifar10/quick", "of CelebA only a part is here"
     assert lines["C4"][3] == "**supported** on cifar10/quick; **supported** on celeba/quick"
@@ -231,7 +232,7 @@ def test_the_page_is_made_from_whatever_is_there(tmp_path: Path, write: Callable
     assert "\n\n\n" not in text
     for name in re.findall(r"\]\((findings-\w+\.svg)\)", text):
         assert (tmp_path / "docs" / name).is_file()
-    assert ("No method is measured on cifar10 yet" in text) == (write is not one_method)
+    assert ("No trained method is measured on cifar10 yet" in text) == (write is not one_method)
 
 
 def test_the_main_table_is_the_fullest_of_the_first_data_set(project: Path) -> None:

@@ -338,6 +338,21 @@ def test_methods_side_by_side_across_the_tables(suite: Path, tmp_path: Path) -> 
     assert "Across" not in (tmp_path / "README.md").read_text()
 
 
+def test_the_overview_says_of_its_leaders_what_their_tables_say(tmp_path: Path) -> None:
+    """A method that leads the others is still marked where it is not shown to beat gray; one alone leads nobody."""
+    for method, quality in (("l2", -1.0), ("cgan", -3.0)):
+        write_method(tmp_path, method, quality, config={"data_note": "A demonstration."})
+    write_method(tmp_path, "gray", seeds=(0,), role="floor", config={"data_note": "A demonstration."})
+    write_method(tmp_path, "l2", data="coco")
+    build(tmp_path)
+    page = (tmp_path / "README.md").read_text()
+    assert re.search(r"\*\*`l2` \d+\.\d\d†\*\*, \d\.\d\d ahead, rank 1 ", page)
+    assert "- cifar10/quick: A demonstration." in page
+    psnr = page.partition("### psnr\n")[2].partition("###")[0]
+    line = next(line for line in psnr.splitlines() if line.startswith("| `l2`"))
+    assert re.search(r"\*\*\d+\.\d\d†\*\* +\| +\d+\.\d\d \|$", line)
+
+
 def test_unknown_names(suite: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unknown data set with results 'cifar' \(did you mean 'cifar10'\?\)"):
         build(suite, data="cifar")

@@ -194,6 +194,8 @@ def test_no_interval_leaves_the_range_of_its_metric(
 def test_at_the_end_of_its_range_a_value_is_its_own_interval() -> None:
     nothing = Estimate(np.zeros(3), np.zeros((DRAWS, 3)), bounds=(0.0, 100.0))
     assert nothing.interval() == (0.0, 0.0)
+    rounded = Estimate(np.full(3, 100.0), np.full((DRAWS, 3), np.nextafter(100.0, 101.0)), bounds=(0.0, 100.0))
+    assert rounded.interval() == (100.0, 100.0), "a mean of hundreds is off by a bit"
 
 
 def test_a_folded_metric_has_the_interval_of_what_has_a_sign() -> None:

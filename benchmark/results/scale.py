@@ -15,13 +15,14 @@ class Scale(NamedTuple):
     high: float | None
 
     def to(self, values: np.ndarray | float) -> np.ndarray:
-        """Values on the scale; infinite at a bound."""
+        """Values on the scale; infinite at a bound, and where rounding put them beyond it."""
         if self.low is None:
             return np.asarray(values, dtype=np.float64)
+        above = np.asarray(values, dtype=np.float64) - self.low
         with np.errstate(divide="ignore"):
             if self.high is None:
-                return np.log(np.asarray(values) - self.low)
-            return np.asarray(logit((np.asarray(values) - self.low) / (self.high - self.low)))
+                return np.log(above.clip(min=0))
+            return np.asarray(logit((above / (self.high - self.low)).clip(0, 1)))
 
     def back(self, values: np.ndarray) -> np.ndarray:
         """The inverse of `to`."""

@@ -188,7 +188,7 @@ def claim_lines(facts: Facts) -> str:
 
 
 def attributions(facts: Facts) -> list[str]:
-    """Returns, for each supported claim whose control a table decides too, whether the control agrees."""
+    """Returns, for each supported claim with a control, whether the control agrees, or that it is not measured."""
     by_id = {decided.claim.id: decided for decided in facts.claims}
     lines = []
     for decided in facts.claims:
@@ -205,6 +205,11 @@ def attributions(facts: Facts) -> list[str]:
                 )
             elif found:
                 lines.append(f"{where}, and so is its control ({', '.join(f'`{name}`' for name, _ in found)}).")
+            elif controls:
+                unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
+                lines.append(
+                    f"{where}; its control ({unmeasured}) is not measured there, so what it is due to is open."
+                )
     return lines
 
 

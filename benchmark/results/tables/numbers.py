@@ -37,6 +37,7 @@ def _csv_line(row: Row, table: Table) -> dict[str, str]:
         "mean_rank": _six(row.mean_rank),
         "decided": " of ".join(map(str, table.decided)),
         "not_above_gray": " ".join(row.not_above_floor),
+        "data_note": table.note,
     }
     for name, cell in row.cells.items():
         low, high = cell.interval or (None, None)

@@ -25,8 +25,19 @@ def overview(tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
     heads = ["data, preset", "images", "methods", "decided", "in front", *map(head, metrics)]
     rows = [_overview_line(folder, lines, metrics) for folder, lines in tables.items()]
     across = {name: grid for name in ACROSS if (grid := _across(name, tables))} if len(tables) > 1 else {}
+    notes = {
+        _name(folder): lines[0]["data_note"] for folder, lines in tables.items() if lines and lines[0].get("data_note")
+    }
     template = environment("benchmark.results.tables").get_template("overview.md.j2")
-    return template.render(tables=markdown_grid(heads, rows) if rows else "", across=across)
+    return template.render(tables=markdown_grid(heads, rows) if rows else "", across=across, notes=notes)
+
+
+def _name(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def _families(lines: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    return [line for line in lines if line.get("kind") == "family"]
 
 
 def _across(column: str, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> str:
@@ -34,45 +45,48 @@ def _across(column: str, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> 
     shown = [line for lines in tables.values() for line in lines if line.get("kind") in ("family", "reference")]
     order = {line["method"]: line["role"] for line in shown}
     names = sorted(order, key=lambda name: ROLES.index(order[name]))  # methods first; a stable sort
-    cells = {folder: {line["method"]: _cell_across(line, column) for line in lines} for folder, lines in tables.items()}
+    cells = {
+        folder: {line["method"]: _cell_across(line, column, len(_families(lines)) > 1) for line in lines}
+        for folder, lines in tables.items()
+    }
     held = [folder for folder, found in cells.items() if any(text != NOTHING for text in found.values())]
     lines = [[f"`{name}`", *[cells[folder].get(name, NOTHING) for folder in held]] for name in names]
     lines = [line for line in lines if any(text != NOTHING for text in line[1:])]
-    return (
-        markdown_grid(["method", *[f"{folder.parent.name}/{folder.name}" for folder in held]], lines) if lines else ""
-    )
+    return markdown_grid(["method", *map(_name, held)], lines) if lines else ""
 
 
-def _cell_across(line: Mapping[str, str], column: str) -> str:
-    """Value, in bold where it is shown to be the best, and the mark of not being shown to beat gray; else its ranks."""
+def _cell_across(line: Mapping[str, str], column: str, others: bool) -> str:
+    """Value, in bold where it is shown to be better than the others, and gray's mark; else its ranks."""
     if not line.get(column):
         return NOTHING
     digits = columns()[column].digits if column in columns() else 1
-    value = number(float(line[column]), digits) + ("†" if column in line["not_above_gray"].split() else "")
-    rank = line.get(f"{column}_rank")
+    value = number(float(line[column]), digits) + _dagger(line, column)
+    rank = line.get(f"{column}_rank") if others else None
     return f"**{value}**" if rank == "1" else f"{value} ({rank})" if rank else value
 
 
+def _dagger(line: Mapping[str, str], column: str) -> str:
+    """The mark of a method that is not shown to beat gray, or nothing."""
+    return "†" if column in line["not_above_gray"].split() else ""
+
+
 def _overview_line(folder: Path, lines: Sequence[Mapping[str, str]], metrics: Sequence[Metric]) -> list[str]:
-    name = f"{folder.parent.name}/{folder.name}"
-    families = [line for line in lines if line.get("kind") == "family"]
+    name, families = _name(folder), _families(lines)
     images = max((int(line["images"]) for line in lines if line.get("images")), default=0)
-    front = [f"`{line['method']}` {float(line['mean_rank']):.1f}" for line in families if line["mean_rank"]][
-        :FRONT_SHOWN
-    ]
+    front = [f"`{line['method']}` {float(line['mean_rank']):.1f}" for line in families if line["mean_rank"]]
     facts = [f"{images:,}", str(len(families)), families[0]["decided"] if families else NOTHING]
     leaders = [_leader(families, metric) for metric in metrics]
     return [f"[{name}]({name}/leaderboard.md)", *facts, ", ".join(front[:FRONT_SHOWN]) or NOTHING, *leaders]
 
 
 def _leader(families: Sequence[Mapping[str, str]], metric: Metric) -> str:
-    """Who has the best mean, by how much, and its ranks, in bold where it is shown to beat all others."""
+    """Who has the best mean, by how much, and its ranks, in bold where it is shown to beat all others; gray's mark."""
     ranked = [line for line in families if line.get(f"{metric.name}_rank")]
     ranked.sort(key=lambda line: float(line[metric.name]), reverse=metric.direction == "higher")
     if not ranked:
         return NOTHING
     first, second = ranked[0], ranked[1] if ranked[1:] else None
-    text = f"`{first['method']}` {number(float(first[metric.name]), metric.digits)}"
+    text = f"`{first['method']}` {number(float(first[metric.name]), metric.digits)}{_dagger(first, metric.name)}"
     if second is None:
         return text
     rank, lead = first[f"{metric.name}_rank"], abs(float(first[metric.name]) - float(second[metric.name]))
