@@ -8,7 +8,7 @@ from benchmark.paper.card.rows import FILE, NO_COLOR, Aspect, Card, CardRow, rea
 from benchmark.scoring.metrics import METRICS
 
 WRONG = {"hue": "Opposite hues", "another": "The colors of another photograph"}
-HARMLESS = {"jpeg": "JPEG at quality 50", "shift": "Color shifted by four pixels"}
+HARMLESS = {"jpeg": "JPEG at quality 50, from which lightness suffers too,", "shift": "Color shifted by four pixels"}
 BLIND: dict[Aspect, str] = {"hue": "Hue", "place": "The place of color"}
 
 
