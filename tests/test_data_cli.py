@@ -47,8 +47,8 @@ def test_prepare_verify_and_show(project: Path) -> None:
     assert facts["licence"] == "that of the photographs' owners"
     assert facts["prepared"]["splits"]["test"]["left_out"]["grayscale"] == ["faded"]
     assert "split by hash" in facts["prepared"]["layout"]
-    for name in ("contact_sheet.png",):
-        assert Image.open(project / "runs" / "data" / "folder-photos-tiny" / name).size > (300, 300)
+    sheet = Image.open(project / "runs" / "data" / "folder-photos-tiny" / "contact_sheet.png")
+    assert min(sheet.size) > 300
 
 
 def test_json_says_what_the_text_says(project: Path) -> None:

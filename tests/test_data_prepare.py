@@ -255,7 +255,7 @@ def test_a_damaged_part_is_never_trusted(
     ]
 
 
-@pytest.mark.parametrize("change", ["size", "decoder"])
+@pytest.mark.parametrize("change", ["size", "decoder", "rule"])
 def test_chunks_of_other_settings_are_not_used(
     change: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +265,8 @@ def test_chunks_of_other_settings_are_not_used(
         prepare(folder_of(photos), tmp_path / "out", workers=1, quiet=True)
     if change == "decoder":
         monkeypatch.setattr("benchmark.data.preparation.prepare.decoder_versions", lambda: {"pillow": "0"})
+    if change == "rule":
+        monkeypatch.setattr("benchmark.data.preparation.prepare.RULE", "another rule")
     decoded = count_decoded(monkeypatch)
     prepare(folder_of(photos, 8 if change == "size" else SIZE), tmp_path / "out", workers=1, quiet=True)
     assert len(decoded) == 40

@@ -184,18 +184,8 @@ def test_nothing_in_a_file_is_executed(folder: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_registry_agrees_with_the_publishers_names() -> None:
     assert list(weights.WEIGHTS) == [
-        *(
-            "inception",
-            "alexnet",
-            "vgg16",
-            "vgg19",
-            "resnet18",
-            "colorization-v2",
-            "colorization-2017",
-            "lite0",
-            "lite2",
-        )
-    ]
+        "inception", "alexnet", "vgg16", "vgg19", "resnet18", "colorization-v2", "colorization-2017", "lite0", "lite2",
+    ]  # fmt: skip
     for name, entry in weights.WEIGHTS.items():
         prefix = entry.file.removesuffix(".pth").rpartition("-")[2]
         assert entry.name == name
