@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from benchmark.contracts.config import Params, read_params, resolve
-from benchmark.contracts.registry import names
+from benchmark.contracts.registry import load_method, names
+from benchmark.contracts.search import searched
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
 from benchmark.speed.sizes import Size, as_text, sizes_of, spread
@@ -85,6 +86,12 @@ def test_a_budget_is_a_share_of_the_images_whatever_the_batch(params: Params) ->
     assert small.batch_size == 4
     given = resolve(params, method="eccv16-half", data="cifar10", preset="quick", assignments=["steps=7"])
     assert given.training.steps == 7
+
+
+@pytest.mark.parametrize("name", ["cgan-cifar", "gan-perceptual-released", "gan-perceptual-own-report"])
+def test_what_stands_for_a_report_has_its_own_rates_whatever_is_tuned(params: Params, name: str) -> None:
+    entry = params.entry(name)
+    assert searched(load_method(entry["adapter"]).Config).keys() <= entry.keys()
 
 
 @pytest.mark.parametrize("budget", [0, 1.5, "half", None])
