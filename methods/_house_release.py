@@ -11,6 +11,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from benchmark.support.files import write_atomically
 from benchmark.training.checkpoint import load_model, save_model
 
 NAME = "house-v1"
+NAMES = ("method", "data", "preset", "seed")
 SECTIONS = {"training": "training", "method": "method_config", "data": "data_config"}
 
 
@@ -54,14 +56,15 @@ def release(model: Path, folder: Path = Path(__file__).parent) -> Path:
 
 def training_command(settings: Mapping[str, Any]) -> str:
     """Returns the command that trains with these settings, of which it names those that the preset does not have."""
-    names = {name: settings[name] for name in ("method", "data", "preset")}
-    usual = resolve(read_params(find_root()), **names).settings()
-    words = ["bench", "run", *(word for name, value in names.items() for word in (f"--{name}", value))]
-    words += ["--seed", str(settings["seed"])]
-    for section, kept in SECTIONS.items():
-        changed = {key: value for key, value in settings[kept].items() if usual[kept].get(key) != value}
-        words += [word for key, value in changed.items() for word in ("--set", f"{section}.{key}={json.dumps(value)}")]
-    return shlex.join(words)
+    cell = partial(resolve, read_params(find_root()), **{name: settings[name] for name in NAMES})
+    usual = cell().settings()
+    changed = [
+        f"{section}.{key}={json.dumps(value)}"
+        for section, kept in SECTIONS.items()
+        for key, value in settings[kept].items()
+        if usual[kept].get(key) != value
+    ]
+    return shlex.join(["bench", "run", *cell(assignments=changed).arguments])
 
 
 if __name__ == "__main__":

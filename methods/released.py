@@ -27,11 +27,9 @@ from benchmark.support import weights
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.files import known_sha256
 
+from ._vgg import Normalise
+
 ZIP = b"PK\x03\x04"  # how a TorchScript archive begins; ONNX has no mark of its own
-MEAN, DEVIATION = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # of ImageNet's photographs in RGB, as torchvision has them
 
 Run = Callable[[Tensor], Any]
 
@@ -191,6 +189,7 @@ class Released(Method):
         if reason := self.skip(config, data):
             raise BenchError(reason)
         self.colorizer = Network(place(config.file), config.sha256)
+        self.normalise = Normalise()
 
     @classmethod
     def pretrained_on(cls, config: ReleasedConfig) -> str:
@@ -237,7 +236,7 @@ class Released(Method):
         x = L if config.input == "lab" else lab_to_srgb(L, L.new_zeros(1).expand(len(L), 2, *L.shape[-2:]))
         x = x * config.input_scale + config.input_shift
         if config.imagenet:
-            x = (x - x.new_tensor(MEAN)[:, None, None]) / x.new_tensor(DEVIATION)[:, None, None]
+            x = self.normalise(x)
         return x.contiguous()
 
     def _require(self, found: Tensor, channels: int, picture: str) -> None:

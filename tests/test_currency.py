@@ -92,8 +92,8 @@ def edited(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Path, str]]:
 
 
 def forget() -> None:
-    manifest._read.cache_clear()
-    manifest.scoring_code.cache_clear()
+    for known in (manifest._read, manifest.scoring_code, manifest.training_code):
+        known.cache_clear()
 
 
 def hashes() -> dict[str, str]:
@@ -185,6 +185,7 @@ def test_the_manifest_names_every_file_that_training_and_scoring_import() -> Non
 
 def test_a_file_that_the_manifest_names_and_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "WEIGHTS", (*manifest.WEIGHTS, "training/gone.py"))
+    forget()
     with pytest.raises(BenchError, match=r"names training/gone\.py, which is not there"):
         training_code("l2")
 

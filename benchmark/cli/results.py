@@ -10,7 +10,6 @@ import click
 from benchmark.cli.options import json_option, machine_options, make_context, print_json, record_option
 from benchmark.contracts.config import find_root
 from benchmark.contracts.derived import external_cell
-from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace, project
 from benchmark.paper.variants.commands import score_under
 from benchmark.support.errors import BenchError, InputError
@@ -122,6 +121,7 @@ def _score_row(
     if exported:
         exported.require(cell)
     context = make_context(**machine)
+    from benchmark.contracts.result import read_result
     from benchmark.running.external import score_folders
     from benchmark.running.reference import print_table_of, require_recordable, settle
     from benchmark.running.stages import prepare_data

@@ -64,6 +64,7 @@ SAID = ("Error", "warn")  # calls of names that end so are said to people; their
 PRETRAINED = "support/weights.py"  # of it the published files' SHA-256 count, where an adapter imports it
 
 
+@cache
 def training_code(adapter: str) -> str:
     """Hash of the code that decides this adapter's weights.
 
