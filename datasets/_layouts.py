@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError, by_hash, subset
@@ -72,7 +73,7 @@ def originals(
 
 
 def below(found: Iterable[Found], folders: Sequence[str]) -> dict[str, list[Found]]:
-    """Sorts files by the first of these folders on their path.
+    """Sorts files by the last of these folders on their path, as an archive's parent folder may be called `test` too.
 
     Returns:
         Folder → its files, named from there on: `imagenette2/train/n01440764/1.JPEG` is `n01440764/1.JPEG` of `train`.
@@ -80,7 +81,7 @@ def below(found: Iterable[Found], folders: Sequence[str]) -> dict[str, list[Foun
     parts: dict[str, list[Found]] = {folder: [] for folder in folders}
     for file in found:
         path = file.name.split("/")
-        if place := next((place for place, part in enumerate(path[:-1], start=1) if part in parts), None):
+        if place := max((place for place, part in enumerate(path[:-1], start=1) if part in parts), default=None):
             parts[path[place - 1]].append(Found("/".join(path[place:]), file.source))
     return parts
 
@@ -107,12 +108,23 @@ def items_by_name(found: Sequence[Found]) -> list[Item]:
     return sorted(items, key=lambda item: item.file.encode("utf-8", "surrogateescape"))
 
 
+def part_note(told: str, *counts: tuple[int, int]) -> str | None:
+    """Returns the note of a data set of which only a part is here, None of a whole one.
+
+    Args:
+        told: what is here, with places for all numbers: `{:,} of {:,} photographs`.
+        counts: numbers of photographs that are here and of all, by split.
+    """
+    if all(here == whole for here, whole in counts):
+        return None
+    return f"{told.format(*chain.from_iterable(counts))}: to be compared with the same part only."
+
+
 def test_only(dataset: Dataset, found: Sequence[Found], official: int) -> Listing:
     """Lists a test set, a data set without training split, that has `official` photographs; a note tells of fewer."""
     layout = f"{len(found):,} photographs, all of them test"
-    there = f"{len(found):,} of {official:,} photographs: to be compared with the same part only."
     splits = limited({"test": items_by_name(found)}, dataset.config)
-    return Listing(splits, layout, note=None if len(found) == official else there)
+    return Listing(splits, layout, note=part_note("{:,} of {:,} photographs", (len(found), official)))
 
 
 HELD_OUT = 1 / 20  # share of an official train that becomes validation
@@ -147,10 +159,8 @@ def train_and_val(
     items, test = (labeled(found[part], label) for part in ("train", "val"))
     train, val = hold_out(items, max(1, round(len(items) * HELD_OUT)))
     layout = f"{of}: train ({len(items):,}), val ({len(test):,}) as test; {len(val):,} of train held out by hash"
-    note = None
-    if (len(items), len(test)) != official:
-        there = f"{len(items):,} of {official[0]:,} photographs of train and {len(test):,} of {official[1]:,} of val"
-        note = f"{there}: to be compared with the same part only."
+    counts = zip((len(items), len(test)), official, strict=True)
+    note = part_note("{:,} of {:,} photographs of train and {:,} of {:,} of val", *counts)
     splits = limited({"train": train, "val": val, "test": test}, dataset.config)
     return Listing(splits, layout, tuple(classes.values()), note)
 

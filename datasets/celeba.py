@@ -26,7 +26,7 @@ from benchmark.data.preparation.places import own_places, places
 from benchmark.support.download import Remote
 from benchmark.support.errors import BenchError
 
-from ._layouts import images_named, images_of, items_by_name, limited, split_by_hash
+from ._layouts import images_named, images_of, items_by_name, limited, part_note, split_by_hash
 
 IMAGES = 202_599
 LAST = {"train": 162_770, "val": 182_637, "test": IMAGES}  # number of each split's last image
@@ -90,14 +90,12 @@ class Celeba(Dataset):
             split = partition.get(item.file) if partition else _split_of_number(item.file)
             if split is not None:
                 splits[split].append(item)
-        note = None
         if all(splits.values()):
             used = sum(map(len, splits.values()))
             layout = f"{used:,} of the {IMAGES:,} aligned images, split by {source}"
             if used < len(items):
                 layout += f"; {len(items) - used:,} images that {source} do not know are not used"
-            if used < IMAGES:
-                note = f"{used:,} of CelebA's {IMAGES:,} images: to be compared with the same part only."
+            note = part_note("{:,} of CelebA's {:,} images", (used, IMAGES))
         else:
             empty = " and ".join(split for split in SPLITS if not splits[split])
             splits = split_by_hash(items, self.config.val_share, self.config.test_share)

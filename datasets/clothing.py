@@ -11,7 +11,7 @@ Known layouts: an archive or folder named `clothing-dataset`, or any in a place 
 
 from benchmark.contracts.dataset import Dataset, Listing
 
-from ._layouts import items_by_name, limited, originals, split_by_hash
+from ._layouts import items_by_name, limited, originals, part_note, split_by_hash
 
 PHOTOGRAPHS = 5_756
 VAL_SHARE, TEST_SHARE = 0.1, 0.1
@@ -30,8 +30,7 @@ class Clothing(Dataset):
         """Lists the photographs, split by hash."""
         _, found = originals(self, ("clothing-dataset",))
         splits = split_by_hash(items_by_name(found), VAL_SHARE, TEST_SHARE)
-        there = f"{len(found):,} of {PHOTOGRAPHS:,} photographs: to be compared with the same part only."
-        note = None if len(found) == PHOTOGRAPHS else there
+        note = part_note("{:,} of {:,} photographs", (len(found), PHOTOGRAPHS))
         return Listing(
             limited(splits, self.config), f"{len(found):,} photographs, split by hash of the name", note=note
         )

@@ -22,7 +22,7 @@ from benchmark.data.preparation.archives import Found, printable
 from benchmark.data.preparation.places import own_places, places
 from benchmark.support.download import Remote
 
-from ._layouts import hold_out, images_named, images_of, items_by_name, limited, split_by_hash
+from ._layouts import hold_out, images_named, images_of, items_by_name, limited, part_note, split_by_hash
 
 TRAIN, TEST = 118_287, 5_000  # numbers of photographs
 
@@ -79,10 +79,8 @@ class Coco(Dataset):
         kept, held = hold_out(items_by_name(train), self.config.val_count)
         splits = {"train": kept, "val": held, "test": items_by_name(test)}
         layout = f"train2017 ({len(train):,}) and val2017 ({len(test):,}); {len(held):,} of train held out by hash"
-        note = None
-        if (len(train), len(test)) != (TRAIN, TEST):
-            parts = f"{len(train):,} of train2017's {TRAIN:,} and {len(test):,} of val2017's {TEST:,} photographs"
-            note = f"{parts}: to be compared with the same part only."
+        told = "{:,} of train2017's {:,} and {:,} of val2017's {:,} photographs"
+        note = part_note(told, (len(train), TRAIN), (len(test), TEST))
         return Listing(limited(splits, self.config), layout, note=note)
 
     def _one_collection(self, found: Sequence[Found], name: str) -> Listing:

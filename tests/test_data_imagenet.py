@@ -57,7 +57,8 @@ def labels(dataset: Dataset) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "layout", ["zip", "folder", "the folder itself", "sorted val", "git archive", "compressed git"]
+    "layout",
+    ["zip", "folder", "the folder itself", "sorted val", "git archive", "compressed git", "below test", "below train"],
 )
 def test_tiny_imagenet_in_every_layout(layout: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
@@ -66,6 +67,8 @@ def test_tiny_imagenet_in_every_layout(layout: str, tmp_path: Path) -> None:
         write_zip(root / "tiny-imagenet-200.zip", files)
     elif layout.endswith("git archive"):
         write_tar(root / "copy.tar", {f"copy-0123abc/{name}": content for name, content in files.items()})
+    elif layout.startswith("below"):  # a parent folder with the name of a part
+        write_zip(root / "copy.zip", {f"{layout.split()[1]}/{name}": content for name, content in files.items()})
     elif layout == "compressed git":
         root = write_tar(root / "copy.tar.gz", files, "w:gz")
     else:
