@@ -21,6 +21,8 @@ from benchmark.contracts.registry import load_method
 from benchmark.contracts.result import ResultError, provenance
 from benchmark.contracts.search import RATE, WEIGHT, Search, searched
 from benchmark.contracts.tuning import (
+    FIDELITY,
+    REALISM,
     Range,
     Trial,
     Tuning,
@@ -307,6 +309,19 @@ def test_trials_train_once_and_what_was_finished_before_a_kill_is_not_done_again
     assert tiny_tuner(project, count=3).pending == [2], "more trials keep those that are done"
     shutil.rmtree(project / "runs/results")
     assert tiny_tuner(project, count=3).pending == [2], "and so they do where only the committed record is"
+
+
+def test_gray_is_scored_once_for_all_columns_and_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = []
+    real = trials._score_gray
+    monkeypatch.setattr(trials, "_score_gray", lambda *given: scored.append(real(*given)))
+    project = make_project(tmp_path)
+    first = tiny_tuner(project)
+    second = Tuner(first.cells, first.context, beside=first)
+    assert len(scored) == 1
+    assert first.realism != REALISM[0], "no judge of these images: an earlier column was not to be had"
+    assert (second.realism, second.gray) == (first.realism, first.gray)
+    assert first.gray.keys() == {FIDELITY, first.realism, "colorfulness"}
 
 
 def test_the_validation_split_decides_and_nothing_looks_at_the_test_split(

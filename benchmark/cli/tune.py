@@ -58,12 +58,13 @@ def tune(
 
     context = shared.make_context(**more)
     for data in names_in(data_sets):
+        tuner = None
         for method in names_in(methods):
             preset = preset or params.suite.preset
             cells = trial_cells(params, method=method, data=data, preset=preset, seed=seed, trials=trials)
             if record and cells[0].data_path:
                 raise InputError(f"--record with {cells[0].spec}: a private folder stays out of the committed results")
-            tuner = Tuner(cells, context)
+            tuner = Tuner(cells, context, beside=tuner)
             if trial:
                 _run(tuner, trial - 1)
                 continue

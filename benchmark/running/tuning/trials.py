@@ -40,18 +40,19 @@ class Tuner:
     Args:
         cells: of `trial_cells`.
         context: of the project.
+        beside: the tuning of another method on the same data and preset, whose scores of gray are taken.
 
     Raises:
         BenchError: the validation split has fewer than two images.
     """
 
-    def __init__(self, cells: Sequence[Cell], context: Context) -> None:
+    def __init__(self, cells: Sequence[Cell], context: Context, beside: "Tuner | None" = None) -> None:
         self.cells, self.context = cells, context
         self.prepared = prepare_data(cells[0], context)
         if len(self.prepared.ids(SPLIT)) < 2:
             raise BenchError(f"{cells[0].data}: a tuning is decided on the validation split, which is too small here")
         self.currency = Currency(context.params, context.workspace)
-        self.realism, self.gray = self._find_realism()
+        self.realism, self.gray = (beside.realism, beside.gray) if beside else self._find_realism()
         self.committed = self._read_committed()
 
     @property
@@ -78,7 +79,7 @@ class Tuner:
                 raise BenchError(f"{cell.name} cannot run here: {reason}")
             method = load_trained(cell, self.prepared, self.context)
             outcome |= {"key": record["key"], "train_seconds": record["train_seconds"]}
-            outcome["metrics"] = self._score(method, self.realism)
+            outcome["metrics"] = self._score(method, (FIDELITY, self.realism, *INFORMING))
         trial = Trial.model_validate(outcome)
         write_atomically(self._place(cell), trial.model_dump_json().encode())
         return trial
@@ -117,15 +118,14 @@ class Tuner:
 
     def _find_realism(self) -> tuple[str, dict[str, float]]:
         """The first column of REALISM that these images and this machine allow, and gray's values."""
-        for column in REALISM:
-            if column in METRICS and column in (values := self._score(None, column)):
-                return column, values
+        values = self._score(None, (FIDELITY, *(column for column in REALISM if column in METRICS), *INFORMING))
+        if column := next((column for column in REALISM if column in values), None):
+            return column, {name: values[name] for name in (FIDELITY, column, *INFORMING)}
         raise BenchError("no column for realism can be had")
 
-    def _score(self, method: Method | None, realism: str) -> dict[str, float]:
+    def _score(self, method: Method | None, columns: Sequence[str]) -> dict[str, float]:
         """The validation columns of a method, or of the images without color."""
         images, device = self.prepared.images(SPLIT), self.context.device
-        columns = (FIDELITY, realism, *INFORMING)
         scorer = Scorer(prepared=self.prepared, device=device, metrics=columns, split=SPLIT)
         if method:
             scores = evaluate(method, images, scorer=scorer, device=device, ids=self.prepared.ids(SPLIT)).scores
