@@ -131,12 +131,6 @@ class OurLoop:
         self.trainer.batches = batches  # type: ignore[assignment]  # it only ever calls them
         self.trainer.train_step()
 
-    @property
-    def precision(self) -> str:
-        """The precision in which the networks compute."""
-        with self.trainer._autocast():
-            return "bf16" if torch.is_autocast_enabled(self.trainer.device.type) else "fp32"
-
 
 class PlainLoop:
     """The plain training (`benchmark.speed.plain`) of the same networks from the same initial weights."""

@@ -23,6 +23,8 @@ from benchmark.speed.loops import Loop, OurLoop, PlainLoop
 from benchmark.speed.originals import image_files
 from benchmark.support.errors import InputError
 from benchmark.support.memory import peak_memory
+from benchmark.support.precision import resolved_precision
+from benchmark.training.acceleration import compiles
 
 _WARM_UP = 2  # steps before the clock starts, in which memory is taken, queues are filled and networks are compiled
 
@@ -113,13 +115,14 @@ def measure(cell: Cell, context: Context, plan: Plan, *, plain: bool = True) -> 
         bench = _Bench(cell, prepared, context, plan, Path(scratch), plain)
         loops = [bench.start(phase.name) for phase in phases]
         measured = tuple(bench.measure_phase(*each) for each in zip(phases, loops, strict=True))
-    peak = peak_flops(context.device, bench.precision)
+    precision = resolved_precision(cell.training.precision, context.device)
+    peak = peak_flops(context.device, precision)
     return Report(
         cell=cell.name,
         image_size=prepared.meta.image_size,
         batch_size=cell.training.batch_size,
-        precision=bench.precision,
-        compiled=bench.compiled,
+        precision=precision,
+        compiled=compiles(cell.training, context.device),
         deterministic=cell.training.deterministic,
         device=device_name(context.device),
         files=bench.files,
@@ -157,15 +160,12 @@ class _Bench:
         if plain:
             dataset = cell.dataset_class(cell.data_config, cell.data_path or context.root)
             self.paths, self.files = image_files(dataset, prepared, scratch / "files")
-        self.compiled = training.compile == "always" or (training.compile == "auto" and device.type == "cuda")
-        self.precision = "fp32"
         self.memory = 0
         self.plain_memory: int | None = None
 
     def start(self, phase: str) -> OurLoop:
         """Warms up our loop in a phase, before a plain loop exists whose memory would be counted as ours."""
         ours = OurLoop(self.cell, self.prepared, self.context, self.batches, phase)
-        self.precision = ours.precision
         with ours.running():
             self.memory = max(self.memory, _peak_of(lambda: _repeat(ours.train, _WARM_UP), self.context.device))
         return ours
