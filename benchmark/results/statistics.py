@@ -42,6 +42,10 @@ class Rank(NamedTuple):
     first: int
     last: int
 
+    def leads(self, rows: int) -> bool:
+        """Whether it may be the first of so many rows, and is in their upper half at worst."""
+        return self.first == 1 and self.last <= rows / 2
+
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}–{self.last}"
 
@@ -89,8 +93,8 @@ class Estimate:
         draws = None if both[0] is None or both[1] is None else both[0] - both[1]
         return Estimate(self.values - other.values, draws, self.numbers, self.models, self.trained)
 
-    def interval(self, level: float = LEVEL) -> tuple[float, float] | None:
-        """The bootstrap interval of the mean: seeds redrawn, then test images; None where neither spread is known.
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % bootstrap interval of the mean: seeds redrawn, then test images; None where neither spread is known.
 
         Images are resampled with replacement. Three seeds cannot be: the extremes of three values, all that a resample
         of them reaches, cover the mean three times in four. They are redrawn from Student's t with K-1 degrees of
@@ -104,7 +108,7 @@ class Estimate:
         drawn = scale.to(np.full(DRAWS, center) if self.draws is None else self.draws.mean(axis=1))
         if deviation > 0:
             drawn = drawn + scale.slope(center) * deviation * _student_draws(len(self.seeds) - 1, len(drawn))
-        shares = [(1 - level) / 2, (1 + level) / 2]
+        shares = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
         low, high = map(float, scale.back(np.quantile(drawn, shares, method="inverted_cdf")))
         if self.folded:
             return (0.0 if low < 0 < high else min(abs(low), abs(high))), max(abs(low), abs(high))
@@ -227,9 +231,7 @@ def holm(p: Sequence[float]) -> np.ndarray:
     values = np.asarray(p, dtype=np.float64)
     order = np.argsort(values, kind="stable")
     stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted
+    return np.minimum(stepped, 1.0)[np.argsort(order)]
 
 
 def pairwise(
@@ -315,9 +317,7 @@ def _step_down(measured: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     order = np.argsort(-measured, kind="stable")
     largest = np.maximum.accumulate(ratios[:, order[::-1]], axis=1)[:, ::-1]
     p = (1 + (largest >= measured[order]).sum(axis=0)) / (1 + len(ratios))
-    adjusted = np.empty_like(measured)
-    adjusted[order] = np.maximum.accumulate(p)
-    return adjusted
+    return np.asarray(np.maximum.accumulate(p)[np.argsort(order)])
 
 
 def _both_orders(found: Mapping[tuple[str, str], Difference]) -> dict[tuple[str, str], Difference]:

@@ -76,7 +76,7 @@ def _cells(column: Column, roles: Mapping[str, str], note: str) -> Iterator[tupl
     for method, role in roles.items():
         if opinion := column.opinions.get(method):
             rank = column.ranks.get(method) if role == "method" else None
-            best = rank is not None and rank.first == 1 and rank.last <= len(column.ranks) / 2
+            best = rank is not None and rank.leads(len(column.ranks))
             yield method, TableCell(_estimate(opinion), note, rank, best)
 
 

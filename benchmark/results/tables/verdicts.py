@@ -66,7 +66,7 @@ def judge(
                 estimate := estimates[name].get(metric.name),
                 note="; ".join(notes) or ("" if estimate else NOT_MEASURED),
                 rank=rank,
-                best=rank is not None and rank.first == 1 and rank.last <= len(tests.ranks) / 2,
+                best=rank is not None and rank.leads(len(tests.ranks)),
                 below_floor=name in tests.below_floor,
                 versus=tests.versus.get(name, 0),
             )
