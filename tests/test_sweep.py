@@ -23,10 +23,10 @@ import pytest
 from benchmark.contracts.config import read_params
 from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
-from benchmark.running.sweep import over_ray
+from benchmark.running.sweep import over_ray, worker
 from benchmark.running.sweep.over_ray import Resources, run_jobs
 from benchmark.running.sweep.plan import Choice, Job, Planner
-from benchmark.running.sweep.worker import STOP, error_line, run_job
+from benchmark.running.sweep.worker import STOP, JobFailed, JobStopped, error_line, run_job
 from benchmark.support import weights
 from benchmark.support.interruption import REQUEUE, Interrupted
 from projects import FAMILY, TINY, bench, make_project, one_thread
@@ -94,6 +94,39 @@ def test_error_lines_read_well() -> None:
     assert error_line("first\n last \n\n", 1) == "last"
     assert error_line("", -9) == "killed by SIGKILL"
     assert "not a word" in error_line("", 1)
+
+
+def exits(code: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", f"raise SystemExit({code})"], start_new_session=True)
+
+
+def test_what_was_asked_to_end_goes_on_and_is_no_failed_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes, job = [REQUEUE, REQUEUE, 0], Job("a", ("run",), "a.log")
+
+    def start(job: Job, folder: Path, variables: dict[str, str], output: Any) -> subprocess.Popen[bytes]:
+        return exits(codes.pop(0))
+
+    monkeypatch.setattr(worker, "_start", start)
+    run_job(job, tmp_path, tmp_path, {})
+    assert not codes
+    assert (tmp_path / "a.log").read_text().count("$ bench run") == 3
+    codes += [REQUEUE, 1]
+    with pytest.raises(JobFailed, match="exit code 1, and not a word"):
+        run_job(job, tmp_path, tmp_path, {})
+
+
+def test_what_was_asked_to_end_with_the_sweep_does_not_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def start(job: Job, folder: Path, variables: dict[str, str], output: Any) -> subprocess.Popen[bytes]:
+        started.append(job)
+        (tmp_path / STOP).touch()
+        return exits(REQUEUE)
+
+    monkeypatch.setattr(worker, "_start", start)
+    with pytest.raises(JobStopped):
+        run_job(Job("a", ("run",), "a.log"), tmp_path, tmp_path, {})
+    assert len(started) == 1
 
 
 class Threads:
@@ -217,11 +250,11 @@ def test_three_cells_on_two_slots_with_a_worker_killed_in_the_middle_give_three_
     project = make_project(tmp_path, LONG)
     sweep = start_sweep(project, "--method", "l2", "--seed", "0,1,2")
     wait_for(lambda: trains(project))
-    child, worker = next(cell_processes(project))
+    child, parent = next(cell_processes(project))
     assert os.getpriority(os.PRIO_PROCESS, child) == os.getpriority(os.PRIO_PROCESS, sweep.pid)
     assert listening(sweep.pid), "Ray listens nowhere?"
     assert all(address.is_loopback for address in listening(sweep.pid))
-    os.kill(worker, signal.SIGKILL)
+    os.kill(parent, signal.SIGKILL)
     wait_for(lambda: not Path(f"/proc/{child}").exists(), 10)  # no cell outlives its worker
     said, _ = sweep.communicate(timeout=200)
     assert sweep.returncode == 0, said

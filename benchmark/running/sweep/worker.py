@@ -8,8 +8,10 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from benchmark.running.sweep.plan import Job
+from benchmark.support.interruption import REQUEUE
 
 POLL_SECONDS = 0.2
 ERROR = "bench: error: "  # how the command line begins its one line
@@ -28,7 +30,8 @@ def run_job(job: Job, folder: Path, logs: Path, variables: Mapping[str, str], *a
     """Runs a job of the project `folder` to its end; returns the seconds that it took.
 
     Everything that its process prints is appended to the file `job.log` in `logs`. `variables` are added to the
-    environment. `after` is what the jobs returned that come first: Ray waits for them.
+    environment. `after` is what the jobs returned that come first: Ray waits for them. A process that somebody else
+    asked to end (exit code `REQUEUE`) has saved what it had, and goes on at once: that is no failed try.
 
     Raises:
         JobFailed: the process failed.
@@ -38,29 +41,40 @@ def run_job(job: Job, folder: Path, logs: Path, variables: Mapping[str, str], *a
     if stop.exists():
         raise JobStopped
     logs.mkdir(parents=True, exist_ok=True)
+    code = REQUEUE
     with log.open("ab") as file:
-        file.write(f"$ bench {' '.join(job.arguments)}  # on {platform.node()}\n".encode())
-        file.flush()
-        start = file.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmark.cli.guard", str(os.getpid()), *job.arguments],
-            cwd=folder,
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C at a terminal reaches the sweep alone, which then asks its cells to stop
-        )
-        while (code := process.poll()) is None and not stop.exists():
-            time.sleep(POLL_SECONDS)
-        if code is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            code = process.wait()
+        while code == REQUEUE and not stop.exists():
+            file.write(f"$ bench {' '.join(job.arguments)}  # on {platform.node()}\n".encode())
+            file.flush()
+            start = file.tell()
+            code = _end_of(_start(job, folder, variables, file), stop)
     if code and stop.exists():
         raise JobStopped
     if code:
         raise JobFailed(error_line(log.read_bytes()[start:].decode(errors="replace"), code))
     return time.monotonic() - began
+
+
+def _start(job: Job, folder: Path, variables: Mapping[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmark.cli.guard", str(os.getpid()), *job.arguments],
+        cwd=folder,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C at a terminal reaches the sweep alone, which then asks its cells to stop
+    )
+
+
+def _end_of(process: subprocess.Popen[bytes], stop: Path) -> int:
+    """The exit code of a process, which is asked to save and end as soon as the file `stop` is there."""
+    while (code := process.poll()) is None and not stop.exists():
+        time.sleep(POLL_SECONDS)
+    if code is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        code = process.wait()
+    return code
 
 
 def error_line(said: str, code: int) -> str:
