@@ -260,6 +260,10 @@ def check_quick(bench: Bench) -> Iterator[Verdict]:
     except InputError as error:
         yield Verdict("skip", "quick", str(error))
         return
+    if not rows:
+        yield Verdict(
+            "skip", "quick", f"no committed row of {bench.data}, preset {bench.preset}, is of a trained method"
+        )
     for _, seeds in groupby(rows, key=lambda row: row.run.method):
         row = next(seeds)
         name = f"quick {row.run.method} on {row.run.data}"

@@ -71,6 +71,14 @@ def test_an_unknown_check_or_device_is_one_line(project: Path, capsys: pytest.Ca
         assert told in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.pipeline
+def test_rows_of_baselines_alone_are_a_skip_with_the_reason(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("run", "--method", "gray", "--data", "sample", "--record", cwd=project).returncode == 0
+    assert gpu_check.main([*TINY_L2, "--only", "quick"]) == 0
+    [line] = capsys.readouterr().out.splitlines()[1:]
+    assert line == "skip quick: no committed row of sample, preset tiny, is of a trained method"
+
+
 @pytest.mark.slow
 @pytest.mark.pipeline
 def test_two_processes_and_committed_rows_are_checked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
