@@ -312,7 +312,7 @@ def test_trials_train_once_and_what_was_finished_before_a_kill_is_not_done_again
 
 
 def test_gray_is_scored_once_for_all_columns_and_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scored = []
+    scored: list[None] = []
     real = trials._score_gray
     monkeypatch.setattr(trials, "_score_gray", lambda *given: scored.append(real(*given)))
     project = make_project(tmp_path)

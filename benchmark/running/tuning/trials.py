@@ -52,6 +52,8 @@ class Tuner:
         if len(self.prepared.ids(SPLIT)) < 2:
             raise BenchError(f"{cells[0].data}: a tuning is decided on the validation split, which is too small here")
         self.currency = Currency(context.params, context.workspace)
+        self.realism: str
+        self.gray: dict[str, float]
         self.realism, self.gray = (beside.realism, beside.gray) if beside else self._find_realism()
         self.committed = self._read_committed()
 
