@@ -84,7 +84,8 @@ def test_a_method_of_another_package_needs_no_edit_here(tmp_path: Path) -> None:
     assert "> sepia" in done.stdout
     result = json.loads((project / "runs/results/sample/tiny/sepia/seed0.json").read_text())
     assert result["cost"]["parameters"] == 2
-    assert "sepia" in bench("list", cwd=project, path=site).stdout
+    listed = bench("list", cwd=project, path=site).stdout
+    assert "Sepia learns one color for every pixel; no method with training can be smaller. (sepia" in listed
     gone = bench("check", "sepia_colorizer:Cepia", cwd=project, path=site)
     assert gone.returncode == 2
     assert "cannot import 'sepia_colorizer:Cepia'" in gone.stderr

@@ -62,6 +62,16 @@ def test_cells_are_the_commands_of_the_suite(tmp_path: Path) -> None:
     assert "unknown method 'l3'" in bench("cells", "--method", "l3", cwd=project).stderr
 
 
+def test_a_dry_run_says_what_a_sweep_would_run_and_why(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    done = bench("sweep", "--dry-run", "--method", "l2", "--cpus-per-cell", "2", "--record", cwd=project)
+    assert done.stdout.splitlines() == [
+        "bench data prepare sample --preset tiny  # unless it is done",
+        "bench run --method l2 --data sample --preset tiny --seed 0 --threads 2 --record  # no result",
+    ]
+    assert not (project / "runs").exists()
+
+
 def test_a_cell_comes_after_the_one_whose_model_it_starts_from(tmp_path: Path) -> None:
     project = make_project(tmp_path, FAMILY)
     choice = ("--method", "gan-l1,eccv16", "--json")
@@ -176,7 +186,7 @@ def test_a_signal_has_what_runs_save_and_ends_the_sweep(tmp_path: Path, monkeypa
 @pytest.fixture
 def ray_is_here() -> None:
     if find_spec("ray") is None:  # it is not imported here: a sweep does that, with its own token in the environment
-        pytest.skip("needs Ray: pip install 'colorbench[sweep]'")
+        pytest.skip("needs Ray: pip install -e '.[sweep]'")
 
 
 @pytest.mark.slow

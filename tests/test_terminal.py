@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from data_files import encoded, picture
 
+from benchmark.cli import options
 from forked import Done
 from projects import bench, make_project, one_thread
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.pipeline
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # every control character but tab and new line
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
+TOLD = "the machine is loaded: 3.0 of 4 cores busy; --threads 1 would be quicker, but another model (docs/terminal.md)"
 RUN = ("run", "--method", "l2", "--data", "sample", "--record")
 
 
@@ -123,3 +125,41 @@ def test_an_error_is_one_line_without_color(project: Path, run_in_a_pipe: object
     assert not CONTROL.search(done.stderr)
     assert done.stderr.startswith("bench: error: 'nothing' is not trained on sample")
     assert done.stderr.count("\n") == 1
+
+
+def test_help_says_whole_sentences(project: Path) -> None:
+    for group in ((), ("data",), ("weights",), ("study",)):
+        done = bench(*group, "--help", cwd=project)
+        assert "..." not in done.stdout.partition("Commands:")[2]
+    assert "for any scheduler." in " ".join(bench("--help", cwd=project).stdout.split())
+
+
+def test_a_picture_is_announced_only_where_it_is(project: Path, run_in_a_pipe: Done) -> None:
+    [line] = [line for line in run_in_a_pipe.stdout.splitlines() if line.startswith("picture")]
+    picture = Path(line.rpartition(": ")[2])
+    content = picture.read_bytes()
+    picture.unlink()
+    try:
+        assert "picture" not in bench(*RUN, cwd=project).stdout
+    finally:
+        picture.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("load", "told"),
+    [
+        ("3.00 2.00 1.00 5/99 42", True),
+        ("3.00 2.00 1.00 1/99 42", False),  # it was ours, and is over
+        ("0.10 2.00 1.00 5/99 42", False),  # a moment's
+    ],
+)
+def test_other_work_on_the_machine_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: str, told: bool
+) -> None:
+    (tmp_path / "loadavg").write_text(load)
+    monkeypatch.setattr(options, "LOAD", tmp_path / "loadavg")
+    monkeypatch.setattr(options.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    said = list[str]()
+    options.tell_of_load(said.append)
+    assert said == ([TOLD] if told else [])

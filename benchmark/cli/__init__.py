@@ -3,6 +3,7 @@
 import atexit
 import errno
 import os
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -91,6 +92,14 @@ def _leave_threads(code: Any) -> None:
             os._exit(code if isinstance(code, int) and code else 1)
 
 
+def _say_whole_sentences(group: click.Group) -> None:
+    """Lists of commands give the first sentence of each one's help; click alone would cut it where a line ends."""
+    for command in group.commands.values():
+        command.short_help = re.split(r"(?<=\.)\s", " ".join((command.help or "").split()), maxsplit=1)[0]
+        if isinstance(command, click.Group):
+            _say_whole_sentences(command)
+
+
 @click.group(cls=Bench, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="colorbench")
@@ -120,3 +129,4 @@ for command in (
 ):
     main.add_command(command)
 completion.offer_names(main)
+_say_whole_sentences(main)

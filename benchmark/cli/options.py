@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from benchmark.contracts.dataset import Dataset
     from benchmark.running.stages import Context
 
+LOAD = Path("/proc/loadavg")  # of Linux: the last minute's average first, processes that run now before the slash
 CELL = "benchmark.cell"  # where click keeps what a command is about, for messages
 BY_FIDELITY = ("precision_judge", "recall_judge")  # metrics that torch-fidelity computes
 SEED, MANY = click.IntRange(0, MAX_SEED), click.IntRange(1, 4096)
@@ -76,7 +77,7 @@ machine_options = together(  # with what to work; for `make_context`
     click.option(
         "--threads",
         type=MANY,
-        help="Threads of torch on a CPU; default: all cores. The last bits of sums depend on their number.",
+        help="Threads of torch on a CPU; default: all cores, whatever else runs: their number decides last bits.",
     ),
 )
 tested_on_option = click.option(
@@ -137,6 +138,8 @@ def take(options: dict[str, Any], record: bool = False) -> "tuple[Cell, Context]
     if tested_on:
         cell = transfer(project()[0], cell, tested_on)
     context = make_context(**options)
+    if context.device.type == "cpu" and not options["threads"]:
+        tell_of_load(context.say)
     if record:
         from benchmark.running.reference import require_recordable
 
@@ -151,7 +154,24 @@ def _require_measurable(also: tuple[str, ...]) -> None:
     usual(also)
     if (wanted := [name for name in also if name in BY_FIDELITY]) and not find_spec("torch_fidelity"):
         raise InputError(
-            f"--also {wanted[0]}: it needs torch-fidelity, which is not installed: pip install 'colorbench[metrics]'"
+            f"--also {wanted[0]}: it needs torch-fidelity, which is not installed: pip install -e '.[metrics]'"
+        )
+
+
+def tell_of_load(say: Callable[[str], None]) -> None:
+    """Says where other work has the cores that torch counts on. The number stays: a model of another one is another."""
+    import torch
+
+    if not LOAD.is_file():
+        return
+    minute, *_, now, _ = LOAD.read_text(encoding="ascii").split()
+    cores, others = os.cpu_count() or 1, int(now.partition("/")[0]) - 1
+    busy = min(float(minute), others, cores)  # what this shell ran before is in the minute, and not in the others
+    free = max(1, cores - round(busy))
+    if free < torch.get_num_threads():
+        say(
+            f"the machine is loaded: {busy:.1f} of {cores} cores busy; --threads {free} would be quicker, but"
+            " another model (docs/terminal.md)"
         )
 
 

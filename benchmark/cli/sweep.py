@@ -74,6 +74,7 @@ resource_options = shared.together(  # of Ray
 @click.command()
 @resource_options
 @click.option("--retries", type=click.IntRange(0, 1000), default=1, show_default=True, help="Of a cell that failed.")
+@click.option("--dry-run", is_flag=True, help="Print what would be run, in its order, and why; run nothing.")
 @shared.root_option
 @shared.record_option
 @choosing_options
@@ -84,11 +85,11 @@ def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_ce
     runs/sweep. A cell that failed is tried again, then reported at the end, while the others go on. Exit code 1 if any
     failed.
     """
-    retries, root, record = (more.pop(name) for name in ("retries", "root", "record"))
+    retries, root, record, dry_run = (more.pop(name) for name in ("retries", "root", "record", "dry_run"))
     choice = _choice(**more)
-    from benchmark.running.sweep.over_ray import Resources
+    from benchmark.running.sweep.over_ray import Resources, run_options
     from benchmark.running.sweep.over_ray import sweep as run_sweep
-    from benchmark.running.sweep.plan import Planner
+    from benchmark.running.sweep.plan import Planner, jobs_of, lines
 
     planner = Planner(*project(), record)
     found = planner.missing(choice)
@@ -96,6 +97,9 @@ def sweep(address: str | None, cpus: int | None, cpus_per_cell: int, gpus_per_ce
         click.echo("nothing is missing")
         return
     resources = Resources(address, cpus, cpus_per_cell, gpus_per_cell)
+    if dry_run:
+        click.echo("\n".join(lines(jobs_of(found, run_options(resources, record)), found)))
+        return
     report = run_sweep(found, planner.workspace, resources, retries=retries, root=root, say=click.echo, record=record)
     sys.exit(1 if report.failed or report.blocked else 0)
 

@@ -71,6 +71,19 @@ def source_file(kind: Kind, name: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def plugin_file(kind: Kind, name: str) -> Path | None:
+    """The file of another package's adapter, found without importing it, or None."""
+    if name not in _plugins(kind):
+        return None
+    package, *inner = _plugins(kind)[name].module.split(".")
+    spec = find_spec(package)
+    if spec is None or not inner:
+        return Path(spec.origin) if spec and spec.origin else None
+    stems = [Path(folder, *inner) for folder in spec.submodule_search_locations or ()]
+    files = (file for stem in stems for file in (stem.with_suffix(".py"), stem / "__init__.py"))
+    return next((file for file in files if file.is_file()), None)
+
+
 def plugin_version(kind: Kind, name: str) -> str:
     """`package version` of the package that brings this adapter by entry point, or an empty text."""
     point = _plugins(kind).get(name)

@@ -16,12 +16,12 @@ PIPED_WIDTH = 250  # columns where no terminal says how many it has: a line per 
 
 
 def first_line(kind: registry.Kind, adapter: str) -> str:
-    """The first line of an adapter file's docstring, read without importing it."""
-    path = registry.source_file(kind, adapter)
-    if path is None:
-        return registry.plugin_version(kind, adapter)
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return docstring.partition("\n")[0]
+    """The first line of an adapter file's docstring, read without importing it; of another package with its version."""
+    path = registry.source_file(kind, adapter) or registry.plugin_file(kind, adapter)
+    package = registry.plugin_version(kind, adapter)
+    docstring = path and ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    said = (docstring or "").partition("\n")[0]
+    return f"{said} ({package})".lstrip() if package else said
 
 
 def inventory() -> dict[str, list[dict[str, Any]]]:

@@ -109,4 +109,5 @@ def print_summary(cell: Cell, result_file: Path, model_folder: Path, context: Co
     say(f"result: {result_file}")
     if result.status == "ok":
         say(f"model: {model_folder / MODEL_FILE}")
-        say(f"picture (gray, output, truth): {picture_path(cell, context)}")
+        if (picture := picture_path(cell, context)).is_file():  # somebody may have cleared runs/
+            say(f"picture (gray, output, truth): {picture}")

@@ -213,5 +213,5 @@ def _import_ray(local: bool) -> Any:
     try:
         import ray
     except ImportError:
-        raise BenchError("bench sweep needs Ray, which is not installed: pip install 'colorbench[sweep]'") from None
+        raise BenchError("bench sweep needs Ray, which is not installed: pip install -e '.[sweep]'") from None
     return ray

@@ -162,3 +162,9 @@ def jobs_of(found: Sequence[Listed], run_options: Sequence[str] = ()) -> list[Jo
             )
         )
     return [*preparations.values(), *runs]
+
+
+def lines(jobs: Sequence[Job], found: Sequence[Listed]) -> list[str]:
+    """What a shell would be told to do each job, and behind it why its cell has to be run."""
+    whys = {listed.cell.name: listed.why for listed in found}
+    return [f"{shlex.join(['bench', *job.arguments])}  # {whys.get(job.name, 'unless it is done')}" for job in jobs]

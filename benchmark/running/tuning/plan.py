@@ -53,7 +53,7 @@ def _draw(spaces: Mapping[str, Search], count: int, seed: int) -> list[dict[str,
     try:
         import optuna
     except ImportError:
-        raise BenchError("bench tune needs Optuna, which is not installed: pip install 'colorbench[tune]'") from None
+        raise BenchError("bench tune needs Optuna, which is not installed: pip install -e '.[tune]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
