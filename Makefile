@@ -7,7 +7,11 @@ export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # compiled imports of torch are several times faster
 unexport VIRTUAL_ENV
 
-.PHONY: help install demo picture repro test fuzz quick-test check format lint types tables speed lock clean
+# Photographs inside scikit-image, public domain or CC0, which the data set `sample` is cut from.
+PHOTOGRAPHS = $(addprefix $(VENV)/lib/python3*/site-packages/skimage/data/,astronaut.png chelsea.png coffee.png)
+DATA ?= sample
+
+.PHONY: help install demo picture repro experiments test fuzz quick-test check format lint types tables speed lock clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,18 +27,24 @@ $(INSTALLED): pyproject.toml requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: install ## train l2 and a conditional GAN on sample photographs for a moment, and show them beside gray
+demo: install ## in three minutes: a table of methods trained for a moment, and photographs in color
 	bench run --method gray --data sample --preset smoke
 	bench run --method l2 --data sample --preset smoke
 	bench run --method cgan --data sample --preset smoke
-	bench report --data sample --preset smoke
-	@echo "For colors worth looking at, train for minutes: bench run --method cgan --data sample --preset quick"
+	bench colorize $(PHOTOGRAPHS) --side-by-side --overwrite --out runs/demo
+	@echo "runs/demo/*-side-by-side.png: gray, colored by the model in this repository (docs/house.md), the photograph"
+	@echo "The table's methods have just begun to train. Minutes: bench run --method cgan --data sample --preset quick"
+	@echo "Everything as one page for the browser: bench report --data sample --preset smoke"
 
 picture: install ## draw README's picture from models of preset quick: bench run --method l2 (and cgan) --data sample
 	bench compare --data sample --methods l2,cgan --out docs/sample.png
 
-repro: install ## run the suite of params.yaml through DVC
-	dvc repro
+repro: install ## run the suite of params.yaml on DATA (sample) through DVC
+	dvc repro leaderboard@$(DATA)
+
+experiments: install ## show what `dvc exp run` measured and with what, without the hashes of files
+	dvc exp show --no-pager --param-deps --only-changed \
+	  --drop '(benchmark|methods|datasets|params.yaml|(data|fingerprints|models|runs/results)/)'
 
 test: install ## run every test and list the longest
 	python -m pytest --durations=25

@@ -1,10 +1,15 @@
-"""pyproject.toml names every package; one that is missing there fails only in an installed wheel, not in the tree."""
+"""pyproject.toml names every package; one that is missing there fails only in an installed wheel, not in the tree.
 
+The README names its extras.
+"""
+
+import re
 import tomllib
 
 from projects import REPOSITORY
 
-SETTINGS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+SETTINGS = PROJECT["tool"]["setuptools"]
 
 
 def test_every_package_is_in_the_wheel() -> None:
@@ -24,3 +29,9 @@ def test_every_data_file_is_in_the_wheel() -> None:
         subfolders = [folder, *(path for path in folder.glob("*") if path.name == "templates")]
         files = {path for place in subfolders for path in place.glob("*") if path.is_file() and path.suffix != ".py"}
         assert files <= named, package
+
+
+def test_the_first_page_names_every_extra() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    told = (REPOSITORY / "README.md").read_text().partition("`pip install -e .`")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)` \(", told)) == set(extras)

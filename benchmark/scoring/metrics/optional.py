@@ -77,8 +77,7 @@ def precision_and_recall(outputs: Tensor, truths: Tensor) -> tuple[float, float]
         from torch_fidelity.metric_prc import prc_features_to_metric
     except ModuleNotFoundError:
         raise BenchError(
-            "precision_judge and recall_judge need torch-fidelity, which is not installed: "
-            "pip install 'colorbench[metrics]'"
+            "precision_judge and recall_judge need torch-fidelity, which is not installed: pip install -e '.[metrics]'"
         ) from None
     # In float64, as distances are taken from matrix products: an image must not lie outside the ball that ends at it.
     found = prc_features_to_metric(
