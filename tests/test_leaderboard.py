@@ -16,6 +16,7 @@ from fake_results import IMAGES, fake_columns, fake_result, write_method, write_
 from rich.console import Console
 
 from benchmark import PROTOCOL
+from benchmark.contracts.curves import Curves
 from benchmark.contracts.result import read_per_image, read_result, write_result
 from benchmark.paper.claims import build_claims
 from benchmark.paper.findings import build_findings
@@ -379,7 +380,7 @@ def test_twice_the_same_bytes(suite: Path, tmp_path: Path) -> None:
 def test_check_writes_nothing(tmp_path: Path) -> None:
     write_suite(tmp_path)
     stale = build(tmp_path, check=True).stale
-    assert len(stale) == 4
+    assert {path.name for path in stale if path.parent.name == "quick"} == {f"leaderboard.{form}" for form in FORMS}
     assert not any(path.exists() for path in stale)
     build(tmp_path)
     assert build(tmp_path, check=True).stale == []
@@ -428,6 +429,47 @@ def test_printed_plain_and_to_a_terminal(table: Table) -> None:
     for printed in (plain.getvalue(), terminal.getvalue()):
         assert "psnr ↑" in printed
         assert "not shown to beat gray" in printed
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(200, []), (72, ["intervals", "N", "budget images"]), (40, ["beats gray"])]
+)
+def test_a_narrow_terminal_loses_intervals_then_columns_and_says_which(
+    table: Table, width: int, left_out: list[str]
+) -> None:
+    shown = io.StringIO()
+    print_table(table, console=Console(file=shown, force_terminal=True, width=width, no_color=True))
+    drawn, _, told = re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue()).partition("Left out for want of width: ")
+    assert "…" not in drawn
+    assert max(map(len, drawn.splitlines())) <= width
+    assert told.split(".")[0].split(", ")[: len(left_out)] == left_out or left_out[-1] in told
+    assert ("[" in drawn) == (not left_out)
+
+
+def test_what_dvc_shows_follows_the_rows(tmp_path: Path) -> None:
+    write_suite(tmp_path)
+    table = build(tmp_path).tables[0]
+    folder = tmp_path / "metrics/cifar10-quick"
+    assert {path.stem for path in folder.glob("*")} == {row.name for row in table.all_rows}
+    flat = json.loads((folder / "l2.json").read_text())
+    row = table.row("l2")
+    assert row is not None
+    assert flat["psnr"] == pytest.approx(row.cells["psnr"].mean, rel=1e-5)
+    assert all(isinstance(value, float) for value in flat.values())
+    for path in (tmp_path / "cifar10/quick/l2").glob("*"):
+        path.unlink()
+    assert folder / "l2.json" in build(tmp_path, check=True).stale
+    build(tmp_path)
+    assert not (folder / "l2.json").exists()  # what is no row any more has no metrics
+
+
+def test_curves_are_those_of_the_results(tmp_path: Path) -> None:
+    curves = {"images": (16, 32), "psnr": (22.5, 23.5), "colorfulness": (3.0, 4.0), "colorfulness_truth": 9.0}
+    write_method(tmp_path, "l2", seeds=(0,), curves=Curves(**curves, validation_images=8))
+    build(tmp_path)
+    assert (tmp_path / "plots/cifar10-quick/curves.csv").read_text() == (
+        "method,seed,images,psnr,colorfulness,distance\nl2,0,16,22.5,3,\nl2,0,32,23.5,4,\n"
+    )
 
 
 def test_needs_neither_torch_nor_pandas(suite: Path) -> None:

@@ -44,7 +44,7 @@ def test_repro_runs_all_then_nothing_then_what_changed(tmp_path: Path) -> None:
         "evaluate@l2-sample-0",
         "leaderboard@sample",
     }
-    assert git("status", "--porcelain", cwd=project) == ""
+    assert git("status", "--porcelain", cwd=project) == "?? dvc.lock\n"  # which DVC lets nobody ignore
     table = (project / "runs/results/sample/tiny/leaderboard.md").read_text()
     assert "`l2`" in table
     assert stages_run(dvc("repro", cwd=project, env=env)) == set()
@@ -75,6 +75,29 @@ def test_repro_runs_all_then_nothing_then_what_changed(tmp_path: Path) -> None:
         "leaderboard@sample",
     }
     assert json.loads((project / "models/sample/tiny/l1/seed0/training.json").read_text())["key"] != key
+
+
+@pytest.mark.slow
+def test_an_experiment_stands_in_the_tables_of_dvc(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", {**TINY, "suite": {**TINY["suite"], "methods": ["gray", "l2"]}})
+    env = copy_code(project)
+    commit_project(project)
+    dvc("repro", "leaderboard@sample", cwd=project, env=env)
+    changes = ("-S", "suite.methods=[l2]", "-S", "presets.tiny.methods.l2.base_channels=8")
+    dvc("exp", "run", "--name", "wide", *changes, "leaderboard@sample", cwd=project, env=env)
+
+    # What the extension of VS Code calls.
+    commits = json.loads(dvc("exp", "show", "--json", cwd=project, env=env).splitlines()[-1])
+    [experiment] = [one["revs"][0] for one in commits[1]["experiments"]]
+    flat = "runs/metrics/sample-tiny/l2.json"
+    measured = experiment["data"]["metrics"][flat]["data"]
+    assert experiment["name"] == "wide"
+    assert measured == json.loads((project / flat).read_text())
+    assert experiment["data"]["params"]["params.yaml"]["data"]["presets"]["tiny"]["methods"]["l2"]["base_channels"] == 8
+    plots = json.loads(dvc("plots", "diff", "HEAD", "wide", "--json", cwd=project, env=env).splitlines()[-1])["data"]
+    [curves] = plots["runs/plots/sample-tiny/curves.csv"]
+    assert [point["images"] for point in curves["content"]["data"]["values"] if point["rev"] == "wide"] == ["12", "24"]
+    assert flat in dvc("metrics", "diff", "HEAD", "wide", cwd=project, env=env)
 
 
 def test_the_committed_pipeline_is_valid() -> None:

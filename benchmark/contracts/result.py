@@ -31,7 +31,7 @@ from benchmark.support.files import write_atomically
 SCHEMA = 1
 """Version of the file's layout (what the numbers mean is PROTOCOL's business)."""
 
-WRITTEN = ("results", "README.md", "docs")  # by `--record`: results, and the tables in pages
+WRITTEN = ("results", "README.md", "docs", "dvc.lock")  # by `--record`: results, and the tables in pages; by DVC
 REPORTED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "pillow", "lpips", "pytorch-fid")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -41,11 +41,18 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise BenchError(f"cannot write {path}: {error.strerror}; what was there before is kept") from None
 
 
-def update_files(contents: Mapping[Path, str], check: bool = False) -> list[Path]:
-    """Writes the files that differ from the given contents (with `check`, writes none); returns those that differ."""
-    stale = [path for path, text in contents.items() if not path.is_file() or path.read_bytes() != text.encode()]
+def update_files(contents: Mapping[Path, str | None], check: bool = False) -> list[Path]:
+    """Writes the files that differ from the given contents (with `check`, writes none); returns those that differ.
+
+    None stands for a file that is not to be there.
+    """
+    wanted = {path: None if text is None else text.encode() for path, text in contents.items()}
+    stale = [path for path, content in wanted.items() if (path.read_bytes() if path.is_file() else None) != content]
     for path in [] if check else stale:
-        write_atomically(path, contents[path].encode())
+        if (content := wanted[path]) is None:
+            path.unlink()
+        else:
+            write_atomically(path, content)
     return stale
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from benchmark.results.tables.grids import gray_text, headline, sections, seeds_
 from benchmark.results.tables.latex import latex
 from benchmark.results.tables.markdown import markdown, markdown_grid
 from benchmark.results.tables.notes import caption, commands, footnotes, nothing_current
-from benchmark.results.tables.numbers import as_json, csv_text
+from benchmark.results.tables.numbers import as_json, csv_text, curves_csv, metrics_json
 from benchmark.results.tables.overview import overview
 from benchmark.results.tables.style import (
     ARROWS,
@@ -58,7 +58,7 @@ def build(
     check: bool = False,
     references: Path | None = None,
 ) -> Built:
-    """Writes `leaderboard.{md,csv,tex}` beside the results, and `README.md` at their root.
+    """Writes `leaderboard.{md,csv,tex}` beside the results, `README.md` at their root, and what DVC shows of them.
 
     Args:
         results_root: the results folder.
@@ -75,10 +75,13 @@ def build(
         raise _nothing(results_root, data, preset)
     places = [(folder, references and references / folder.relative_to(results_root)) for folder in folders]
     tables = [build_table(*place) for place in tracked(places, "tables")]
-    contents: dict[Path, str] = {}
-    for folder, table in zip(folders, tables, strict=True):
+    contents: dict[Path, str | None] = {}
+    for (folder, beside), table in zip(places, tables, strict=True):
         forms = {"md": markdown(table), "csv": csv_text(table), "tex": latex(table)}
         contents |= {folder / f"leaderboard.{form}": text for form, text in forms.items()}
+        measured = table.own if beside and beside.is_dir() else {row.name for row in table.all_rows}
+        contents |= _for_dvc(table, measured, results_root.parent if references else results_root)
+        contents |= {} if beside is None else {_plots(table, results_root.parent) / "table.csv": forms["csv"]}
     contents |= {} if references else _page(results_root, contents)
     if (readme := results_root.parent / "README.md").is_file():  # its tables are kept equal to the results too
         contents[readme] = embed(readme.read_bytes().decode(), tables, every=not (data or preset))
@@ -105,13 +108,24 @@ def merged(own: Path, references: Path, data: str | None = None, preset: str | N
     return [build_table(own / name, references / name) for name in tracked(names, "tables")]
 
 
-def _page(root: Path, fresh: Mapping[Path, str]) -> dict[Path, str]:
+def _for_dvc(table: Table, measured: Container[str], root: Path) -> dict[Path, str | None]:
+    """Flat metrics of the rows that were measured, and curves; None stands for a file of what is no row any more."""
+    folder = root / "metrics" / f"{table.data}-{table.preset}"
+    files: dict[Path, str | None] = dict.fromkeys(folder.glob("*.json"))
+    files |= {folder / f"{row.name}.json": metrics_json(row, table) for row in table.all_rows if row.name in measured}
+    return files | {_plots(table, root) / "curves.csv": curves_csv(table)}
+
+
+def _plots(table: Table, root: Path) -> Path:
+    return root / "plots" / f"{table.data}-{table.preset}"
+
+
+def _page(root: Path, fresh: Mapping[Path, str | None]) -> dict[Path, str]:
     """The page that speaks of every table, from the CSV files: those just made, and those that were not asked for."""
     others = [path for folder in tables_in(root) if (path := folder / "leaderboard.csv").is_file()]
-    texts = {path: path.read_text(encoding="utf-8") for path in others} | dict(fresh)
-    lines = {
-        path.parent: list(csv.DictReader(io.StringIO(texts[path]))) for path in sorted(texts) if path.suffix == ".csv"
-    }
+    made = {path: text for path, text in fresh.items() if text and path.name == "leaderboard.csv"}
+    texts = {path: path.read_text(encoding="utf-8") for path in others} | made
+    lines = {path.parent: list(csv.DictReader(io.StringIO(text))) for path, text in sorted(texts.items())}
     return {root / "README.md": overview(lines)}
 
 

@@ -1,13 +1,14 @@
-"""Every number of a table, for programs: CSV and JSON."""
+"""Every number of a table, for programs: CSV and JSON, and the few that DVC shows of each row."""
 
 import csv
 import io
 import json
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 from benchmark.results.columns import columns
-from benchmark.results.tables.grids import sections
+from benchmark.results.tables.grids import headline, sections
 from benchmark.results.tables.table import Row, Table
 
 
@@ -21,6 +22,28 @@ def csv_text(table: Table) -> str:
     writer.writeheader()
     writer.writerows(lines)
     return out.getvalue()
+
+
+def curves_csv(table: Table) -> str:
+    """The validation curves of every training in the table, a line per validation.
+
+    `images` are training images seen by then, `distance` is the judge's where there is one.
+    """
+    lines = [
+        f"{row.name},{seed},{images},{_six(psnr)},{_six(colorfulness)},{_six(distance)}"
+        for row in table.all_rows
+        for seed, curves in row.curves.items()
+        for images, psnr, colorfulness, distance in zip(
+            curves.images, curves.psnr, curves.colorfulness, curves.distance or repeat(None), strict=False
+        )
+    ]
+    return "\n".join(["method,seed,images,psnr,colorfulness,distance", *lines, ""])
+
+
+def metrics_json(row: Row, table: Table) -> str:
+    """The row's means under the headline columns, flat, as `dvc metrics` and `dvc exp show` print them."""
+    means = {metric.name: row.cells[metric.name].mean for metric in headline(table)}
+    return json.dumps({name: float(_six(mean)) for name, mean in means.items() if mean is not None}, indent=1) + "\n"
 
 
 def _csv_line(row: Row, table: Table) -> dict[str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmark import PROTOCOL
 from benchmark.contracts import registry
+from benchmark.contracts.curves import Curves
 from benchmark.contracts.result import Cost, Run
 from benchmark.results.columns import NOT_MEASURED, Filled, Kind, LeftOut, TableCell, columns, kind_of, providers
 from benchmark.results.curves import still_improving
@@ -36,6 +37,7 @@ class Row:
     varies: str | None = None  # the entry that an ablation varies
     mean_rank: float | None = None  # of a family's means over the headline columns: the order of the rows, no more
     few_seeds: bool = False  # a trained row with fewer seeds than are wanted
+    curves: Mapping[int, Curves] = field(default_factory=dict)  # seed → how its training went
 
     @property
     def part(self) -> str:
@@ -109,7 +111,8 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
     wanted = {"family": project.seeds_wanted, "ablation": min(SEEDS_WANTED, project.seeds_wanted), "reference": 1}
     rows = [
         Row(
-            improving=still_improving([curves for one in group if (curves := one.result.curves)]) or (),
+            improving=still_improving(list((curves := _curves(group)).values())) or (),
+            curves=curves,
             name=name,
             run=(run := group[0].result.run),
             seeds=tuple(one.result.run.seed for one in group),
@@ -156,6 +159,10 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
         own=collection.own,
         remarks={text: names for one in filled for text, names in one.remarks.items()},
     )
+
+
+def _curves(group: Sequence[Measured]) -> dict[int, Curves]:
+    return {one.result.run.seed: curves for one in group if (curves := one.result.curves)}
 
 
 def _order(row: Row) -> tuple[float, float, str]:
