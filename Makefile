@@ -43,7 +43,7 @@ repro: install ## run the suite of params.yaml on DATA (sample) through DVC
 	dvc repro leaderboard@$(DATA)
 
 experiments: install ## show what `dvc exp run` measured and with what, without the hashes of files
-	dvc exp show --no-pager --param-deps --only-changed \
+	dvc exp show --param-deps --only-changed \
 	  --drop '(benchmark|methods|datasets|params.yaml|(data|fingerprints|models|runs/results)/)'
 
 test: install ## run every test and list the longest

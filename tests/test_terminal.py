@@ -140,7 +140,7 @@ def test_a_picture_is_announced_only_where_it_is(project: Path, run_in_a_pipe: D
     content = picture.read_bytes()
     picture.unlink()
     try:
-        assert "picture" not in bench(*RUN, cwd=project).stdout
+        assert "picture (" not in bench(*RUN, cwd=project).stdout
     finally:
         picture.write_bytes(content)
 
