@@ -301,6 +301,17 @@ def test_reproduce_ends_with_a_verdict_for_each_cell(clone: Path) -> None:
     assert "another instruction set (VSX there, " in line
 
 
+@pytest.mark.pipeline
+def test_reproduce_measures_the_optional_metrics_of_a_row(clone: Path) -> None:
+    place = "sample/tiny/gray/seed0.json"
+    edit(clone / "results" / place, lambda content: content["run"].update(also=["lpips_vgg"]))
+    done = bench("reproduce", "--method", "gray", cwd=clone)
+    assert done.returncode == 0, done.stderr
+    assert "--seed 0 --also lpips_vgg: same bits" in done.stderr
+    [made] = clone.glob(f"runs/reproduce/**/{place}")
+    assert "lpips_vgg" in read_result(made).metrics
+
+
 @pytest.mark.slow
 @pytest.mark.pipeline
 def test_reproduce_goes_on_after_a_cell_that_fails(clone: Path) -> None:
