@@ -191,6 +191,10 @@ def test_no_interval_leaves_the_range_of_its_metric(
     assert low < kept[0] < np.mean(seeds) < kept[1] < high
 
 
+def test_equal_values_of_what_was_not_trained_are_no_interval() -> None:
+    assert Estimate(np.full(3, 13.2), trained=False).interval() is None
+
+
 def test_at_the_end_of_its_range_a_value_is_its_own_interval() -> None:
     nothing = Estimate(np.zeros(3), np.zeros((DRAWS, 3)), bounds=(0.0, 100.0))
     assert nothing.interval() == (0.0, 0.0)

@@ -96,12 +96,13 @@ class Estimate:
     def interval(self) -> tuple[float, float] | None:
         """The 95 % bootstrap interval of the mean: seeds redrawn, then test images; None where neither spread is known.
 
+        So it is of a metric of whole sets where nothing was trained: other seeds give the same, whatever the images.
         Images are resampled with replacement. Three seeds cannot be: the extremes of three values, all that a resample
         of them reaches, cover the mean three times in four. They are redrawn from Student's t with K-1 degrees of
         freedom, which for normal seeds covers exactly. Both happen on a scale without ends, so no interval leaves the
         metric's range.
         """
-        if self.draws is None and len(self.seeds) < 2:
+        if self.draws is None and (len(self.seeds) < 2 or not self.trained):
             return None
         center, deviation = float(self.seeds.mean()), float(np.sqrt(np.square(_residuals(self.seeds)).sum()))
         scale = Scale(None, None) if self.folded else Scale(*self.bounds)

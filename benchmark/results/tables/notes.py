@@ -129,7 +129,9 @@ def footnotes(table: Table) -> list[str]:
         said = {row.cells[metric.name].note for row in table.all_rows if row.cells[metric.name].estimate}
         notes += [f"`{metric.name}`: {note}." for note in said if note and len(said) == 1]
     shown = {metric.name for metric in table.metrics}
-    told = [f"{what} {_names(n for n in names if n in shown) or 'none'}" for what, names in table.remarks.items()]
+    told = [
+        f"{what} {_names(n for n in names if n in shown) or 'no column here'}" for what, names in table.remarks.items()
+    ]
     notes += [f"{'; '.join(told)}."] if told else []
     if table.own:
         rows = ", ".join(f"`{name}` (seed {', '.join(map(str, seeds))})" for name, seeds in table.own.items())
