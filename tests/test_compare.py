@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from data_files import picture
 from PIL import Image
 
 from benchmark.cli import main
-from benchmark.photographs.compare import GAP, draw
+from benchmark.photographs.compare import GAP, draw, scores_text
 from benchmark.support.montage import ABOVE, LEFT
 from projects import make_project
 
@@ -47,6 +48,16 @@ def test_small_images_are_enlarged_by_whole_pixels() -> None:
     pixels = np.asarray(draw(checks, SIZE).crop((LEFT, 0, LEFT + SIZE, SIZE)))
     assert set(np.unique(pixels)) == {0, 255}
     assert Image.fromarray(pixels).getpixel((0, 0)) == Image.fromarray(pixels).getpixel((1, 1))
+
+
+def test_scores_of_the_shown_images_are_told() -> None:
+    shown = {"gray": picture(1, 32, 32)[None] // 2, "same": picture(1, 32, 32)[None], "truth": picture(1, 32, 32)[None]}
+    lines = scores_text(shown).splitlines()
+    assert lines[0].split() == ["PSNR", "↑", "SSIM", "↑", "AuC", "↑", "ΔE00", "↓", "CF"]
+    assert [line.split()[0] for line in lines[2:5]] == ["gray", "same", "truth"]
+    assert lines[3].split()[1:5] == ["100.00", "1.0000", "100.00", "0.00"]
+    assert lines[4].split()[1:5] == ["–"] * 4
+    assert lines[5].startswith("of these 1 images alone; ")
 
 
 def test_before_training_the_next_step_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

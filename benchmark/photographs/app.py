@@ -4,29 +4,26 @@ The page is served to this machine alone unless told otherwise, loads nothing fr
 scripts), and deletes the photographs when the server ends.
 """
 
-import base64
+import html
 import os
 import tempfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.archives import read_image_file
 from benchmark.data.preparation.images import BadImage, open_rgb
-from benchmark.photographs.colorize import has_color, png
+from benchmark.photographs.colorize import has_color
 from benchmark.photographs.colorizer import Colorizer, Rgb
-from benchmark.results.tables import ARROWS, NOTHING, number
-from benchmark.scoring.metrics import METRICS
-from benchmark.scoring.metrics.scorer import Scorer
+from benchmark.photographs.scores import HEADS, score_rows
 from benchmark.scoring.prediction import BadPrediction
 from benchmark.study.hosts import refusal
 from benchmark.support.errors import BenchError, InputError
-from benchmark.support.templates import environment
 
 if TYPE_CHECKING:
     import gradio
@@ -34,70 +31,48 @@ if TYPE_CHECKING:
 MAX_UPLOAD_BYTES = 32 * 2**20
 MAX_PIXELS = 64_000_000  # pixels of a large camera; they take 192 MB when decoded
 SHOWN = 1024  # longest side in pixels; `bench colorize` keeps a photograph's own size
-SCORED = ("psnr", "ssim", "auc", "delta_e00", "colorfulness")
 WAITING = 16  # people who may wait at most while one photograph is colored
+KEPT_SECONDS = 600  # for which uploads and versions are kept
+EXAMPLES = {"coffee": "coffee.png", "cat": "chelsea.png", "astronaut": "astronaut.png"}  # CC0 or public domain
+PHOTOGRAPH, GRAY = "the photograph", "gray"
 ABOUT = f"""# Color a photograph
 
 Drop a photograph, in color or gray. Every method sees its lightness alone. If it has color, each version is scored
 against it. Shown at {SHOWN} pixels at most; `bench colorize` keeps a photograph's own size.
 """
+NO_EVIDENCE = "Scored against the photograph. One photograph is no evidence: the tables are in results/."
+NO_TRUTH = "A gray photograph: there are no true colors to score against."
 STYLE = """
 .gradio-container { max-width: 80rem !important; margin: auto; }
-.versions { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(45%, 18rem), 1fr)); gap: .8rem; }
-.versions figure { margin: 0; }
-.versions img { width: 100%; display: block; border-radius: .3rem; }
-.wide { overflow-x: auto; width: 0; min-width: 100%; } /* as wide as the page, never wider */
-.scored { margin: 1.2rem 0 .4rem; }
-.wide table { border-collapse: collapse; width: auto !important; font-variant-numeric: tabular-nums; }
-.wide :is(table, thead, tbody, tr) { border: 0 !important; }
-.wide th, .wide td { padding: .3rem 0 .3rem .9rem !important; text-align: right !important; white-space: nowrap; }
-.wide tr > * { border: 0 !important; border-bottom: 1px solid #8885 !important; }
-.wide tr > :first-child { text-align: left !important; padding-left: 0 !important; font-weight: 400; }
-.fault { font-weight: 600; }
+.scores { width: 0; min-width: 100% !important; } /* as wide as the page, never wider: the table scrolls */
+.versions .grid-container { grid-template-columns: repeat(auto-fill, minmax(min(45%, 18rem), 1fr)); }
 """
 
+Versions = dict[str, Rgb]
 
-def color_upload(path: Path, colorizers: Mapping[str, Colorizer]) -> str:
-    """Colors an uploaded file with every method; returns HTML of the versions, with scores if the file has color."""
+
+def color_upload(path: Path, colorizers: Mapping[str, Colorizer]) -> tuple[Versions, list[list[str]]]:
+    """Colors an uploaded file with every method.
+
+    Returns:
+        Name → (H, W, 3) uint8: gray, every method's version, and the photograph if it has color; and rows of scores.
+
+    Raises:
+        InputError: it cannot be colored.
+    """
     try:
         photograph = open_rgb(read_image_file(path), MAX_PIXELS)
         photograph.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)
         original = np.array(photograph)
-        versions = {"gray": gray_of(original[None])[0]}
+        versions = {GRAY: gray_of(original[None])[0]}
         versions |= {name: colorizer(photograph) for name, colorizer in colorizers.items()}
     except (BadImage, BadPrediction, OSError) as error:
-        return _render(fault=f"This file cannot be colored: {error}")
-    rows = score_rows(versions, original) if has_color(photograph) else []
-    shown = versions | ({"the photograph": original} if rows else {})
-    heads = [METRICS[name].label + ARROWS[METRICS[name].direction] for name in SCORED]
-    return _render(pictures=[(name, _address(image)) for name, image in shown.items()], heads=heads, rows=rows)
-
-
-def score_rows(versions: Mapping[str, Rgb], original: Rgb) -> list[tuple[str, list[str]]]:
-    """Returns each version's scores against the photograph, and the photograph's own colorfulness, as texts.
-
-    Args:
-        versions: name → colored version, (H, W, 3) uint8.
-        original: the photograph, (H, W, 3) uint8.
-    """
-    rows = []
-    for name, image in {**versions, "the photograph": original}.items():
-        scorer = Scorer(device=torch.device("cpu"), metrics=SCORED)
-        scorer.update(torch.from_numpy(image)[None], torch.from_numpy(original)[None])
-        values = scorer.compute().values
-        known = [metric if image is not original or metric == "colorfulness" else "" for metric in SCORED]
-        texts = [NOTHING if (value := values.get(m)) is None else number(value, METRICS[m].digits) for m in known]
-        rows.append((name, texts))
-    return rows
-
-
-def _render(**content: Any) -> str:
-    template = environment("benchmark.photographs").get_template("app.html.j2")
-    return template.render({"fault": "", "pictures": [], "heads": [], "rows": []} | content)
-
-
-def _address(image: Rgb) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png(Image.fromarray(image))).decode()}"
+        raise InputError(f"This file cannot be colored: {error}") from None
+    if not has_color(photograph):
+        return versions, []
+    return {**versions, PHOTOGRAPH: original}, score_rows(
+        {name: image[None] for name, image in versions.items()}, original[None], PHOTOGRAPH
+    )
 
 
 def make_app(colorizers: Mapping[str, Colorizer]) -> "gradio.Blocks":
@@ -107,16 +82,65 @@ def make_app(colorizers: Mapping[str, Colorizer]) -> "gradio.Blocks":
         BenchError: Gradio is not installed.
     """
     gr = _gradio()
+    names = list(colorizers)
 
-    def color(path: str | None) -> str:
-        return "" if path is None else color_upload(Path(path), colorizers)
+    def color(upload: dict[str, Any] | None, method: str) -> list[Any]:
+        versions: Versions = {}
+        rows: list[list[str]] = []
+        told = ""
+        if upload:  # as it came: Gradio would decode it before our checks
+            try:
+                versions, rows = color_upload(Path(upload["path"]), colorizers)
+                told = NO_EVIDENCE if rows else NO_TRUTH
+            except InputError as error:
+                gr.Warning(html.escape(str(error)), duration=None)
+        gallery = gr.Gallery([(image, name) for name, image in versions.items()], visible=bool(versions))
+        table = gr.Dataframe(rows, visible=bool(rows))
+        return [versions, compare(versions, method), gallery, told, table]
 
-    with gr.Blocks(title="colorbench", analytics_enabled=False, delete_cache=(600, 600)) as app:
+    def compare(versions: Versions, method: str) -> Any:
+        pair = (versions[GRAY], versions[method]) if versions else None
+        return gr.ImageSlider(pair, label=f"{GRAY} | {method}", visible=bool(versions))
+
+    with gr.Blocks(title="colorbench", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as app:
         gr.Markdown(ABOUT)
-        photograph = gr.File(label="Photograph", file_types=["image"], type="filepath", height=140)
-        colored = gr.HTML()
-        photograph.change(color, photograph, colored, api_visibility="private", concurrency_limit=1)
+        kept = gr.State({}, time_to_live=KEPT_SECONDS)
+        with gr.Row():
+            with gr.Column():
+                photograph = gr.Image(label="Photograph", type="filepath", sources=["upload", "clipboard"], height=320)
+                examples = _examples()
+                gr.Examples(
+                    list(examples.values()),
+                    photograph,
+                    label="Or one of these",
+                    example_labels=list(examples),  # buttons with pictures alone have no name for a screen reader
+                    api_visibility="private",
+                )
+                choice = gr.Radio(names, value=names[0], label="Method", visible=len(names) > 1)
+            with gr.Column():
+                slider = gr.ImageSlider(format="png", visible=False, max_height=480)
+        gallery = gr.Gallery(
+            label="All versions",
+            format="png",
+            visible=False,
+            height="auto",
+            object_fit="contain",
+            elem_classes="versions",
+        )
+        told = gr.Markdown()
+        table = gr.Dataframe(headers=HEADS, visible=False, interactive=False, buttons=[], elem_classes="scores")
+        shown = [kept, slider, gallery, told, table]
+        private: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 1}
+        photograph.change(color, [photograph, choice], shown, preprocess=False, **private)
+        choice.change(compare, [kept, choice], slider, **private)
     return app.queue(max_size=WAITING)
+
+
+def _examples() -> dict[str, str]:
+    """Name → file of photographs that are installed with scikit-image anyway."""
+    spec = find_spec("skimage")
+    folder = Path(spec.origin).parent / "data" if spec and spec.origin else Path()
+    return {name: str(folder / file) for name, file in EXAMPLES.items() if (folder / file).is_file()}
 
 
 def _gradio() -> Any:

@@ -1,4 +1,4 @@
-"""Draws the same test images as several methods color them, one row per method, as one picture."""
+"""Draws the same test images as several methods color them, one row per method, as one picture, and scores them."""
 
 import shlex
 from collections.abc import Sequence
@@ -7,22 +7,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from tabulate import tabulate
 
 from benchmark.contracts.config import Cell
 from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import open_data
+from benchmark.photographs.scores import HEADS, score_rows
 from benchmark.running.stages import Context, load_trained
 from benchmark.scoring.evaluate import colorize
 from benchmark.support.errors import InputError
 from benchmark.support.montage import montage
 from benchmark.training.record import MODEL_FILE
 
-GAP = 4  # pixels between images
+GAP, TRUTH = 4, "truth"  # pixels between images; name of the last row
 
 
-def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images: int, size: int) -> None:
+def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images: int, size: int) -> str:
     """Draws gray, every method's output and the truth, a row each, with the name at its left.
+
+    Returns:
+        The scores of the shown images, as text.
 
     Args:
         cells: trained cells of one data set and preset.
@@ -45,9 +50,24 @@ def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images:
     rows = {"gray (input)": gray_of(target.cpu().numpy())}
     for cell in cells:
         rows[cell.method] = colorize(load_trained(cell, prepared, context), target).predicted.cpu().numpy()
-    rows["truth"] = target.cpu().numpy()
+    rows[TRUTH] = target.cpu().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
     draw(rows, size, f"{prepared.meta.name}: {prepared.meta.licence}").save(path, optimize=True)
+    return scores_text(rows)
+
+
+def scores_text(rows: dict[str, np.ndarray]) -> str:
+    """The scores of rows of images (B, H, W, 3) uint8 against the last of them, the truth, as a table for people."""
+    versions = {name: images for name, images in rows.items() if name != TRUTH}
+    table = tabulate(
+        score_rows(versions, rows[TRUTH], TRUTH),
+        HEADS,
+        disable_numparse=True,
+        colalign=["left", *["right"] * (len(HEADS) - 1)],
+    )
+    return (
+        f"{table}\nof these {len(rows[TRUTH])} images alone; bench leaderboard has the whole test split, with intervals"
+    )
 
 
 def draw(rows: dict[str, np.ndarray], size: int, terms: str = "") -> Image.Image:
