@@ -1,6 +1,7 @@
 """A training shows curves in TensorBoard, validation rows in its history, the same pictures again, and plain lines."""
 
 import io
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,17 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # type: ignore[import-untyped]
 
+from benchmark.cli import main
 from benchmark.contracts.method import Method
 from benchmark.contracts.registry import load_method
-from benchmark.running import monitor
+from benchmark.running import loggers, monitor
 from benchmark.running.conformance import build, make_trainer, tiny_images
+from benchmark.running.loggers import LOGGERS
 from benchmark.running.monitor import TrainingMonitor
 from benchmark.scoring.metrics.pixels import colorfulness
 from benchmark.training.progress import Outcome, curves_of
+from projects import make_project
 
 CPU = torch.device("cpu")
 STEPS, VALIDATE_EVERY = 12, 4
@@ -49,6 +55,8 @@ def train(
     steps: int = STEPS,
     method: Method | None = None,
     data: str = "sample",
+    described: dict[str, Any] | None = None,
+    logger: str | None = None,
     **settings: Any,
 ) -> Outcome:
     """Trains a method, by default a tiny conditional GAN, under a monitor."""
@@ -69,6 +77,8 @@ def train(
         validation_images=6,
         device=CPU,
         console=console,
+        settings=described or {},
+        logger=logger,
     ) as watching:
         trainer.monitor = watching
         return trainer.run()
@@ -99,9 +109,75 @@ def test_history_and_tensorboard_have_everything_that_the_protocol_follows(tmp_p
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     tags = events.Tags()
-    assert {"discriminator/accuracy", "generator/learning_rate", "generator/loss", "val/psnr"} <= set(tags["scalars"])
-    assert [event.step for event in events.Scalars("val/psnr")] == [4, 8, 12]
+    wanted = {"accuracy/discriminator", "learning rate/generator", "loss/generator", "validation/PSNR"}
+    assert wanted <= set(tags["scalars"])
+    assert [event.step for event in events.Scalars("validation/PSNR")] == [4, 8, 12]
     assert [event.step for event in events.Images(tags["images"][0])] == [4, 8, 12]
+
+
+def test_settings_are_hparams_beside_the_validations_scores(tmp_path: Path) -> None:
+    train(tmp_path, quiet(), described={"method": "cgan", "training": {"steps": 12, "flip": True, "crop": None}})
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    kept = events.SummaryMetadata
+    told = {
+        tag: HParamsPluginData.FromString(kept(tag).plugin_data.content) for tag in events.PluginTagToContent("hparams")
+    }
+    started = told["_hparams_/session_start_info"].session_start_info.hparams
+    assert {name: value.WhichOneof("kind") for name, value in started.items()} == {
+        "method": "string_value",
+        "training.steps": "number_value",
+        "training.flip": "number_value",  # torch counts truth values among the numbers
+    }
+    compared = {info.name.tag for info in told["_hparams_/experiment"].experiment.metric_infos}
+    assert compared <= set(events.Tags()["scalars"])
+    assert "validation/PSNR" in compared
+
+
+class Recorder:
+    """A stand-in for the packages `wandb` and `mlflow`, which are no part of ours: it keeps every call."""
+
+    def __init__(self, kept: list[tuple[str, tuple[Any, ...], dict[str, Any]]], name: str = "") -> None:
+        self._kept, self._name = kept, name
+
+    def __getattr__(self, name: str) -> "Recorder":
+        return Recorder(self._kept, f"{self._name}.{name}".lstrip("."))
+
+    def __call__(self, *arguments: Any, **named: Any) -> "Recorder":
+        self._kept.append((self._name, arguments, named))
+        return self
+
+
+@pytest.mark.parametrize("logger", LOGGERS)
+def test_one_more_program_gets_the_same_curves_settings_and_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logger: str
+) -> None:
+    kept: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+    monkeypatch.setitem(sys.modules, logger, Recorder(kept))
+    train(tmp_path, quiet(), described={"method": "cgan"}, logger=logger)
+    told = repr(kept)
+    for name in (
+        "loss/generator",
+        "accuracy/discriminator",
+        "validation/PSNR",
+        "gray, output, truth",
+        "cgan on sample",
+    ):
+        assert name in told
+    assert "'method': 'cgan'" in told or "'method', 'cgan'" in told
+    assert kept[-1][0].endswith(("finish", "set_terminated"))
+
+
+def test_a_program_that_is_not_installed_is_named_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    monkeypatch.chdir(make_project(tmp_path))
+    done = CliRunner().invoke(main, ["train", "--method", "l2", "--data", "sample", "--wandb"])
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "bench: error: --wandb needs the package wandb, which is no part of ours: pip install wandb\n"
+    )
 
 
 def test_the_judges_distance_and_colorfulness_are_followed_where_there_is_a_judge(tmp_path: Path) -> None:

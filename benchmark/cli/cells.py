@@ -14,6 +14,7 @@ stage_options = shared.together(shared.cell_options, shared.machine_options)
 @shared.record_option
 @shared.also_option
 @shared.tested_on_option
+@shared.logger_option
 @stage_options
 def run(record: bool, **options: Any) -> None:
     """Prepare, train, evaluate, compare with the committed row, and print the table with this run's row marked.
@@ -31,6 +32,7 @@ def run(record: bool, **options: Any) -> None:
 
 
 @click.command()
+@shared.logger_option
 @stage_options
 def train(**options: Any) -> None:
     """Train one cell on prepared data (a stage of dvc.yaml)."""

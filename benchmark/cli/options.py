@@ -90,6 +90,10 @@ tested_on_option = click.option(
 also_option = click.option(
     "--also", multiple=True, metavar="METRIC", help="Measure an optional metric too, as bench list names them."
 )
+logger_option = together(  # of a training; for `make_context`
+    click.option("--wandb", "logger", flag_value="wandb", help="Send curves and settings to Weights & Biases too."),
+    click.option("--mlflow", "logger", flag_value="mlflow", help="Send curves and settings to MLflow too."),
+)
 record_option = click.option(
     "--record", is_flag=True, help="Make this the committed reference under results/, and regenerate its tables."
 )
@@ -184,6 +188,7 @@ def make_context(
     devices: int = 1,
     threads: int | None = None,
     also: tuple[str, ...] = (),
+    logger: str | None = None,
 ) -> "Context":
     """What the stages need; imports torch. With several devices the command starts again, once for each."""
     from benchmark.support.interruption import requeue_on_sigterm
@@ -195,16 +200,18 @@ def make_context(
     import torch
     from rich.console import Console
 
+    from benchmark.running.loggers import require
     from benchmark.running.stages import Context, choose_device
     from benchmark.training import distributed
 
     if devices > 1 and not distributed.started_by_torchrun():
         sys.exit(distributed.launch(sys.argv[1:], devices))
+    require(logger)
     if threads:
         torch.set_num_threads(threads)
     ranks, chosen = distributed.join(choose_device(device))
     console = Console(stderr=True, quiet=not ranks.first)
-    return Context(*project(), console, chosen, root, workers, skip_corrupt, on_device, ranks, also)
+    return Context(*project(), console, chosen, root, workers, skip_corrupt, on_device, ranks, also, logger)
 
 
 def resolve_data(

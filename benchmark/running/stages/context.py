@@ -31,6 +31,7 @@ class Context:
     on_device: Literal["auto", "yes", "no"] = "auto"  # keep the training images there
     ranks: Ranks = ALONE  # the processes that work together; the first writes
     also: tuple[str, ...] = ()  # optional metrics to measure
+    logger: str | None = None  # of benchmark.running.loggers: where curves go beside TensorBoard
 
     def say(self, text: str) -> None:
         """One line on standard error."""

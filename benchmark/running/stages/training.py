@@ -155,6 +155,8 @@ def _monitor(
         validation_images=cell.training.validation_images,
         device=context.device,
         console=context.console,
+        settings=cell.settings(),
+        logger=context.logger,
     )
 
 
