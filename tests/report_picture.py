@@ -11,7 +11,7 @@ from PIL import Image
 from selenium.webdriver.support.wait import WebDriverWait
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SIZE = (1280, 1500)
+SIZE = (1280, 960)
 SEEN = """
 return [...document.images].every(image => {
   const box = image.getBoundingClientRect();

@@ -1,6 +1,7 @@
 """Makes a project for reports: ten methods on three tables with untrained models, and a table without models."""
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,15 @@ from typing import Any
 import numpy as np
 import yaml
 from fake_results import fake_columns, fake_result, made_now, write_suite
+from PIL import Image
 from rich.console import Console
 
 from benchmark.contracts.config import Cell, Params, read_params, resolve
 from benchmark.contracts.result import write_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.paper.claims import build_claims
-from benchmark.paper.section import claims_section
-from benchmark.report import Report, build_report
+from benchmark.paper.section import card_pages, claims_pages
+from benchmark.report import FOLDER, RECORD, Report, StripColumn, StripRecord, build_report, picture_name
 from benchmark.running.stages import Context, build_method, choose_device, prepare_data
 from benchmark.training.checkpoint import save_model
 from benchmark.training.record import HISTORY_FILE, MODEL_FILE
@@ -55,18 +57,47 @@ def make_report_project(
             cell = resolve(context.params, method=name, data="sample", preset=preset)
             _write_cell(cell, context, quality=0.0 if name == "gray" else number * 0.4 - 0.8)
     write_suite(context.workspace.references)
+    write_strip(folder, {name: model_sha256(folder, name) for name in methods[:2]})
     return folder
+
+
+def model_sha256(folder: Path, method: str) -> str:
+    """The SHA-256 of a method's model on sample/first."""
+    record = json.loads((folder / f"models/sample/first/{method}/seed0/training.json").read_text())
+    return str(record["model_sha256"])
 
 
 def make_context(folder: Path) -> Context:
     return Context(read_params(folder), Workspace(folder), Console(stderr=True, quiet=True), choose_device("cpu"))
 
 
-def report_on(folder: Path, out: Path, context: Callable[[], Context] | None = None, data: str | None = None) -> Report:
+def report_on(
+    folder: Path,
+    out: Path,
+    context: Callable[[], Context] | None = None,
+    data: str | None = None,
+    site: bool = False,
+) -> Report:
     params: Params = read_params(folder)
-    claimed = claims_section(build_claims(folder / "results", params.suite.preset, check=True).claims)
+    results = folder / "results"
+    pages = [*card_pages(results), *claims_pages(build_claims(results, params.suite.preset, check=True).claims)]
     context = context or (lambda: make_context(folder))
-    return build_report(params, Workspace(folder), out, context, data, sections=[claimed])
+    return build_report(params, Workspace(folder), out, context, data, pages=pages, site=site)
+
+
+def write_strip(folder: Path, models: dict[str, str]) -> None:
+    """Commits a strip of two photographs, colored by rows of sample/first: method → the SHA-256 of its model."""
+    columns = [
+        StripColumn(name=name, file=name, model_sha256=sha256, row=f"sample/first/{name}/seed0")
+        for name, sha256 in models.items()
+    ]
+    record = StripRecord(photographs="sample", terms="CC0", ids=("a", "b"), side=256, columns=tuple(columns))
+    place = folder / FOLDER
+    place.mkdir(parents=True, exist_ok=True)
+    for k, _ in enumerate(record.ids):
+        for file in ("gray", *models, "truth"):
+            Image.new("RGB", (256, 256), (90 * k, 90, 90)).save(place / picture_name(k, file))
+    (place / RECORD).write_text(record.model_dump_json())
 
 
 def _write_cell(cell: Cell, context: Context, quality: float) -> None:

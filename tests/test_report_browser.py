@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import DESKTOP, PHONE, Browser, chromium
@@ -26,6 +27,11 @@ for (const chart of document.querySelectorAll("svg.chart")) {
   boxes.forEach(([name, a], k) => {
     if (a.left < frame.left - 2 || a.right > frame.right + 2 || a.bottom > frame.bottom + 2)
       found.push(`${title}: ${name} sticks out`);
+    for (const mark of chart.querySelectorAll("circle, line.interval, line.floor:not([stroke-dasharray])")) {
+      const b = mark.getBoundingClientRect();
+      if (shared(a, b, "left", "right") > 1 && shared(a, b, "top", "bottom") > 3)
+        found.push(`${title}: a mark over ${name}`);
+    }
     for (const [other, b] of boxes.slice(k + 1))
       if (shared(a, b, "left", "right") > 1 && shared(a, b, "top", "bottom") > 3)
         found.push(`${title}: ${name} over ${other}`);
@@ -56,9 +62,27 @@ def small_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def site(small_page: Path) -> Path:
+    """The small report as a site."""
+    folder = small_page.parents[1]
+    return report_on(folder, folder / "site", site=True).page
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as running:
         yield running
+
+
+def open_at(browser: Browser, page: Path, anchor: str, **view: Any) -> None:
+    """Opens a report at one of its pages."""
+    browser.open(f"{page.resolve().as_uri()}#{anchor}", **view)
+
+
+def show_everything(browser: Browser) -> None:
+    """Shows every page of a report below each other, and opens what can be opened."""
+    browser.run("document.head.insertAdjacentHTML('beforeend', '<style>.page { display: block !important; }</style>')")
+    browser.run("for (const part of document.querySelectorAll('details')) part.open = true")
 
 
 def select(browser: Browser, name: str, value: str) -> None:
@@ -91,7 +115,7 @@ def test_what_slips_into_the_page_cannot_call_home(browser: Browser, small_page:
 
 
 def test_heads_sort_each_part_of_a_table(browser: Browser, small_page: Path) -> None:
-    browser.open(small_page)
+    open_at(browser, small_page, "cifar10-quick")
     table = "#cifar10-quick table.scores"
     head = next(button for button in browser.all(f"{table} thead button") if button.text.startswith("PSNR"))
     head.click()
@@ -115,13 +139,37 @@ def test_heads_sort_each_part_of_a_table(browser: Browser, small_page: Path) -> 
     assert len(browser.all(f"{table} thead th[aria-sort]")) == 1
 
 
-def test_filters(browser: Browser, page: Path) -> None:
-    browser.open(page)
-    select(browser, "data", "cifar10")
-    assert [chapter.get_attribute("id") for chapter in browser.shown("section.chapter")] == ["cifar10-quick"]
-    select(browser, "data", "")
-    select(browser, "preset", "second")
-    assert [chapter.get_attribute("id") for chapter in browser.shown("section.chapter")] == ["sample-second"]
+def shown_pages(browser: Browser) -> list[str | None]:
+    return [page.get_attribute("id") for page in browser.shown(".page")]
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_one_page_is_shown_at_a_time(browser: Browser, page: Path, scripts: bool) -> None:
+    browser.open(page, scripts=scripts)
+    assert shown_pages(browser) == ["home"]
+    browser.find('#contents a[href="#cifar10-quick"]').click()
+    assert shown_pages(browser) == ["cifar10-quick"]
+    browser.find('#cifar10-quick a[href="#method-l2"]').click()
+    assert shown_pages(browser) == ["method-l2"]
+    browser.driver.back()
+    assert shown_pages(browser) == ["cifar10-quick"]
+    open_at(browser, page, "sample-first-psnr", scripts=scripts)  # a badge leads to the chart on its page
+    assert shown_pages(browser) == ["sample-first"]
+    if scripts:
+        assert [link.text for link in browser.all("#contents [aria-current]")] == ["sample, first"]
+
+
+def test_contents_on_a_phone_open_and_close(browser: Browser, page: Path) -> None:
+    browser.open(page, size=PHONE)
+    assert not browser.find("#contents").is_displayed()
+    browser.find(".menu").click()
+    browser.find('#contents a[href="#sample-first"]').click()
+    assert not browser.find("#contents").is_displayed()
+    assert shown_pages(browser) == ["sample-first"]
+
+
+def test_the_metrics_that_are_shown_are_chosen(browser: Browser, page: Path) -> None:
+    open_at(browser, page, "sample-second")
     table = "#sample-second table.scores"
     heads = [head.text for head in browser.shown(f"{table} thead th[data-metric]")]
     assert [head.split()[0] for head in heads] == ["PSNR", "SSIM", "AuC", "AuC", "ΔCF"]
@@ -143,7 +191,8 @@ def test_a_method_is_set_off_everywhere(browser: Browser, small_page: Path) -> N
 
 
 def test_a_cost_is_chosen(browser: Browser, small_page: Path) -> None:
-    browser.open(small_page)
+    open_at(browser, small_page, "sample-first")
+    browser.find("#sample-first-cost summary").click()
     shown = "#sample-first figure[data-cost]"
     assert {figure.get_attribute("data-cost") for figure in browser.shown(shown)} == {"macs"}
     Select(browser.find("#sample-first select.cost")).select_by_value("train_seconds")
@@ -151,7 +200,7 @@ def test_a_cost_is_chosen(browser: Browser, small_page: Path) -> None:
 
 
 def test_groups_of_pictures_and_their_scores(browser: Browser, small_page: Path) -> None:
-    browser.open(small_page)
+    open_at(browser, small_page, "sample-first")
     assert len(browser.shown("#sample-first .strip")) == 8
     groups = Select(browser.find("#sample-first select.groups"))
     groups.select_by_value("worst-ssim")
@@ -165,18 +214,18 @@ def test_groups_of_pictures_and_their_scores(browser: Browser, small_page: Path)
 
 
 def test_pointing_shows_the_truth_in_place(browser: Browser, small_page: Path) -> None:
-    browser.open(small_page)
+    open_at(browser, small_page, "sample-first")
     link = browser.shown("#sample-first .strip a")[1]
     image = link.find_element("css selector", "img")
     before = image.get_attribute("src") or ""
     ActionChains(browser.driver).move_to_element(link).perform()
     assert (image.get_attribute("src") or "").endswith("_truth.webp")
-    ActionChains(browser.driver).move_to_element(browser.find("h1")).perform()
+    ActionChains(browser.driver).move_to_element(browser.find(".brand")).perform()
     assert image.get_attribute("src") == before
 
 
 def test_comparison_by_keyboard_alone(browser: Browser, small_page: Path) -> None:
-    browser.open(small_page)
+    open_at(browser, small_page, "sample-first")
     links = browser.shown("#sample-first .strip a")
     browser.run("arguments[0].focus()", links[0])
     browser.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_LEFT)
@@ -203,7 +252,7 @@ def test_comparison_by_keyboard_alone(browser: Browser, small_page: Path) -> Non
 
 
 def test_comparison_by_pointer(browser: Browser, small_page: Path) -> None:
-    browser.open(small_page)
+    open_at(browser, small_page, "sample-first")
     browser.shown("#sample-first .strip a")[2].click()
     stage, slider = browser.find("#compare .stage"), browser.find("#compare input")
     width = stage.size["width"]
@@ -216,6 +265,19 @@ def test_comparison_by_pointer(browser: Browser, small_page: Path) -> None:
     browser.find("#compare [data-do=close]").click()
     assert not browser.find("#compare").is_displayed()
     assert browser.complaints() == []
+
+
+def test_the_comparison_is_large_and_has_every_score(browser: Browser, small_page: Path) -> None:
+    open_at(browser, small_page, "sample-first", size=(1440, 900))
+    browser.shown("#sample-first .strip a")[1].click()
+    assert browser.find("#compare .stage").size["width"] > 500
+    heads = [head.text for head in browser.all("#compare thead th")]
+    assert heads[:3] == ["", "PSNR", "SSIM"]
+    lines = [
+        [cell.text for cell in line.find_elements("css selector", "td")] for line in browser.all("#compare tbody tr")
+    ]
+    assert {line[0] for line in lines} == {"l2", "cgan"}
+    assert all(float(text) for line in lines for text in line[1:])
 
 
 def test_dark_mode_follows_the_system_and_the_button(browser: Browser, small_page: Path) -> None:
@@ -236,22 +298,35 @@ def test_dark_mode_follows_the_system_and_the_button(browser: Browser, small_pag
 
 
 def test_without_scripts_everything_is_there_to_read(browser: Browser, page: Path) -> None:
-    browser.open(page, scripts=False)
+    open_at(browser, page, "sample-first", scripts=False)
     assert not browser.find("#toolbar").is_displayed()
     assert not browser.find("#theme").is_displayed()
     assert not browser.shown(".local")
-    assert len(browser.shown("table.scores")) == len(PRESETS) + 1
     assert len(browser.shown("#sample-first table.scores thead th[data-metric]")) == 14
     assert len(browser.shown("#sample-first .strip")) > 8
     assert browser.find(".strip a").get_attribute("href") == browser.find(".strip img").get_attribute("src")
     assert browser.complaints() == []
 
 
+def test_a_site_has_a_page_for_each_and_leads_from_one_to_the_next(browser: Browser, site: Path) -> None:
+    browser.open(site)
+    browser.find('#contents a[href="sample-first.html"]').click()
+    assert shown_pages(browser) == ["sample-first"]
+    browser.find('#sample-first a[href="method-l2.html"]').click()
+    browser.find('#method-l2 a[href^="sample-first.html#"]').click()
+    assert browser.driver.current_url.endswith("sample-first.html#sample-first-psnr")
+    assert browser.find("#contents [aria-current]").text == "sample, first"
+    browser.shown(".strip a")[1].click()
+    assert browser.find("#compare").is_displayed()
+    assert browser.complaints() == []
+    assert browser.requests_to_others() == []
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_nothing_overlaps_or_is_cut_off(browser: Browser, page: Path, view: str) -> None:
     size, dark = VIEWS[view]
     browser.open(page, size=size, dark=dark)
-    browser.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    show_everything(browser)
     assert browser.overflow() == 0
     assert browser.run(COLLISIONS) == []
     assert browser.run(CUT) == []
@@ -261,7 +336,7 @@ def test_nothing_overlaps_or_is_cut_off(browser: Browser, page: Path, view: str)
 def test_accessibility(browser: Browser, small_page: Path, view: str) -> None:
     size, dark = VIEWS[view]
     browser.open(small_page, size=size, dark=dark)
-    browser.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    show_everything(browser)
     assert browser.faults() == []
     browser.run("document.querySelector('.strip a').click()")
     assert browser.faults("#compare") == []

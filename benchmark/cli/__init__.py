@@ -122,10 +122,10 @@ def main(debug: bool) -> None:
 for command in (
     *(cells.run, cells.train, cells.evaluate, cells.fingerprint, sweep.cells, sweep.sweep, sweep.reproduce),
     *(parts.list_, parts.check, parts.new_method, parts.weights_group, parts.judge, data.data, tune.tune),
-    *(results.leaderboard, results.score, results.verify, results.report),
+    *(results.leaderboard, results.score, results.verify, results.report, results.site),
     *(paper.claims, paper.findings, paper.published, card, variants),
     *(photographs.colorize, photographs.app, photographs.compare, photographs.export, photographs.submit),
-    *(speed, sizes, study, share.push, share.pull),
+    *(photographs.strip, speed, sizes, study, share.push, share.pull),
 ):
     main.add_command(command)
 completion.offer_names(main)

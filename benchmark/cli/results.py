@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from benchmark.cli.options import json_option, machine_options, make_context, print_json, record_option
+from benchmark.cli.options import (
+    json_option,
+    machine_options,
+    make_context,
+    print_json,
+    record_option,
+    together,
+)
 from benchmark.contracts.config import find_root
 from benchmark.contracts.derived import external_cell
 from benchmark.contracts.workspace import Workspace, project
@@ -145,19 +152,37 @@ def _score_row(
         click.echo(f"result: {result}")
 
 
+_shown_options = together(
+    click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables."),
+    click.option("--preset", metavar="NAME", help="Only this preset's tables."),
+)
+
+
 @click.command()
-@click.option("--data", "data_set", metavar="NAME", help="Only this data set's tables.")
-@click.option("--preset", metavar="NAME", help="Only this preset's tables.")
+@_shown_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The folder to write; default: report/.")
 def report(data_set: str | None, preset: str | None, out: Path | None) -> None:
-    """Write a folder of tables, charts and pictures that any browser opens, without a server or a network."""
+    """Write a page of tables, charts and pictures that any browser opens, without a server or a network."""
+    _write_pages(data_set, preset, out or find_root() / "report", site=False)
+
+
+@click.command()
+@_shown_options
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The folder to write; default: site/.")
+def site(data_set: str | None, preset: str | None, out: Path | None) -> None:
+    """Write the report as a static site, a page for each table, method and claim, for any web server."""
+    _write_pages(data_set, preset, out or find_root() / "site", site=True)
+
+
+def _write_pages(data_set: str | None, preset: str | None, out: Path, site: bool) -> None:
     from benchmark.paper.claims import build_claims
-    from benchmark.paper.section import claims_section
+    from benchmark.paper.section import card_pages, claims_pages
     from benchmark.report import build_report
 
     params, space = project()
-    claimed = claims_section(build_claims(space.references, params.suite.preset, check=True).claims)
-    built = build_report(params, space, out or space.root / "report", make_context, data_set, preset, [claimed])
+    claims = build_claims(space.references, params.suite.preset, check=True).claims
+    pages = [*card_pages(space.references), *claims_pages(claims)]
+    built = build_report(params, space, out, make_context, data_set, preset, pages, site)
     for message in built.messages:
         click.echo(message, err=True)
     click.echo(f"open in a browser: {built.page.resolve().as_uri()}")

@@ -118,3 +118,24 @@ def submit(folders: tuple[Path, ...], manifest: Path, out: Path, **told: Any) ->
 
     for path in pack(folders, read_manifest(manifest), out, **told):
         click.echo(path)
+
+
+@click.command()
+@click.option("--data", "data_set", default="sample", show_default=True, metavar="NAME", help="Of the table.")
+@click.option("--preset", metavar="NAME", help="Of the table; default: the suite's.")
+@click.option("--photographs", metavar="NAME", help="Data set whose test photographs are shown; default: --data.")
+@click.option("--count", type=click.IntRange(1, 24), default=10, show_default=True, help="How many photographs.")
+@root_option
+def strip(data_set: str, preset: str | None, photographs: str | None, count: int, root: Path | None) -> None:
+    """Draw the photographs of the report's first screen with a table's models, into docs/strip.
+
+    Every family of the table must have a current committed row whose model is on this machine.
+    """
+    from benchmark.contracts.workspace import project
+    from benchmark.photographs.strip import draw_strip
+
+    params, space = project()
+    cell = resolve_cell(None, data_set, preset)
+    shown = resolve_cell(None, photographs or data_set, cell.preset)
+    dataset = shown.dataset_class(shown.data_config, shown.data_path or root)
+    click.echo(f"written: {draw_strip(params, space, cell.data, cell.preset, dataset, count)}")

@@ -1,5 +1,11 @@
-"""`bench report`: the committed results, and the pictures of models that are on this machine, as one folder."""
+"""`bench report` and `bench site`: the committed results, and the pictures of models that are on this machine."""
 
-from benchmark.report.build import Report, Section, build_report
+from benchmark.report.build import Report, build_report
+from benchmark.report.pages import Page
+from benchmark.report.strip import FOLDER, RECORD, StripColumn, StripRecord, picture_name
+from benchmark.report.trained import Trained, find_trained
 
-__all__ = ["Report", "Section", "build_report"]
+__all__ = [
+    "FOLDER", "RECORD", "Page", "Report", "StripColumn", "StripRecord", "Trained", "build_report", "find_trained",
+    "picture_name",
+]  # fmt: skip

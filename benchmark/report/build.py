@@ -1,11 +1,13 @@
-"""Results → `report/index.html` and its images: everything in one folder, which opens without a server or a network."""
+"""Results → a report, one page and its images in a folder, or a site of many; neither needs a server or a network."""
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,31 +18,26 @@ from markupsafe import Markup
 from benchmark import PROTOCOL
 from benchmark.contracts.config import Params
 from benchmark.contracts.workspace import Workspace
-from benchmark.report.chapter import COSTS, Chapter, make_chapter
+from benchmark.report.chapter import COSTS, Chapter, described, make_chapter
 from benchmark.report.gallery import HARM, draw_gallery
+from benchmark.report.leaders import decided_text, leaders
+from benchmark.report.methods import about_methods
+from benchmark.report.pages import HOME, Page, grouped, site_links
+from benchmark.report.strip import FOLDER, DrawnStrip, place_strip
 from benchmark.report.trained import find_trained
 from benchmark.results import tables
 from benchmark.results.columns import columns
 from benchmark.results.tables import Measured, Table, collect
-from benchmark.scoring.metrics import METRICS
+from benchmark.results.tables.numbers import csv_text
+from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.support.errors import BenchError, InputError
 from benchmark.support.templates import environment
 
 if TYPE_CHECKING:
     from benchmark.running.stages import Context
 
-PAGE, IMAGES = "index.html", "images"
+PAGE, IMAGES, METHODS = "index.html", "images", "Methods"
 MARKER = '<meta name="generator" content="colorbench">'  # a folder whose page has it is ours to replace
-LEADERS_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page that is not ours: of a room that knows more than tables do."""
-
-    id: str
-    link: str  # words of the link at the top of the page
-    body: Markup  # a `<section>`
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,8 @@ def build_report(
     context: "Callable[[], Context]",
     data: str | None = None,
     preset: str | None = None,
-    sections: Sequence[Section] = (),
+    pages: Sequence[Page] = (),
+    site: bool = False,
 ) -> Report:
     """Writes the report to the folder `out`, whole or not at all; a report that was there before is replaced.
 
@@ -69,7 +67,8 @@ def build_report(
         context: makes what models need to run; called only if there is a model to color with.
         data: only this data set's chapters.
         preset: only this preset's chapters.
-        sections: what other rooms have to say, after the chapters.
+        pages: what other rooms have to say, after ours.
+        site: write a file for each page, where a report has one file for all.
 
     Raises:
         InputError: there are no results of that name, or `out` is something else than a report.
@@ -85,8 +84,16 @@ def build_report(
             for table, results in zip(made, measured, strict=True)
         ]
         dates = [one.result.provenance.date[:10] for results in measured for one in results]
-        (fresh / PAGE).write_text(_page(chapters, sections, max(dates, default="")), encoding="utf-8")
-    return Report(out / PAGE, [message for chapter in chapters for message in _messages(chapter)])
+        newest = max(dates, default="")
+        for chapter in chapters:
+            (fresh / f"{chapter.id}.csv").write_text(csv_text(chapter.table), encoding="utf-8")
+            (fresh / f"{chapter.id}.bib").write_text(_citation(chapter.table, newest), encoding="utf-8")
+        strip, said = place_strip(workspace.root, made, fresh / IMAGES / FOLDER.name)
+        metrics = [metric for metric in columns().values() if any(metric in table.metrics for table in made)]
+        every = [*_pages(chapters, params, strip, newest, metrics, pages), *pages]
+        _write(fresh, every, metrics, site)
+    told = [message for chapter in chapters for message in _messages(chapter)]
+    return Report(out / PAGE, [*told, *filter(None, [said])])
 
 
 def _chapter(
@@ -113,21 +120,56 @@ def _messages(chapter: Chapter) -> Iterator[str]:
         yield f"{chapter.table.data}/{chapter.table.preset}: no pictures of {', '.join(methods)}: {reason}"
 
 
-def _page(chapters: Sequence[Chapter], sections: Sequence[Section], newest: str) -> str:
-    template = _environment().get_template("report.html.j2")
-    return template.render(
-        marker=Markup(MARKER),
-        css=_source("report.css"),
-        js=_source("report.js"),
-        protocol=PROTOCOL,
-        chapters=chapters,
-        methods=list(dict.fromkeys(row.name for chapter in chapters for row in chapter.table.all_rows)),
-        metrics=[
-            metric for metric in columns().values() if any(metric in chapter.table.metrics for chapter in chapters)
-        ],
-        newest=newest,
-        sections_after=sections,
-    )
+def _pages(
+    chapters: Sequence[Chapter],
+    params: Params,
+    strip: DrawnStrip | None,
+    newest: str,
+    metrics: Sequence[Metric],
+    others: Sequence[Page],
+) -> list[Page]:
+    """Our own pages: the first, one per table, one per method, and the metrics."""
+
+    def body(template: str, **content: object) -> Markup:
+        return Markup(_environment().get_template(template).render(**content))
+
+    made = [Page(one.id, one.title, "Data sets", body("chapter.html.j2", chapter=one)) for one in chapters]
+    made += [
+        Page(one.id, one.name, METHODS, body("method.html.j2", about=one), inner=one.kind == "ablation")
+        for one in about_methods(chapters, params)
+    ]
+    made.append(Page("metrics", "Definitions", "Metrics", body("metrics.html.j2", metrics=metrics)))
+    verdicts = Counter(page.mark for page in others if page.mark)
+    told = {"newest": newest, "verdicts": verdicts, "protocol": PROTOCOL}
+    further = [page for page in others if not page.mark]
+    first = body("home.html.j2", chapters=chapters, strip=strip, further=further, **told)
+    return [Page(HOME, "Overview", "", first), *made]
+
+
+def _write(folder: Path, pages: Sequence[Page], metrics: Sequence[Metric], site: bool) -> None:
+    """One file for all pages, or a file for each and one for the style and one for the script."""
+    sources = {name: _source(name) for name in ("report.css", "report.js")}
+    template = _environment().get_template("page.html.j2")
+    methods = [page.title for page in pages if page.group == METHODS]
+    common = {"site": site, "contents": grouped(pages), "methods": methods, "metrics": metrics}
+
+    def html(shown: Sequence[Page]) -> str:
+        return template.render(pages=shown, sources=sources, marker=Markup(MARKER), **common)
+
+    contents = {page.file: site_links(html([page]), page, pages) for page in pages} if site else {PAGE: html(pages)}
+    for name, text in (contents | sources if site else contents).items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def headline_of(chapters: Sequence[Chapter]) -> list[Metric]:
+    """The metrics that are looked at first in any of these tables."""
+    return [metric for metric in columns().values() if any(metric in chapter.headline for chapter in chapters)]
+
+
+def _citation(table: Table, newest: str) -> str:
+    """A BibTeX entry of one table."""
+    template = _environment().get_template("citation.bib.j2")
+    return template.render(table=table, newest=newest, version=version("colorbench"))
 
 
 @cache
@@ -135,18 +177,17 @@ def _environment() -> Environment:
     """The templates of a report, with what they call."""
     templates = environment("benchmark.report").overlay()
     called = (
-        *(tables.caption, tables.commands, tables.cost_texts, tables.device_text, tables.footnotes, tables.gray_text),
-        *(tables.head, tables.number, tables.sections, tables.seeds_text),
+        *(tables.caption, tables.commands, tables.cost_texts, tables.footnotes, tables.gray_text),
+        *(tables.number, tables.sections, tables.seeds_text),
+        *(decided_text, described, headline_of, leaders),
     )
     templates.globals = {
         **templates.globals,  # an overlay shares the dictionary: it must not be changed
         **{function.__name__: function for function in called},
         "cost_heads": tables.COST_HEADS,
         "costs": COSTS,
-        "headline": tables.HEADLINE,
         "interval": tables.interval_text,
         "labels": METRICS,
-        "leaders": _leaders,
     }
     return templates
 
@@ -154,13 +195,6 @@ def _environment() -> Environment:
 def _source(name: str) -> Markup:
     """A file that is put into the page as it is."""
     return Markup(files("benchmark.report").joinpath("templates", name).read_text(encoding="utf-8"))
-
-
-def _leaders(table: Table, metric: str) -> str:
-    """The methods that nothing is shown to be better than."""
-    names = [row.name for row in table.rows if row.cells[metric].best]
-    more = f", {len(names) - LEADERS_SHOWN} more" if len(names) > LEADERS_SHOWN else ""
-    return ", ".join(names[:LEADERS_SHOWN]) + more or tables.NOTHING
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from benchmark.contracts import registry
 from benchmark.report import charts
 from benchmark.report.charts import Mark
 from benchmark.report.gallery import Gallery
@@ -69,8 +71,13 @@ class Chapter:
 
     @property
     def id(self) -> str:
-        """Of the page's section."""
+        """Of the page, and the beginning of the ids on it."""
         return f"{self.table.data}-{self.table.preset}"
+
+    @property
+    def title(self) -> str:
+        """Of the page."""
+        return f"{self.table.data}, {self.table.preset}"
 
     @property
     def headline(self) -> list[Metric]:
@@ -101,6 +108,24 @@ def make_chapter(table: Table, measured: Sequence[Measured], found: Found, galle
         trainings=[_training(name, group) for name, group in histories.items()],
         gallery=gallery,
     )
+
+
+class DataCard(NamedTuple):
+    """What a data set's adapter says of it."""
+
+    title: str
+    terms: str
+    homepage: str
+
+
+def described(data: str) -> DataCard | None:
+    """What is known of a data set by its name; None of one whose adapter is not installed here."""
+    known = registry.names("dataset")
+    adapter = data if data in known else data.partition("-")[0]  # "folder-holidays" is data of the adapter "folder"
+    if adapter not in known:
+        return None
+    found = registry.load_dataset(adapter)
+    return DataCard(found.title, found.licence, found.homepage or "")
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:

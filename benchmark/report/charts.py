@@ -15,6 +15,7 @@ from benchmark.results.tables import number
 
 WIDTH = 340.0
 EDGE = 5.0  # kept free at both sides, for dots and the halves of tick labels
+NAME = 16.0  # height of a row's name above its mark
 AXIS = 22.0  # height of the tick labels below a plot
 CHANNELS = {"R": "mae_r", "G": "mae_g", "B": "mae_b"}
 HUES = 8  # colors of lines and points in the style sheet; beyond, they come again
@@ -46,9 +47,9 @@ def whiskers(title: str, marks: Sequence[Mark], floor: float | None) -> Markup:
     row = 32.0
     drawing = Drawing(WIDTH, len(marks) * row + AXIS, title, _described(marks))
     scale = Scale.over(_inner_ends(marks), EDGE, WIDTH - EDGE)
-    _grid(drawing, scale, len(marks) * row)
+    _grid(drawing, scale, len(marks), row)
     if floor is not None and scale.holds(floor):
-        drawing.line(scale(floor), 0, scale(floor), len(marks) * row, "floor")
+        drawing.line(scale(floor), NAME, scale(floor), len(marks) * row, "floor", dash=f"3 3 3 3 3 {row - 15:g}")
     for k, mark in enumerate(marks):
         with drawing.group(f"{mark.role}{' best' if mark.best else ''}", method=mark.name):
             drawing.tip(f"{mark.name}: {mark.text}")
@@ -64,7 +65,7 @@ def channels(title: str, rows: Mapping[str, Sequence[Mark]]) -> Markup:
     everything = [mark for marks in rows.values() for mark in marks]
     drawing = Drawing(WIDTH, len(rows) * row + AXIS, title, _described(everything))
     scale = Scale.over([*_inner_ends(everything), 0.0], EDGE + 14, WIDTH - EDGE - 38, pad=0.02)
-    _grid(drawing, scale, len(rows) * row)
+    _grid(drawing, scale, len(rows), row)
     for k, (name, marks) in enumerate(rows.items()):
         with drawing.group(marks[0].role, method=name):
             drawing.text(0, k * row + 12, name, "name")
@@ -89,7 +90,7 @@ def distributions(title: str, rows: Mapping[str, np.ndarray], roles: Mapping[str
     drawing = Drawing(WIDTH, len(rows) * row + AXIS, title, described)
     ends = [float(end) for values in rows.values() for end in np.quantile(values, [0.005, 0.995])]
     scale = Scale.over(ends, EDGE, WIDTH - EDGE)
-    _grid(drawing, scale, len(rows) * row)
+    _grid(drawing, scale, len(rows), row)
     for k, (name, values) in enumerate(rows.items()):
         middle = k * row + 30
         with drawing.group(roles[name], method=name):
@@ -205,10 +206,11 @@ def _dodged(places: Sequence[float], step: float = 7.0) -> list[float]:
     return dodged
 
 
-def _grid(drawing: Drawing, scale: Scale, height: float) -> None:
-    """Vertical lines at round values, their texts below."""
+def _grid(drawing: Drawing, scale: Scale, rows: int, row: float) -> None:
+    """Vertical lines at round values, broken where the names of the rows stand, and the values below."""
+    height = rows * row
     for value, text in scale.ticks():
-        drawing.line(scale(value), 0, scale(value), height + 3, "grid")
+        drawing.line(scale(value), NAME, scale(value), height + 3, "grid", dash=f"{row - NAME:g} {NAME:g}")
         inside = min(max(scale(value), 3.2 * len(text)), WIDTH - 3.2 * len(text))  # no text beyond the edge
         drawing.text(inside, height + 15, text, "tick", "middle")
 

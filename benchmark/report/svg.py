@@ -46,9 +46,10 @@ class Drawing:
         place = {"x": _short(x), "y": _short(y)} | ({} if anchor == "start" else {"text-anchor": anchor})
         self._add("text", css, text=content, **place)
 
-    def line(self, x1: float, y1: float, x2: float, y2: float, css: str = "") -> None:
-        """A straight line."""
-        self._add("line", css, x1=_short(x1), y1=_short(y1), x2=_short(x2), y2=_short(y2))
+    def line(self, x1: float, y1: float, x2: float, y2: float, css: str = "", dash: str = "") -> None:
+        """A straight line; `dash` are the lengths of strokes and gaps in turn, from its start."""
+        broken = {"stroke-dasharray": dash} if dash else {}
+        self._add("line", css, x1=_short(x1), y1=_short(y1), x2=_short(x2), y2=_short(y2), **broken)
 
     def dot(self, x: float, y: float, radius: float, css: str = "") -> None:
         """A circle."""

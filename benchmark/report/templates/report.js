@@ -22,17 +22,31 @@ theme.addEventListener("click", () => {
 dark.addEventListener("change", () => showTheme(document.documentElement.dataset.theme));
 showTheme(remembered());
 
+// The page that is shown: marked in the contents, which close on a phone.
+const contents = one("#contents");
+function showPage() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const page = target?.closest(".page") ?? one(".page");
+  for (const link of all("a", contents)) {
+    if (link.getAttribute("href") === `#${page.id}`) link.setAttribute("aria-current", "page");
+    else if (link.getAttribute("href").startsWith("#")) link.removeAttribute("aria-current");
+  }
+  for (let part = target?.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  if (contents.matches(":popover-open")) contents.hidePopover();
+}
+addEventListener("hashchange", showPage);
+one(".skip").addEventListener("click", event => { // the address names the page that is shown, and must go on doing so
+  event.preventDefault();
+  one("#main").focus();
+});
+
 // Filters: one rule each in a style sheet, so that nothing is touched that is not shown.
 const toolbar = one("#toolbar");
 const rules = one("#filter");
 function applyFilters() {
   const chosen = Object.fromEntries(new FormData(toolbar));
-  const hidden = [];
-  for (const name of ["data", "preset"])
-    if (chosen[name]) hidden.push(`.chapter:not([data-${name}="${CSS.escape(chosen[name])}"])`);
-  if (chosen.metric === "headline") hidden.push("[data-metric].further");
-  else if (chosen.metric) hidden.push(`[data-metric]:not([data-metric="${CSS.escape(chosen.metric)}"])`);
-  rules.textContent = hidden.length ? `${hidden.join(",")}{display:none}` : "";
+  const hidden = chosen.metric === "headline" ? "[data-metric].further:not(:target)" : `[data-metric]:not([data-metric="${CSS.escape(chosen.metric)}"])`;
+  rules.textContent = chosen.metric ? `${hidden}{display:none}` : "";
   document.body.classList.toggle("focused", chosen.method !== "");
   for (const element of all("[data-method]")) element.classList.toggle("on", element.dataset.method === chosen.method);
 }
@@ -134,8 +148,20 @@ function showSides() {
     const [picture, source] = [one(`.${side}`, stage), one("img", figure)];
     picture.src = one("a", figure).getAttribute("href");
     picture.alt = source.alt;
-    one(`[data-score=${side}]`, dialog).textContent = one(".score", figure).textContent;
   }
+  for (const line of all(".told tbody tr", dialog))
+    line.classList.toggle("on", Object.values(sides).some(select => select.value === line.cells[0].textContent));
+}
+function showScores() { // a line per picture, a column per metric that any of them has
+  const scored = all("figure", shown).map(figure => [figure.dataset.method, {...one(".score", figure).dataset}]);
+  const names = [...new Set(scored.flatMap(([, values]) => Object.keys(values)))];
+  const cells = (tag, texts) => texts.map(text => Object.assign(document.createElement(tag), {textContent: text}));
+  const words = (values, name) => (values[name] ?? "").split(/ (?=[-–\d])| (?=\S+$)/); // "AuC rebal. 61.2 %"
+  const row = parts => { const line = document.createElement("tr"); line.append(...parts); return line; };
+  const label = name => words(scored.find(([, values]) => values[name])[1], name)[0];
+  one(".told thead", dialog).replaceChildren(row(cells("th", names.length ? ["", ...names.map(label)] : [])));
+  one(".told tbody", dialog).replaceChildren(...scored.filter(([, values]) => names.some(name => values[name])).map(([method, values]) =>
+    row(cells("td", [method, ...names.map(name => words(values, name)[1] ?? "")]))));
 }
 function showRow(row, over, under) {
   shown = row;
@@ -146,6 +172,7 @@ function showRow(row, over, under) {
     select.value = methods.includes(wanted) ? wanted : methods.at(-1);
   }
   one("#compare-title").textContent = row.closest(".strip").getAttribute("aria-label");
+  showScores();
   stage.style.imageRendering = row.closest(".pixels") ? "pixelated" : "auto";
   showSides();
 }
@@ -179,3 +206,4 @@ dialog.addEventListener("keydown", event => {
 
 for (const element of [theme, toolbar, ...all(".local")]) element.hidden = false;
 applyFilters();
+showPage();
