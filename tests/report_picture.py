@@ -15,7 +15,7 @@ SIZE = (1280, 960)
 SEEN = """
 return [...document.images].every(image => {
   const box = image.getBoundingClientRect();
-  return !box.width || box.top > innerHeight || image.naturalWidth;
+  return !image.checkVisibility() || box.top > innerHeight || image.naturalWidth;
 });
 """
 

@@ -17,7 +17,7 @@ from benchmark.contracts.result import write_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.paper.claims import build_claims
 from benchmark.paper.section import card_pages, claims_pages
-from benchmark.report import FOLDER, RECORD, Report, StripColumn, StripRecord, build_report, picture_name
+from benchmark.report import ENDS, FOLDER, RECORD, Report, StripColumn, StripRecord, build_report, picture_name
 from benchmark.running.stages import Context, build_method, choose_device, prepare_data
 from benchmark.training.checkpoint import save_model
 from benchmark.training.record import HISTORY_FILE, MODEL_FILE
@@ -95,7 +95,7 @@ def write_strip(folder: Path, models: dict[str, str]) -> None:
     place = folder / FOLDER
     place.mkdir(parents=True, exist_ok=True)
     for k, _ in enumerate(record.ids):
-        for file in ("gray", *models, "truth"):
+        for file in (ENDS[0], *models, ENDS[1]):
             Image.new("RGB", (256, 256), (90 * k, 90, 90)).save(place / picture_name(k, file))
     (place / RECORD).write_text(record.model_dump_json())
 

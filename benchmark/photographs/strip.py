@@ -19,8 +19,8 @@ from benchmark.contracts.dataset import Dataset, Item
 from benchmark.contracts.workspace import Workspace
 from benchmark.data.color import gray_of
 from benchmark.photographs.colorizer import BROUGHT, Colorizer, load_colorizer
-from benchmark.report import FOLDER, RECORD, StripColumn, StripRecord, Trained, find_trained, picture_name
-from benchmark.results.tables import build_table, collect
+from benchmark.report import ENDS, FOLDER, RECORD, StripColumn, StripRecord, Trained, find_trained, picture_name
+from benchmark.results import tables
 from benchmark.support.errors import InputError
 from benchmark.support.files import file_sha256, write_atomically
 from benchmark.training.record import MODEL_FILE
@@ -54,7 +54,7 @@ def draw_strip(params: Params, space: Workspace, data: str, preset: str, dataset
         )
     items = chosen(dataset.items("test"), photographs)
     pixels = [item.source.load(SIDE) for item in items]
-    contents = {"gray": list(gray_of(np.stack(pixels))), "truth": pixels}
+    contents = {ENDS[0]: list(gray_of(np.stack(pixels))), ENDS[1]: pixels}
     columns = []
     for column, colorizer in _columns(params, space, data, preset):
         columns.append(column)
@@ -77,8 +77,8 @@ def chosen(items: Sequence[Item], count: int) -> list[Item]:
 def _columns(params: Params, space: Workspace, data: str, preset: str) -> list[tuple[StripColumn, Colorizer]]:
     """The families whose first seed's model is here, in the table's order, and the model that the package brings."""
     folder = space.references / data / preset
-    families = [row.name for row in build_table(folder).rows]
-    measured = [one for one in collect(folder).measured if one.result.run.method in families]
+    families = [row.name for row in tables.build_table(folder).rows]
+    measured = [one for one in tables.collect(folder).measured if one.result.run.method in families]
     found = find_trained(measured, params, space)
     first: dict[str, Trained] = {}
     for model in sorted(found.models, key=lambda model: model.cell.seed):

@@ -2,10 +2,10 @@
 
 from benchmark.report.build import Report, build_report
 from benchmark.report.pages import Page
-from benchmark.report.strip import FOLDER, RECORD, StripColumn, StripRecord, picture_name
+from benchmark.report.strip import ENDS, FOLDER, RECORD, StripColumn, StripRecord, picture_name
 from benchmark.report.trained import Trained, find_trained
 
 __all__ = [
-    "FOLDER", "RECORD", "Page", "Report", "StripColumn", "StripRecord", "Trained", "build_report", "find_trained",
-    "picture_name",
+    "ENDS", "FOLDER", "RECORD", "Page", "Report", "StripColumn", "StripRecord", "Trained", "build_report",
+    "find_trained", "picture_name",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from benchmark.support.errors import BenchError, first_fault
 from benchmark.support.files import file_sha256
 
 FOLDER, RECORD = Path("docs") / "strip", "strip.json"
+ENDS = ("input", "truth")  # endings of the first and the last column's pictures
 DRAW = "draw it again: bench strip"
 
 
@@ -79,7 +80,7 @@ def place_strip(root: Path, tables: Sequence[Table], out: Path) -> tuple[DrawnSt
     current = [one for one in record.columns if _current(one, root, shas)]
     stale = [one.name for one in record.columns if one not in current]
     scores = {one.name: _score(one, tables) for one in current}
-    named = [(INPUT, "gray"), *((one.name, one.file) for one in current), (TRUTH, "truth")]
+    named = [(INPUT, ENDS[0]), *((one.name, one.file) for one in current), (TRUTH, ENDS[1])]
     out.mkdir(parents=True)
     strips = []
     for k, id_ in enumerate(record.ids):
