@@ -1,4 +1,4 @@
-"""Draws docs/report.png, the picture of the report in README: `python tests/report_picture.py [REPORT] [PNG]`.
+"""Draws docs/report.webp, the picture of the report in README: `python tests/report_picture.py [REPORT] [PICTURE]`.
 
 It needs Chromium (see tests/browser.py) and a report of `bench report`.
 """
@@ -25,12 +25,12 @@ def take_picture(browser: Browser, page: Path, path: Path, *, size: tuple[int, i
     browser.open(page, size=size, dark=dark)
     WebDriverWait(browser.driver, 10).until(lambda _: browser.run(SEEN))
     browser.picture(path)
-    Image.open(path).convert("RGB").save(path, optimize=True)  # no palette, because the picture shows colors
+    Image.open(path).convert("RGB").save(path, quality=85, optimize=True)  # no palette, because the picture shows colors
     return path
 
 
 if __name__ == "__main__":
     report = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "report"
-    target = Path(sys.argv[2]) if len(sys.argv) > 2 else REPOSITORY / "docs" / "report.png"
+    target = Path(sys.argv[2]) if len(sys.argv) > 2 else REPOSITORY / "docs" / "report.webp"
     with chromium() as running:
         print(take_picture(running, report / "index.html", target))
