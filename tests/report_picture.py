@@ -25,7 +25,7 @@ def take_picture(browser: Browser, page: Path, path: Path, *, size: tuple[int, i
     browser.open(page, size=size, dark=dark)
     WebDriverWait(browser.driver, 10).until(lambda _: browser.run(SEEN))
     browser.picture(path)
-    Image.open(path).convert("RGB").save(path, quality=85, optimize=True)  # no palette, because the picture shows colors
+    Image.open(path).convert("RGB").save(path, quality=85, optimize=True)  # no palette: it shows colors
     return path
 
 
