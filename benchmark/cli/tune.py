@@ -108,8 +108,7 @@ def _finish(tuner: "Tuner", trials: "list[Trial]", record: bool) -> None:
     click.echo(f"chosen: {', '.join(f'{name} {value:g}' for name, value in made.chosen.items())}")
     click.echo(f"{'recorded' if record else 'written'}: {path}")
     if record:
+        sections = [f"{made.adapter}@{made.data} (every entry of the adapter)"]
+        sections += [f"{made.method}@{made.data} (this one)"] if made.method != made.adapter else []
         place = f"presets.{made.preset}.methods of params.yaml"
-        click.echo(
-            f"to use it: `tuned: {made.method}` in {made.adapter}@{made.data} (every entry of the adapter) or in "
-            f"{made.method}@{made.data} (this one) in {place}; commit both"
-        )
+        click.echo(f"to use it: `tuned: {made.method}` in {' or in '.join(sections)} in {place}; commit both")
