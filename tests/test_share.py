@@ -92,6 +92,7 @@ def test_a_pulled_model_is_current_and_needs_no_training(box: Path, trained: Pat
     assert run("pull", "--from", str(box)).exit_code == 0  # again: it is here
 
 
+@pytest.mark.slow
 def test_a_remote_of_dvc_and_a_file_system_of_fsspec(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_remote_of_dvc_and_a_file_system_of_fsspec(
     assert sorted(path.name for path in (tmp_path / "store" / MODEL).iterdir()) == FILES
 
 
+@pytest.mark.slow
 def test_a_hub(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("huggingface_hub", reason="the extra 'hub' is not installed: pip install -e '.[hub]'")
     from hub import hub

@@ -1,6 +1,6 @@
 """Downloads over HTTP that resume after a break, stop at the expected size, and name a file only when it is whole.
 
-The dependency pooch is not used here: it cannot resume a download, and it reads without bound what a server sends.
+The package pooch is not used: it cannot resume a download, and it reads without bound what a server sends.
 """
 
 import http.client
