@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -25,6 +26,11 @@ def dvc(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout + done.stderr
+
+
+def told(output: str) -> Any:
+    """Returns the JSON value in an output, which is one line; around it DVC says what has not been run yet."""
+    return json.loads(next(line for line in output.splitlines() if line[:1] in ("[", "{")))
 
 
 def stages_run(output: str) -> set[str]:
@@ -87,14 +93,14 @@ def test_an_experiment_stands_in_the_tables_of_dvc(tmp_path: Path) -> None:
     dvc("exp", "run", "--name", "wide", *changes, "leaderboard@sample", cwd=project, env=env)
 
     # What the extension of VS Code calls.
-    commits = json.loads(dvc("exp", "show", "--json", cwd=project, env=env).splitlines()[-1])
+    commits = told(dvc("exp", "show", "--json", cwd=project, env=env))
     [experiment] = [one["revs"][0] for one in commits[1]["experiments"]]
     flat = "runs/metrics/sample-tiny/l2.json"
     measured = experiment["data"]["metrics"][flat]["data"]
     assert experiment["name"] == "wide"
     assert measured == json.loads((project / flat).read_text())
     assert experiment["data"]["params"]["params.yaml"]["data"]["presets"]["tiny"]["methods"]["l2"]["base_channels"] == 8
-    plots = json.loads(dvc("plots", "diff", "HEAD", "wide", "--json", cwd=project, env=env).splitlines()[-1])["data"]
+    plots = told(dvc("plots", "diff", "HEAD", "wide", "--json", cwd=project, env=env))["data"]
     [curves] = plots["runs/plots/sample-tiny/curves.csv"]
     assert [point["images"] for point in curves["content"]["data"]["values"] if point["rev"] == "wide"] == ["12", "24"]
     assert flat in dvc("metrics", "diff", "HEAD", "wide", cwd=project, env=env)
