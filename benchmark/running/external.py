@@ -45,7 +45,7 @@ def inspect(folder: Path, prepared: Prepared) -> Folder:
     """Sets the files of a folder against the ids of the test split, and reads every one.
 
     Raises:
-        BenchError: as `images_by_id`.
+        InputError: as `images_by_id`.
     """
     found, ids = images_by_id(folder), prepared.ids("test")
     missing, extra = [name for name in ids if name not in found], sorted(found.keys() - set(ids))

@@ -197,13 +197,14 @@ def images_by_id(folder: Path) -> dict[str, Path]:
 
     Raises:
         InputError: no such folder, no image in it, or two files for one image.
-        BenchError: as `list_folder`.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give one with a file for every image, named <image id>.png")
     found: dict[str, Path] = {}
-    for name, source in list_folder(folder, OUTPUT_SUFFIXES):
-        image, path = posixpath.splitext(name)[0], Path(source.path)
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in OUTPUT_SUFFIXES):
+        if not is_visible(path.name):
+            continue
+        image = path.relative_to(folder).with_suffix("").as_posix()
         if image in found:
             raise InputError(f"{folder}: two files for the image {image}: {found[image].name} and {path.name}")
         found[image] = path
