@@ -118,9 +118,7 @@ def test_precision_and_recall_equal_their_definition(rows: int, monkeypatch: pyt
 
 def test_without_the_library_they_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_fidelity.metric_prc", None)
-    with pytest.raises(
-        BenchError, match=r"torch-fidelity, which is not installed: pip install 'colorbench\[metrics\]'"
-    ):
+    with pytest.raises(BenchError, match=r"torch-fidelity, which is not installed: pip install -e '\.\[metrics\]'"):
         precision_and_recall(torch.zeros(4, 1), torch.zeros(4, 1))
 
 
