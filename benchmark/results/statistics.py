@@ -96,9 +96,6 @@ class Estimate:
     def interval(self) -> tuple[float, float] | None:
         """The 95 % bootstrap interval of the mean: seeds redrawn, then test images; None where neither spread is known.
 
-        So it is of a metric of whole sets where nothing was trained: other seeds give the same, and of images nothing
-        is known.
-
         Images are resampled with replacement. Three seeds cannot be: the extremes of three values, all that a resample
         of them reaches, cover the mean three times in four. They are redrawn from Student's t with K-1 degrees of
         freedom, which for normal seeds covers exactly. Both happen on a scale without ends, so no interval leaves the
