@@ -391,8 +391,8 @@ def test_the_report_has_it_too_and_filters_by_it(tmp_path: Path, key: Key) -> No
     params = read_params(project)
     page = build_report(params, Workspace(project), tmp_path / "report", never).page.read_text(encoding="utf-8")
     assert '<option value="fooled">Fooled</option>' in page
-    assert '<figure data-metric="fooled">' in page
-    assert re.search(r'<td class="number best" data-metric="fooled" data-value="[45]\d\.', page)
+    assert re.search(r'<figure id="[^"]*-fooled" data-metric="fooled">', page)
+    assert re.search(r'<td class="number best" [^>]*data-metric="fooled" data-value="[45]\d\.', page)
 
 
 def never() -> NoReturn:
