@@ -75,6 +75,7 @@ def copy_code(folder: Path) -> dict[str, str]:
     (folder / ".dvc").mkdir()
     for name in ("config", ".gitignore"):
         shutil.copy(REPOSITORY / ".dvc" / name, folder / ".dvc")
+    shutil.copytree(REPOSITORY / ".dvc/plots", folder / ".dvc/plots")
     ignored = (REPOSITORY / ".dvcignore").read_text() + "/benchmark/methods\n/benchmark/datasets\n"
     (folder / ".dvcignore").write_text(ignored)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -21,7 +21,7 @@ from benchmark.running.stages import evaluation
 from benchmark.scoring.evaluate import Evaluation, colorize, evaluate
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.scoring.prediction import BadPrediction
-from benchmark.support.errors import BenchError
+from benchmark.support.errors import BenchError, InputError
 
 CPU = torch.device("cpu")
 IMAGES, IDS = 6, [f"photo-{k}" for k in range(6)]
@@ -173,4 +173,5 @@ def test_what_is_shown_is_checked_too(tmp_path: Path) -> None:
     Image.fromarray(PHOTOGRAPHS[0]).save(path)
     with pytest.raises(BadPrediction, match="painter gives colors that are not finite"):
         broken(Image.open(path).convert("RGB"))
-    assert "This file cannot be colored: painter gives colors" in color_upload(path, {"painter": broken})
+    with pytest.raises(InputError, match="This file cannot be colored: painter gives colors"):
+        color_upload(path, {"painter": broken})
