@@ -188,16 +188,21 @@ function lay() {
   const stage = element("stage");
   const count = stage.children.length;
   if (!count) return;
+  arrange(stage, count, SMALLEST); // large pictures would make the room that is measured
   const style = getComputedStyle(stage);
   const [gap, edge] = [style.columnGap, style.paddingLeft].map(parseFloat);
-  const caption = stage.querySelector("figcaption")?.offsetHeight ?? 0;
+  const caption = stage.querySelector("figcaption")?.getBoundingClientRect().height ?? 0;
   const side = columns => Math.min(
     (stage.clientWidth - 2 * edge + gap) / columns - gap,
     (stage.clientHeight - 2 * edge + gap) / Math.ceil(count / columns) - gap - caption,
   );
   const columns = Array.from({ length: count }, (_, k) => k + 1).reduce((best, one) => side(one) > side(best) ? one : best);
+  arrange(stage, columns, Math.max(SMALLEST, Math.floor(side(columns))));
+}
+
+function arrange(stage, columns, side) {
   stage.style.setProperty("--columns", columns);
-  stage.style.setProperty("--side", `${Math.max(SMALLEST, Math.floor(side(columns)))}px`);
+  stage.style.setProperty("--side", `${side}px`);
 }
 new ResizeObserver(lay).observe(element("stage"));
 
