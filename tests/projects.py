@@ -47,6 +47,15 @@ def make_project(folder: Path, params: Mapping[str, Any] = TINY) -> Path:
     return folder
 
 
+def make_run_project(folder: Path, *methods: str) -> Path:
+    """Makes a project, and prepares, trains and scores these methods in it."""
+    make_project(folder)
+    for method in methods:
+        done = bench("run", "--method", method, "--data", "sample", cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
 def commit_project(folder: Path) -> Path:
     """Puts a project and its files under git, with this repository's ignored files, and returns the folder."""
     shutil.copy(REPOSITORY / ".gitignore", folder)

@@ -30,7 +30,9 @@ def take_picture(browser: Browser, page: Path, path: Path, *, size: tuple[int, i
 
 
 if __name__ == "__main__":
-    report = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "report"
+    page = (Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "report") / "index.html"
     target = Path(sys.argv[2]) if len(sys.argv) > 2 else REPOSITORY / "docs" / "report.webp"
+    if not page.is_file():  # the browser would show its own page about that, and the picture would be of it
+        sys.exit(f"{page} is not there; run: bench report")
     with chromium() as running:
-        print(take_picture(running, report / "index.html", target))
+        print(take_picture(running, page, target))

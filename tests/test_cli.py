@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmark import PROTOCOL
-from projects import bench, make_project
+from projects import bench, make_project, make_run_project
 
 pytestmark = pytest.mark.pipeline
 
@@ -21,11 +21,7 @@ MODEL = Path("models/sample/tiny/cgan/seed0/model.safetensors")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which gray and cgan have been run."""
-    folder = make_project(tmp_path_factory.mktemp("project"))
-    for method in ("gray", "cgan"):
-        done = bench("run", "--method", method, "--data", "sample", cwd=folder)
-        assert done.returncode == 0, done.stderr
-    return folder
+    return make_run_project(tmp_path_factory.mktemp("project"), "gray", "cgan")
 
 
 def test_a_run_prints_its_row_and_where_everything_lies(project: Path) -> None:

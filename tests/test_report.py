@@ -27,6 +27,7 @@ from benchmark.paper import claims
 from benchmark.report import build
 from benchmark.report.chapter import short_names
 from benchmark.report.gallery import EXTREMES, FAILURES, choose
+from benchmark.report.leaders import leaders
 from benchmark.report.svg import Drawing, Scale, spread
 from benchmark.report.trained import POINTS, find_trained, read_history
 from benchmark.results.tables import as_json, build_table
@@ -152,6 +153,10 @@ def test_the_first_page_says_who_leads_and_by_how_much(project: Path, page: str)
     means = sorted((row.cells["psnr"].mean or 0 for row in table.rows), reverse=True)
     assert f"leads in PSNR by {number(means[0] - means[1], 2)} dB" in home
     assert " of ".join(map(str, table.decided)) in home
+    for one in (table, build_table(project / "results/sample/first")):
+        for name, lead in leaders(one).items():
+            mark = "†" if name in one.row(lead.name).not_above_floor else ""  # type: ignore[union-attr]
+            assert f">{lead.name} {lead.value}{mark}</span>" in home
     assert home.count("<figure") == 2 * (2 + 2)  # the strip: two photographs, gray, two methods, truth
 
 

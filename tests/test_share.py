@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from benchmark.cli import main
 from benchmark.share.packing import write_sums
 from benchmark.training.checkpoint import load_model, save_model
-from projects import TINY, bench, make_project
+from projects import TINY, bench, make_project, make_run_project
 
 MODEL = "sample/tiny/l2/seed0"
 FILES = ["README.md", "SHA256SUMS", "history.csv", "model.safetensors", "training.json"]
@@ -26,11 +26,7 @@ FILES = ["README.md", "SHA256SUMS", "history.csv", "model.safetensors", "trainin
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with one trained and scored model, and a baseline."""
-    project = make_project(tmp_path_factory.mktemp("trained"))
-    for method in ("l2", "gray"):
-        done = bench("run", "--method", method, "--data", "sample", cwd=project)
-        assert done.returncode == 0, done.stderr
-    return project
+    return make_run_project(tmp_path_factory.mktemp("trained"), "l2", "gray")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ class Leader(NamedTuple):
     ahead: str  # of the next family's mean; empty where there is no other
     rank: str  # that it may have by the paired tests
     shown: bool  # to be better than every other
+    mark: str  # † where it is not shown to beat a picture without any color
 
 
 def leaders(table: Table) -> dict[str, Leader]:
@@ -29,7 +30,8 @@ def leaders(table: Table) -> dict[str, Leader]:
         ahead = number(abs(means[first] - means[others[0]]), metric.digits) if others else ""
         rank = str(cells[first].rank)
         value = number(means[first], metric.digits)
-        found[metric.name] = Leader(metric, first, value, ahead, rank, bool(others) and rank == "1")
+        mark = "†" if cells[first].below_floor else ""
+        found[metric.name] = Leader(metric, first, value, ahead, rank, bool(others) and rank == "1", mark)
     return found
 
 
