@@ -16,7 +16,7 @@ from torch.optim import Adam, Optimizer
 
 from benchmark.contracts.method import Batch, DataInfo, Method, Update
 from benchmark.contracts.search import RATE
-from benchmark.data.ab_bins import BINS, decode
+from benchmark.data.ab_bins import BINS, SoftTargets, decode, soft_cross_entropy, soft_encode
 
 from ._classification import BinLoss, BinsConfig
 from ._scale import scale_L
@@ -30,6 +30,21 @@ class ClassificationConfig(BinsConfig):
     learning_rate: Annotated[float, RATE] = Field(1e-3, gt=0, description="Adam's rate")
 
 
+class LossByPixel(BinLoss):
+    """The same loss, for predictions at full resolution: it takes half the time on a CPU.
+
+    In channels_last memory a pixel's 313 numbers lie side by side, and a softmax along the last axis is vectorized.
+    Along the second it is not, and two copies are made.
+    """
+
+    def forward(self, logits: Tensor, ab: Tensor) -> Tensor:
+        """Returns the mean over pixels, in nats, of (B, 313, H, W) and (B, 2, H, W)."""
+        targets = SoftTargets(*map(_by_pixel, soft_encode(ab, self.config.neighbors, self.config.sigma)))
+        nearest = targets.indices.gather(1, targets.weights.argmax(1, keepdim=True)).squeeze(1)
+        weights = self.bin_weights[nearest] if self.config.rebalance else None
+        return soft_cross_entropy(_by_pixel(logits), targets, weights)
+
+
 class Classification(Method):
     """A U-Net trained with the soft-encoded cross-entropy over 313 colors at every pixel."""
 
@@ -39,7 +54,7 @@ class Classification(Method):
     def __init__(self, config: ClassificationConfig, data: DataInfo) -> None:
         super().__init__(config, data)
         self.colorizer = UNet(BINS, data.image_size, config.base_channels, head="pointwise")
-        self.loss = BinLoss(config, data)
+        self.loss = LossByPixel(config, data)
 
     def optimizers(self, phase: str) -> dict[str, Optimizer]:
         """Returns Adam on the U-Net."""
@@ -52,3 +67,8 @@ class Classification(Method):
     def predict_ab(self, L: Tensor) -> Tensor:
         """Returns ab (B, 2, H, W) in Lab units for lightness (B, 1, H, W) in [0, 100]."""
         return decode(self.colorizer(scale_L(L)), self.config.temperature)
+
+
+def _by_pixel(maps: Tensor) -> Tensor:
+    """(B, C, H, W) → (B·H·W, C); of memory in channels_last a view."""
+    return maps.movedim(1, -1).flatten(0, 2)

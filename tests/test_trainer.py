@@ -81,6 +81,20 @@ def test_averaged_weights_are_what_is_left(whole: dict[str, Tensor], tmp_path: P
     assert not same(weights(method), whole)
 
 
+def test_no_weight_depends_on_what_memory_held_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(filled: bool) -> dict[str, Tensor]:
+        monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", filled)
+        make_trainer(method := make_cgan(), 8, tmp_path / str(filled)).run()
+        return weights(method)
+
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)  # which fills memory with NaN, unless told not to
+    try:
+        assert same(train(filled=True), train(filled=False))
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
 class Looking(Monitor):
     """A monitor that keeps the colorizer's weights at each validation."""
 

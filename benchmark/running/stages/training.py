@@ -17,7 +17,7 @@ from benchmark.running.stages.context import Context, machine_of
 from benchmark.scoring.evaluate import device_name
 from benchmark.support.errors import BenchError
 from benchmark.support.interruption import exclusive
-from benchmark.support.memory import peak_memory
+from benchmark.support.memory import leave_memory_unfilled, peak_memory
 from benchmark.support.precision import resolved_precision
 from benchmark.training.acceleration import deciding_machine
 from benchmark.training.checkpoint import load_model, remove_checkpoints, save_model
@@ -92,6 +92,7 @@ def _why_no_parent(parents: dict[str, Path]) -> str | None:
 
 def _train(cell: Cell, prepared: Prepared, identity: Identity, parents: dict[str, Path], context: Context) -> None:
     run_folder = context.workspace.run(cell, identity.key)
+    leave_memory_unfilled()
     method, outcome = fit(
         cell,
         prepared,
