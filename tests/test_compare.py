@@ -9,9 +9,11 @@ from data_files import picture
 from PIL import Image
 
 from benchmark.cli import main
+from benchmark.data.prepared import Prepared
 from benchmark.photographs.compare import GAP, draw, scores_text
+from benchmark.results.currency import read_whole
 from benchmark.support.montage import ABOVE, LEFT
-from projects import make_project
+from projects import make_project, make_run_project
 
 SIZE = 32
 
@@ -69,3 +71,18 @@ def test_before_training_the_next_step_is_told(tmp_path: Path, monkeypatch: pyte
         "run: bench run --method gray --data sample --preset tiny --seed 0\n"
     )
     assert not (tmp_path / "picture.png").exists()
+
+
+def test_the_worst_images_of_the_first_method_come_worst_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_run_project(tmp_path, "gray", "l2"))
+    for methods in ("gray,l2", "l2,gray"):
+        asked = ["compare", "--data", "sample", "--methods", methods, "--images", "5", "--size", "16"]
+        done = CliRunner().invoke(main, [*asked, "--worst", "-o", f"{methods}.png"])
+        assert done.exit_code == 0, done.output
+    measured = read_whole(tmp_path / "runs/results/sample/tiny/gray/seed0.json").columns["psnr"]
+    prepared = Prepared.open(tmp_path / "data/sample-tiny")
+    truth = prepared.images("test")[np.argsort(measured, kind="stable")[:5]]
+    with Image.open(tmp_path / "gray,l2.png") as drawn:
+        bottom = 3 * (16 + GAP)
+        shown = [np.asarray(drawn)[bottom : bottom + 16, LEFT + k * (16 + GAP) :][:, :16] for k in range(5)]
+    assert np.array_equal(shown, truth)

@@ -75,15 +75,16 @@ def app(host: str, port: int, **models: Any) -> None:
 @click.option("--preset", metavar="NAME", help="Default: the suite's.")
 @seed_option
 @click.option("--images", type=click.IntRange(1, 64), default=8, show_default=True, help="Columns.")
+@click.option("--worst", is_flag=True, help="The images of the first method's lowest PSNR, not an even choice.")
 @click.option("--size", type=click.IntRange(16, 512), default=96, show_default=True, help="Pixels per image.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The PNG to write.")
-def compare(data_set: str, methods: str, preset: str | None, seed: int, images: int, size: int, out: Path) -> None:
+def compare(data_set: str, methods: str, preset: str | None, seed: int, out: Path, **shown: Any) -> None:
     """Draw the same test images as several methods color them, a row per method, and print their scores."""
     cells = [resolve_cell(name, data_set, preset, seed) for name in methods.split(",")]
     context = make_context()
     from benchmark.photographs.compare import draw_comparison
 
-    click.echo(f"{draw_comparison(cells, context, out, images, size)}\n{out}")
+    click.echo(f"{draw_comparison(cells, context, out, **shown)}\n{out}")
 
 
 @click.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from tabulate import tabulate
 
@@ -14,7 +15,8 @@ from benchmark.data.color import gray_of
 from benchmark.data.preparation.pictures import evenly
 from benchmark.data.prepared import open_data
 from benchmark.photographs.scores import HEADS, score_rows
-from benchmark.running.stages import Context, load_trained
+from benchmark.results.currency import read_whole
+from benchmark.running.stages import Context, evaluate_cell, load_trained
 from benchmark.scoring.evaluate import colorize
 from benchmark.support.errors import InputError
 from benchmark.support.montage import montage
@@ -23,7 +25,9 @@ from benchmark.training.record import MODEL_FILE
 GAP, TRUTH = 4, "truth"  # pixels between images; name of the last row
 
 
-def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images: int, size: int) -> str:
+def draw_comparison(
+    cells: Sequence[Cell], context: Context, path: Path, images: int, size: int, worst: bool = False
+) -> str:
     """Draws gray, every method's output and the truth, a row each, with the name at its left.
 
     Returns:
@@ -35,6 +39,7 @@ def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images:
         path: the PNG to write.
         images: number of test images, spread evenly over the test split.
         size: side in pixels of a shown image, which is enlarged by whole pixels or reduced smoothly.
+        worst: show those on which the first cell, which is scored if it is not, has the lowest PSNR, the worst first.
 
     Raises:
         InputError: a cell is not trained, and the message says what to run; or the file's name is no PNG's.
@@ -46,7 +51,8 @@ def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images:
             raise InputError(f"{cell.name} is not trained; run: {shlex.join(('bench', 'run', *cell.arguments))}")
     prepared = open_data(context.workspace, cells[0])
     split = prepared.images("test")
-    target = torch.from_numpy(split[evenly(len(split), images)].copy()).to(context.device)
+    chosen = _worst(cells[0], context, images) if worst else evenly(len(split), images)
+    target = torch.from_numpy(split[chosen].copy()).to(context.device)
     rows = {"gray (input)": gray_of(target.cpu().numpy())}
     for cell in cells:
         rows[cell.method] = colorize(load_trained(cell, prepared, context), target).predicted.cpu().numpy()
@@ -54,6 +60,11 @@ def draw_comparison(cells: Sequence[Cell], context: Context, path: Path, images:
     path.parent.mkdir(parents=True, exist_ok=True)
     draw(rows, size, f"{prepared.meta.name}: {prepared.meta.licence}").save(path, optimize=True)
     return scores_text(rows)
+
+
+def _worst(cell: Cell, context: Context, images: int) -> NDArray[np.int64]:
+    psnr = read_whole(evaluate_cell(cell, context)).columns["psnr"]
+    return np.argsort(psnr, kind="stable")[:images]
 
 
 def scores_text(rows: dict[str, np.ndarray]) -> str:
