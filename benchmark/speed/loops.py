@@ -16,6 +16,7 @@ from benchmark.data.batches import Batches
 from benchmark.data.prepared import Prepared
 from benchmark.running.stages import Context, build_method
 from benchmark.speed.plain import PlainTraining, endless, make_loader, use_usual_malloc
+from benchmark.support.memory import leave_memory_unfilled
 from benchmark.training.acceleration import keep_freed_memory, make_deterministic
 from benchmark.training.progress import Monitor
 from benchmark.training.trainer import Trainer, phase_bounds
@@ -106,6 +107,7 @@ class OurLoop:
         before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
         if self.deterministic:
             make_deterministic(self.trainer.device)
+        leave_memory_unfilled()
         if self.trainer.device.type == "cpu":
             keep_freed_memory()
         try:

@@ -123,6 +123,11 @@ def channels_last_inputs(loop: OurLoop) -> None:
     loop.fixed = Batch(*(part.contiguous(memory_format=torch.channels_last) for part in loop.fixed))
 
 
+def fill_memory() -> None:
+    """Lets torch write to all memory before it is used, as it does by itself where it is to be deterministic."""
+    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]  # a property of the module
+
+
 CHOICES = (
     Choice("as by default"),
     Choice("contiguous, not channels_last", change=contiguous),
@@ -130,6 +135,7 @@ CHOICES = (
     Choice("gradients of all weights", change=all_gradients),
     Choice("optimizers not fused", change=unfused),
     Choice("freed memory given back", during=use_usual_malloc),
+    Choice("memory filled before use", during=fill_memory),
     Choice("not deterministic", ("deterministic=false",)),
     Choice("bf16 autocast", ("precision=bf16",)),
     Choice("torch.compile", ("compile=always",)),
