@@ -4,13 +4,14 @@
 
 One number beside a trained model moves along the trade between being near the truth and looking like photographs
 (Blau and Michaeli 2018, "The Perception-Distortion Tradeoff"): a factor of its ab. No model is trained, and no result
-is written; the table is printed, with the best value of each column in bold. docs/house.md has one.
+is written; the table is printed, with the best value of each column in bold.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
+from tabulate import tabulate
 from torch import Tensor
 
 from benchmark.cli.options import make_context, resolve_cell
@@ -35,19 +36,16 @@ def multiplied(method: Method, factor: float) -> Iterator[Method]:
         del method.predict_ab
 
 
-def as_table(rows: dict[float, dict[str, float | None]], columns: Sequence[str]) -> str:
+def as_table(rows: dict[float, dict[str, float | None]]) -> str:
     """The scores of each factor as Markdown, without columns that have no value; the best of a column is bold."""
-    heads, cells = ["factor"], [[f"{factor:g}" for factor in rows]]
-    for metric in (METRICS[name] for name in columns):
+    table = {"factor": [f"{factor:g}" for factor in rows]}
+    for metric in (METRICS[name] for name in COLUMNS):
         values = [value for row in rows.values() if (value := row.get(metric.name)) is not None]
-        if len(values) < len(rows):
-            continue
-        best = {"higher": max(values), "lower": min(values)}.get(metric.direction or "")
-        texts = [number(value, metric.digits) for value in values]
-        heads.append(metric.label + ARROWS[metric.direction])
-        cells.append([f"**{text}**" if value == best else text for value, text in zip(values, texts, strict=True)])
-    lines = [heads, ["---:"] * len(heads), *zip(*cells, strict=True)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        if len(values) == len(rows):
+            best = {"higher": max(values), "lower": min(values)}.get(metric.direction or "")
+            texts = [(number(value, metric.digits), value == best) for value in values]
+            table[metric.label + ARROWS[metric.direction]] = [f"**{text}**" if bold else text for text, bold in texts]
+    return tabulate(table, headers="keys", tablefmt="pipe", disable_numparse=True, colalign=["right"] * len(table))
 
 
 @click.command()
@@ -68,7 +66,7 @@ def main(method: str, data: str, preset: str | None, seed: int, factors: str) ->
             found = evaluate(changed, prepared.images("test"), scorer=scorer, device=context.device)
         rows[factor] = dict(found.scores.values)
         click.echo(f"{factor:g} done", err=True)
-    click.echo(as_table(rows, COLUMNS))
+    click.echo(as_table(rows))
 
 
 if __name__ == "__main__":

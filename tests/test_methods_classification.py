@@ -81,12 +81,12 @@ def test_rebalancing_weighs_each_pixel_by_its_nearest_bin() -> None:
 
 @pytest.mark.parametrize("rebalance", [False, True])
 def test_the_loss_by_pixel_is_the_loss(rebalance: bool) -> None:
-    ab, draw = tiny_batch().ab, torch.randn(4, 313, 32, 32, generator=torch.Generator().manual_seed(0)).double()
+    ab, draw = tiny_batch().ab, torch.randn(4, 313, 32, 32, generator=torch.Generator().manual_seed(0))
     adapter: Any = load_method("classification")
     method: Any = build(adapter, adapter.Config(rebalance=rebalance))
     found = []
     for loss in (method.loss, BinLoss(method.config, tiny_info())):
-        logits = draw.float().contiguous(memory_format=torch.channels_last).requires_grad_()
+        logits = draw.contiguous(memory_format=torch.channels_last).detach().requires_grad_()
         value = loss(logits, ab)
         value.backward()
         found.append((value, logits.grad))

@@ -24,8 +24,9 @@ def peak_memory(device: "torch.device") -> int:
 def leave_memory_unfilled() -> None:
     """Lets torch hand out memory as it is, where it would write to all of it first for the sake of determinism.
 
-    That writing makes a program repeatable which reads what it never wrote. It takes up to a tenth of a training step
-    on a CPU, and no bit of a result depends on it (tests/test_trainer.py trains with and without).
+    That writing makes a program repeatable which reads what it never wrote. It costs time in every training step
+    (docs/speed.md), and no bit of a result depends on it (tests/test_trainer.py trains with and without): so this is no
+    part of `make_deterministic`, whose code counts in the identity of every row.
     """
     import torch.utils.deterministic
 
