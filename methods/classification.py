@@ -34,7 +34,7 @@ class LossByPixel(BinLoss):
     """The same loss, for predictions at full resolution; a training step takes less time (tests/speed/bench_bins.py).
 
     In channels_last memory a pixel's 313 numbers lie side by side, and a softmax along the last axis is vectorized.
-    Along the second it is not, and two copies are made. It is not in `BinLoss`, whose code `eccv16`'s weights depend on.
+    Along the second it is not, and it copies twice. It is not in `BinLoss`, whose code `eccv16`'s weights depend on.
     """
 
     def forward(self, logits: Tensor, ab: Tensor) -> Tensor:
