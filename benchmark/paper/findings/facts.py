@@ -11,7 +11,7 @@ from markupsafe import Markup
 from benchmark.paper.claims import Decided, Decision, Finding, Verdict, families, verdict_text
 from benchmark.paper.published import Published
 from benchmark.results.statistics import compare
-from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, markdown_grid, number
+from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, device_text, markdown_grid, number
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.templates import md
 
@@ -125,11 +125,11 @@ def _against(table: Table, row: Row, metric: str) -> str:
     digits = METRICS[metric].digits
     above = metric not in row.not_above_floor
     told = "above" if above else "below" if high < 0 else "not told apart"
-    return f"{effect:+.{digits}f} [{number(low, digits)}, {number(high, digits)}] {told}"
+    return f"{effect:+.{digits}f} {_interval(low, high, digits)} {told}"
 
 
-def lead(table: Table, metric: str = "psnr") -> tuple[str, str] | None:
-    """Returns the method with the highest mean, and how far it is above `gray`, like `0.76 [0.70, 0.82]`."""
+def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
+    """Returns the method with the highest mean, how far it is above `gray`, and that figure's interval."""
     gray = table.floor
     floor = gray.cells[metric].estimate if gray else None
     measured = [(one.mean, row.name, one) for row in families(table) if (one := row.cells[metric].estimate)]
@@ -137,7 +137,12 @@ def lead(table: Table, metric: str = "psnr") -> tuple[str, str] | None:
         return None
     _, name, estimate = max(measured, key=lambda one: one[:2])
     effect, low, high, _ = compare(estimate, floor)
-    return name, f"{effect:+.2f} [{number(low, 2)}, {number(high, 2)}]"
+    return name, f"{effect:+.2f}", _interval(low, high, 2)
+
+
+def devices(table: Table) -> str:
+    """Returns the processors that its rows were measured on."""
+    return ", ".join(map(device_text, table.origin.devices))
 
 
 def gray_figures(table: Table) -> str:
@@ -303,8 +308,12 @@ def _deciding(decision: Decision) -> str:
 def _measured(finding: Finding) -> str:
     effect, low, high, _ = finding.difference
     digits = METRICS[finding.metric].digits
-    interval = f"[{number(low, digits)}, {number(high, digits)}]" if np.isfinite([low, high]).all() else "no interval"
-    return f"{finding.metric} {effect:+.{digits}f} {interval}"
+    return f"{finding.metric} {effect:+.{digits}f} {_interval(low, high, digits)}"
+
+
+def _interval(low: float, high: float, digits: int) -> str:
+    """Returns `[0.70, 0.82]`, or says that there is none: one training does not tell how far another one would be."""
+    return f"[{number(low, digits)}, {number(high, digits)}]" if np.isfinite([low, high]).all() else "no interval"
 
 
 def _beside(row: Published, facts: Facts) -> Iterator[list[str]]:
