@@ -18,6 +18,7 @@ Every line begins with `ok`, `FAIL` or `skip`; a skip says why. The exit code is
 """
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -74,6 +75,7 @@ class Bench:
     preset: str
     data: str
     steps: int
+    kept: Path | None = None  # where data sets are kept already
 
 
 class Verdict(NamedTuple):
@@ -252,7 +254,7 @@ def _rank(rank: int, bench: Bench, entry: str, folder: Path) -> None:
 def check_quick(bench: Bench) -> Iterator[Verdict]:
     """The committed rows, trained anew on the device, lie inside their intervals."""
     space = Workspace(bench.root)
-    context = Context(bench.params, space, Console(stderr=True), bench.device)
+    context = Context(bench.params, space, Console(stderr=True), bench.device, bench.kept)
     currency = Currency(bench.params, space)
     choice = Choice(data=[bench.data], presets=[bench.preset])
     try:
@@ -320,7 +322,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default=",".join(CHECKS), help="checks, by commas; default: all")
     parser.add_argument("--method", default="", help="entries, by commas; default: one of each adapter")
     parser.add_argument("--preset", default="quick", help="its networks and its committed rows; default: quick")
-    parser.add_argument("--data", default="sample", help="data set of the committed rows; default: sample")
+    parser.add_argument("--data", default="cifar10", help="data set of the committed rows; default: cifar10")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=os.environ.get("BENCH_DATA"),
+        help="where data sets are kept already (or BENCH_DATA)",
+    )
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of each short training; default: {STEPS}")
     asked = parser.parse_args(arguments)
     if unknown := set(asked.only.split(",")) - CHECKS.keys():
@@ -333,7 +341,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     make_deterministic(device)
     entries = asked.method.split(",") if asked.method else found
-    bench = Bench(params, root, device, entries, asked.preset, asked.data, asked.steps)
+    bench = Bench(params, root, device, entries, asked.preset, asked.data, asked.steps, asked.root)
     print(f"{device_name(device)}, torch {torch.__version__}, preset {asked.preset}, entries {', '.join(entries)}")
     failed = False
     for verdict in _all([] if asked.method else skipped, asked.only.split(","), bench):

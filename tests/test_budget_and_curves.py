@@ -15,7 +15,7 @@ from benchmark.contracts.curves import CURVE_POINTS, Curves
 from benchmark.contracts.result import read_result
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
-from benchmark.results.curves import still_improving
+from benchmark.results.curves import passings, still_improving
 from benchmark.results.tables import build_table, footnotes
 from benchmark.training.progress import Row, curves_of
 from projects import FAMILY, REPOSITORY, bench, make_project
@@ -115,6 +115,17 @@ def test_a_table_says_which_rows_were_still_improving(tmp_path: Path) -> None:
     write_method(tmp_path, "gray", seeds=(0,), role="floor")
     told = [note for note in footnotes(build_table(tmp_path / "cifar10" / "quick")) if "improving" in note]
     assert told == ["Still improving on validation images when the budget ended: `cgan` (distance), `l2` (psnr)."]
+
+
+def test_who_passes_whom_and_where() -> None:
+    flat, late = curve(np.full(8, 20.0)), curve(np.linspace(19, 21.45, 8))
+    assert list(passings({"flat": [flat], "late": [late, late]})) == [("late", "flat", late.images[3])]
+    child = late.model_copy(update={"images": tuple(100 + images for images in late.images)})
+    assert list(passings({"flat": [flat], "child": [child]})) == []  # no validation in common
+    near = curve(np.array([20.04, 19.97, 20.0, 20.01, 20.0, 20.0, 20.0, 20.04]))
+    assert list(passings({"flat": [flat], "near": [near]})) == []
+    again = curve(np.array([19.0, 21.0, 19.0, 21.0, 19.0, 21.0, 21.0, 21.0]))
+    assert list(passings({"flat": [flat], "again": [again]})) == [("again", "flat", again.images[5])]
 
 
 def test_noise_alone_is_seldom_called_progress() -> None:

@@ -122,7 +122,7 @@ def test_budgets_stand_beside_each_verdict(tmp_path: Path) -> None:
     for method, images in (("cgan", 128_000), ("classification", 128_000)):
         write_method(tmp_path, method, cost=Cost(budget_images=images, budget_steps=2000, train_seconds=76.0))
     page = build_claims(tmp_path).page
-    told = "Budgets, with those of parents: `cgan` 128,000 images in 2,000 steps, 76 s; `classification` 128,000 images"
+    told = "seconds without): `cgan` 128,000 images in 2,000 steps, 76 s; `classification` 128,000 images"
     assert told in page
     assert "Equal images." in page
     write_method(tmp_path, "classification", cost=Cost(budget_images=64_000, budget_steps=1000))

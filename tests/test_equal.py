@@ -12,6 +12,7 @@ from benchmark.contracts.registry import load_method, names
 from benchmark.contracts.search import searched
 from benchmark.contracts.workspace import Workspace
 from benchmark.results.currency import Currency
+from benchmark.results.tables import build_table
 from benchmark.speed.sizes import Size, as_text, sizes_of, spread
 from projects import bench, make_project
 
@@ -49,6 +50,17 @@ def test_families_see_the_same_images_in_the_same_steps_and_no_row_sees_more(
 @pytest.mark.parametrize(("preset", "data"), [("quick", "cifar10"), ("quick", "sample"), ("standard", "imagenette")])
 def test_families_make_about_as_many_multiply_adds(params: Params, preset: str, data: str) -> None:
     assert spread(sizes(params, data, preset), "multiply_adds") <= 1.5
+
+
+def test_equal_seconds_are_those_of_the_committed_rows(params: Params) -> None:
+    """The arm of C1-seconds gets the share of images that takes as long as the other method's whole budget."""
+    rows = build_table(ROOT / "results/cifar10/quick").rows
+    seconds = {row.name: row.cost.train_seconds for row in rows if row.cost.train_seconds}
+    if missing := {"cgan", "classification"} - seconds.keys():
+        pytest.skip(f"needs committed rows of cifar10/quick: {', '.join(sorted(missing))}")
+    assert params.entries["cgan-seconds"]["budget"] == pytest.approx(
+        seconds["classification"] / seconds["cgan"], abs=0.1
+    )
 
 
 def test_standard_sees_five_times_the_images_of_quick(params: Params) -> None:

@@ -10,7 +10,7 @@ import torch
 from benchmark.contracts.config import read_params
 from projects import bench, make_project
 
-TINY_L2 = ("--device", "cpu", "--preset", "tiny", "--method", "l2", "--steps", "4")
+TINY_L2 = ("--device", "cpu", "--preset", "tiny", "--data", "sample", "--method", "l2", "--steps", "4")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from benchmark import PROTOCOL
 from benchmark.contracts.curves import Curves
-from benchmark.contracts.result import read_per_image, read_result, write_result
+from benchmark.contracts.result import Cost, read_per_image, read_result, write_result
 from benchmark.paper.claims import build_claims
 from benchmark.paper.findings import build_findings
 from benchmark.paper.published import build_published
@@ -466,10 +466,13 @@ def test_what_dvc_shows_follows_the_rows(tmp_path: Path) -> None:
 def test_curves_are_those_of_the_results(tmp_path: Path) -> None:
     curves = {"images": (16, 32), "psnr": (22.5, 23.5), "colorfulness": (3.0, 4.0), "colorfulness_truth": 9.0}
     write_method(tmp_path, "l2", seeds=(0,), curves=Curves(**curves, validation_images=8))
-    build(tmp_path)
-    assert (tmp_path / "plots/cifar10-quick/curves.csv").read_text() == (
-        "method,seed,images,psnr,colorfulness,distance\nl2,0,16,22.5,3,\nl2,0,32,23.5,4,\n"
+    write_method(
+        tmp_path, "cgan", seeds=(0,), curves=Curves(**curves, validation_images=8), cost=Cost(budget_images=100)
     )
+    build(tmp_path)
+    lines = (tmp_path / "plots/cifar10-quick/curves.csv").read_text().splitlines()
+    assert lines[0] == "method,seed,images,psnr,colorfulness,distance"
+    assert sorted(lines[1:]) == ["cgan,0,100,23.5,4,", "cgan,0,84,22.5,3,", "l2,0,16,22.5,3,", "l2,0,32,23.5,4,"]
 
 
 def test_needs_neither_torch_nor_pandas(suite: Path) -> None:

@@ -1,6 +1,7 @@
-"""Whether a training was still getting better when its budget ended: a rule over validation curves."""
+"""What validation curves say of a table: which trainings still got better, and where methods pass each other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
 from math import ceil
 
 import numpy as np
@@ -31,6 +32,31 @@ def still_improving(curves: Sequence[Curves]) -> tuple[str, ...] | None:
         size = np.abs(np.concatenate(distances)).mean() or 1.0
         scores["distance"] = [-one / size for one in distances]  # higher is better, in shares
     return tuple(name for name, ends in scores.items() if _rises(ends, LEAST[name]))
+
+
+def passings(rows: Mapping[str, Sequence[Curves]]) -> Iterator[tuple[str, str, int]]:
+    """Yields who passes whom in mean validation PSNR, and after how many training images (docs/statistics.md).
+
+    Args:
+        rows: curves of each row's seeds, by name; those of a parent's child count the parent's images.
+
+    Yields:
+        (passes, is passed, images): behind by `LEAST` dB at a validation that both have, ahead by it at the last one,
+        and ahead from that number of images on.
+    """
+    means = {name: _mean_psnr(curves) for name, curves in rows.items()}
+    for passing, passed in permutations(means, 2):
+        common = sorted(means[passing].keys() & means[passed].keys())
+        leads = np.array([means[passing][images] - means[passed][images] for images in common])
+        if len(leads) and leads.min() <= -LEAST["psnr"] and leads[-1] >= LEAST["psnr"]:
+            yield passing, passed, common[int(np.flatnonzero(leads <= 0)[-1]) + 1]
+
+
+def _mean_psnr(curves: Sequence[Curves]) -> dict[int, float]:
+    """The mean over seeds at each number of images at which every seed was validated."""
+    seeds = [dict(zip(one.images, one.psnr, strict=True)) for one in curves]
+    shared = set.intersection(*map(set, seeds)) if seeds else set()
+    return {images: float(np.mean([seed[images] for seed in seeds])) for images in shared}
 
 
 def _end(values: Sequence[float]) -> NDArray[np.float64]:

@@ -72,7 +72,8 @@ def arm_text(arm: Arm) -> str:
 def budgets_text(decision: Decision) -> str:
     """Returns what the arms of a claim learned from, and whether that is the same number of images."""
     same = {True: " Equal images.", False: " **Not equal images.**", None: ""}[decision.same_images]
-    return f"Budgets, with those of parents: {'; '.join(map(arm_text, decision.arms))}.{same}"
+    arms = "; ".join(map(arm_text, decision.arms))
+    return f"Budgets (images and steps with those of parents, seconds without): {arms}.{same}"
 
 
 def p_text(p: float) -> str:

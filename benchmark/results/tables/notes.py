@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from benchmark.results.columns import TableCell, columns
+from benchmark.results.curves import passings
 from benchmark.results.tables.style import cell_text, device_text, duration
 from benchmark.results.tables.table import Table
 from benchmark.results.tables.verdicts import FLOOR_TEST, SEEDS_WANTED
@@ -123,6 +124,9 @@ def footnotes(table: Table) -> list[str]:
         notes.append(f"`{name}` of the true images: {cell_text(TableCell(truth), columns()[name].digits)}.")
     if improving := [f"`{row.name}` ({', '.join(row.improving)})" for row in table.all_rows if row.improving]:
         notes.append(f"Still improving on validation images when the budget ended: {', '.join(improving)}.")
+    families = {row.name: list(row.curves.values()) for row in table.rows if row.curves}
+    if met := [f"`{one}` passes `{other}` at {images:,}" for one, other, images in passings(families)]:
+        notes.append(f"Mean psnr on validation images, by training images: {', '.join(met)}.")
     if whole := [metric.name for metric in table.metrics if not metric.columns and metric.name in METRICS]:
         notes.append(f"{_names(whole)}: scores of the whole set; interval and test over seeds alone.")
     for metric in table.metrics:  # what is said alike in every row that has a value

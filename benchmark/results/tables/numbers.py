@@ -27,7 +27,7 @@ def csv_text(table: Table) -> str:
 def curves_csv(table: Table) -> str:
     """The validation curves of every training in the table, a line per validation.
 
-    `images` are training images seen by then, `distance` is the judge's where there is one.
+    `images` are training images seen by then, a parent's included; `distance` is the judge's where there is one.
     """
     lines = [
         f"{row.name},{seed},{images},{_six(psnr)},{_six(colorfulness)},{_six(distance)}"

@@ -37,7 +37,9 @@ class Row:
     varies: str | None = None  # the entry that an ablation varies
     mean_rank: float | None = None  # of a family's means over the headline columns: the order of the rows, no more
     few_seeds: bool = False  # a trained row with fewer seeds than are wanted
-    curves: Mapping[int, Curves] = field(default_factory=dict)  # seed → how its training went
+    curves: Mapping[int, Curves] = field(
+        default_factory=dict
+    )  # seed → how its training went, after its parent's images
 
     @property
     def part(self) -> str:
@@ -162,7 +164,13 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
 
 
 def _curves(group: Sequence[Measured]) -> dict[int, Curves]:
-    return {one.result.run.seed: curves for one in group if (curves := one.result.curves)}
+    return {one.result.run.seed: _after_parent(curves, one) for one in group if (curves := one.result.curves)}
+
+
+def _after_parent(curves: Curves, one: Measured) -> Curves:
+    """Counts the images that the parent's training saw, so that all curves of a table have one axis."""
+    before = (one.result.cost.budget_images or curves.images[-1]) - curves.images[-1]
+    return curves.model_copy(update={"images": tuple(before + images for images in curves.images)})
 
 
 def _order(row: Row) -> tuple[float, float, str]:
