@@ -108,11 +108,13 @@ def test_a_supported_claim_names_a_control_that_disagrees(tmp_path: Path) -> Non
     write_method(tmp_path, "l2", -2.0)
     write_method(tmp_path, "cgan", 0.0)
     write_method(tmp_path, "cgan-l1", -1.0)
+    write_method(tmp_path, "classification", 1.0)
     tables = [build_table(tmp_path / "cifar10/quick")]
     lines = facts.attributions(Facts(tables, decide_all(tables), []))
     unclear = "that is not shown to be due to what the claim names."
     assert f"`C6-own` is supported on cifar10/quick, but `C6-own-mse` is refuted: {unclear}" in lines
     assert "`C4` is supported on cifar10/quick, and so is its control (`C4-l1`)." in lines
+    assert any(line.startswith("`C1` is refuted on cifar10/quick; its control (`C1-seconds`) is not") for line in lines)
 
 
 def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:
@@ -131,7 +133,8 @@ def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:
         "to run: `bench run --method gan-perceptual-own-report --data cifar10 --preset quick --seed 0` and 8 more"
     )
     assert re.search(
-        r"Of \d+ claims \(variants included\), on cifar10/quick 3 are supported, 1 is refuted, 2 are", page
+        r"Of \d+ claims \(\d+ of them variants .*\sseeds of cifar10/quick, 3 are supported, 1 is refuted, 2 are",
+        page,
     )
 
 

@@ -145,6 +145,20 @@ def devices(table: Table) -> str:
     return ", ".join(map(device_text, table.origin.devices))
 
 
+def variants(facts: Facts) -> int:
+    """Returns how many claims are variants of a report's claim (an id with a word at its end)."""
+    return sum("-" in decided.claim.id for decided in facts.claims)
+
+
+def colorfulness(table: Table) -> str | None:
+    """Returns `truth 34.08, cgan 23.41, …`, the most colorful family first; None where no truth is known."""
+    if (truth := table.truth.get("colorfulness")) is None:
+        return None
+    means = {row.name: row.cells["colorfulness"].mean or 0.0 for row in families(table)}
+    ordered = sorted(means.items(), key=lambda one: -one[1])
+    return ", ".join([f"truth {truth.mean:.2f}", *(f"`{name}` {mean:.2f}" for name, mean in ordered)])
+
+
 def gray_figures(table: Table) -> str:
     """Returns the scores of `gray`, like `psnr 23.97, ssim 0.9313, auc 90.06`."""
     return ", ".join(_value(table, GRAY, name) for name in FLOOR_TEST)
@@ -193,21 +207,23 @@ def claim_lines(facts: Facts) -> str:
 
 
 def attributions(facts: Facts) -> list[str]:
-    """Returns, for each supported claim with a control, whether the control agrees, or that it is not measured."""
+    """Returns, for each decided claim with a control, whether the control agrees, or that it is not measured."""
     by_id = {decided.claim.id: decided for decided in facts.claims}
     lines = []
     for decided in facts.claims:
         controls = [by_id[name] for name in decided.claim.controls if name in by_id]
-        for one in (one for one in decided.decisions if one.verdict == "supported"):
+        for one in (one for one in decided.decisions if one.verdict != "undecided"):
             place = (one.data, one.preset)
             found = [(c.claim.id, d) for c in controls for d in c.decisions if (d.data, d.preset) == place]
-            against = [f"`{name}` is {d.verdict}" for name, d in found if d.verdict != "supported"]
-            against += [f"{f.text} is false" for f in one.findings if not f.decides and f.outcome == "is false"]
-            where = f"`{decided.claim.id}` is supported on {'/'.join(place)}"
+            against = [f"`{name}` is {d.verdict}" for name, d in found if d.verdict != one.verdict]
+            supported = one.verdict == "supported"
+            against += [
+                f"{f.text} is false" for f in one.findings if supported and not f.decides and f.outcome == "is false"
+            ]
+            where = f"`{decided.claim.id}` is {one.verdict} on {'/'.join(place)}"
             if against:
-                lines.append(
-                    f"{where}, but {' and '.join(against)}: that is not shown to be due to what the claim names."
-                )
+                unclear = ": that is not shown to be due to what the claim names" if supported else ""
+                lines.append(f"{where}, but {' and '.join(against)}{unclear}.")
             elif found:
                 lines.append(f"{where}, and so is its control ({', '.join(f'`{name}`' for name, _ in found)}).")
             elif controls:
@@ -237,13 +253,15 @@ def beside_ours(facts: Facts) -> str:
 
 
 def budgets(table: Table) -> str:
-    """Returns `2,000 steps of 64 images: …; 800 steps of 64 images: …`, the budget of most rows first."""
-    groups: dict[tuple[int, int], list[str]] = {}
-    for name, budget in table.origin.budgets.items():
-        groups.setdefault(budget, []).append(f"`{name}`")
-    ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
-    parts = [f"{steps:,} steps of {batch} ({', '.join(names)})" for (steps, batch), names in ordered]
-    return "; ".join(parts)
+    """Returns `2,000 steps of 64 (…); 1,000 steps of 64 behind 64,000 images of a parent (…)`, most rows first."""
+    seen = {row.name: row.cost.budget_images for row in table.all_rows}
+    groups: dict[str, list[str]] = {}
+    for name, (steps, batch) in sorted(table.origin.budgets.items(), key=lambda one: (one[1], one[0])):
+        before = (seen.get(name) or 0) - steps * batch
+        told = f"{steps:,} steps of {batch}" + (f" behind {before:,} images of a parent" if before > 0 else "")
+        groups.setdefault(told, []).append(f"`{name}`")
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    return "; ".join(f"{told} ({', '.join(names)})" for told, names in ordered)
 
 
 def missing(table: Table) -> dict[str, str]:
@@ -301,6 +319,11 @@ def _deciding(decision: Decision) -> str:
         for statement, group in groupby(found[:DECIDING], key=lambda one: one.text.removesuffix(f" in {one.metric}"))
     ]
     more = [f"{len(found) - DECIDING} more"] if len(found) > DECIDING else []
+    for outcome in ("holds", "open"):
+        rest = [finding for finding in decision.findings if finding.outcome == outcome != wanted and finding.decides]
+        if rest:
+            few = ", ".join(map(_measured, rest))
+            more.append(f"{outcome}: {few if len(rest) <= DECIDING else f'{len(rest)} comparisons'}")
     thin = [f"fewer than three seeds: {', '.join(decision.thin)}"] if decision.thin else []
     return "; ".join([*parts, *more, *thin])
 
