@@ -14,7 +14,7 @@ from fake_results import write_method, write_params, write_skipped, write_suite
 
 from benchmark.cli import main
 from benchmark.paper.claims import decide_all
-from benchmark.paper.findings import build_findings, facts
+from benchmark.paper.findings import build_findings, facts, verdicts
 from benchmark.paper.findings.facts import Facts
 from benchmark.paper.published import load_published
 from benchmark.results.tables import build_table
@@ -110,7 +110,7 @@ def test_a_supported_claim_names_a_control_that_disagrees(tmp_path: Path) -> Non
     write_method(tmp_path, "cgan-l1", -1.0)
     write_method(tmp_path, "classification", 1.0)
     tables = [build_table(tmp_path / "cifar10/quick")]
-    lines = facts.attributions(Facts(tables, decide_all(tables), []))
+    lines = verdicts.attributions(Facts(tables, decide_all(tables), []))
     unclear = "that is not shown to be due to what the claim names."
     assert f"`C6-own` is supported on cifar10/quick, but `C6-own-mse` is refuted: {unclear}" in lines
     assert "`C4` is supported on cifar10/quick, and so is its control (`C4-l1`)." in lines
@@ -268,7 +268,7 @@ def test_spread_of_seeds(project: Path) -> None:
 def test_decisions_are_those_of_the_claims_page(project: Path) -> None:
     tables = [build_table(project / "results" / data / "quick") for data in ("cifar10", "celeba")]
     claims = decide_all(tables)
-    counts = facts.counted(Facts(tables, claims, load_published()), tables[0])
+    counts = verdicts.counted(Facts(tables, claims, load_published()), tables[0])
     assert counts["supported"] == 3  # C2, C3, C4
     assert counts["refuted"] == 1  # C12
     assert sum(counts.values()) == len(claims)

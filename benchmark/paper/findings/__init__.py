@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmark.paper.card.surprises import headlines
 from benchmark.paper.claims import decide_all
 from benchmark.paper.findings import facts as pieces
-from benchmark.paper.findings import figures
+from benchmark.paper.findings import figures, verdicts
 from benchmark.paper.findings.facts import Facts
 from benchmark.paper.published import load_published
 from benchmark.results.tables import build_table, cell_text, nothing_current, number, part, tables_in, update_files
@@ -69,6 +69,7 @@ def _page(facts: Facts, drawn: dict[str, str], of_metrics: Sequence[str]) -> str
     template = environment("benchmark.paper").get_template("findings.md.j2")
     return template.render(
         facts=facts,
+        verdicts=verdicts,
         main=facts.main,
         pieces=pieces,
         figures=drawn,

@@ -1,27 +1,21 @@
 """Makes the numbers of docs/findings.md from tables, claims and published figures, for its template."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import get_args
 
 import numpy as np
-from markupsafe import Markup
 
-from benchmark.paper.claims import Decided, Decision, Finding, Verdict, families, verdict_text
+from benchmark.paper.claims import Decided, families
 from benchmark.paper.published import Published
 from benchmark.results.statistics import compare
 from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, device_text, markdown_grid, number
 from benchmark.scoring.metrics import METRICS
-from benchmark.support.templates import md
 
 DATA = ("cifar10", "tiny-imagenet", "imagenette", "celeba", "coco")  # the main one first; `sample` is a demonstration
 SIDE = 224  # of images, at least, against which sources' photographs of 256² are held
 COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # columns of the page's table, if measured
 RANKED = (*COLUMNS, "fd_lite", "agree_lite", "delta_colorfulness")  # metrics in which the page ranks
 GRAY = "gray"
-NOT_MEASURED = "not measured"
-DECIDING = 3  # number of comparisons shown for a verdict
 
 
 @dataclass(frozen=True)
@@ -125,7 +119,7 @@ def _against(table: Table, row: Row, metric: str) -> str:
     digits = METRICS[metric].digits
     above = metric not in row.not_above_floor
     told = "above" if above else "below" if high < 0 else "not told apart"
-    return f"{effect:+.{digits}f} {_interval(low, high, digits)} {told}"
+    return f"{effect:+.{digits}f} {interval(low, high, digits)} {told}"
 
 
 def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
@@ -137,17 +131,12 @@ def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
         return None
     _, name, estimate = max(measured, key=lambda one: one[:2])
     effect, low, high, _ = compare(estimate, floor)
-    return name, f"{effect:+.2f}", _interval(low, high, 2)
+    return name, f"{effect:+.2f}", interval(low, high, 2)
 
 
 def devices(table: Table) -> str:
     """Returns the processors that its rows were measured on."""
     return ", ".join(map(device_text, table.origin.devices))
-
-
-def variants(facts: Facts) -> int:
-    """Returns how many claims are variants of a report's claim (an id with a word at its end)."""
-    return sum("-" in decided.claim.id for decided in facts.claims)
 
 
 def colorfulness(table: Table) -> str | None:
@@ -195,54 +184,6 @@ def seed_spread(table: Table, metric: str = "psnr") -> tuple[float, str] | None:
         if (estimate := row.cells[metric].estimate) and len(estimate.seeds) > 1
     ]
     return max(spreads, default=None)
-
-
-def claim_lines(facts: Facts) -> str:
-    """Returns a table of every claim, its verdicts, and the comparisons that decide each."""
-    lines = [
-        [decided.claim.id, decided.claim.source, decided.claim.statement, verdict_text(decided), _decided_by(decided)]
-        for decided in facts.claims
-    ]
-    return markdown_grid(("claim", "source", "what it says", "verdict", "decided by"), lines, left=5)
-
-
-def attributions(facts: Facts) -> list[str]:
-    """Returns, for each decided claim with a control, whether the control agrees, or that it is not measured."""
-    by_id = {decided.claim.id: decided for decided in facts.claims}
-    lines = []
-    for decided in facts.claims:
-        controls = [by_id[name] for name in decided.claim.controls if name in by_id]
-        for one in (one for one in decided.decisions if one.verdict != "undecided"):
-            place = (one.data, one.preset)
-            found = [(c.claim.id, d) for c in controls for d in c.decisions if (d.data, d.preset) == place]
-            against = [f"`{name}` is {d.verdict}" for name, d in found if d.verdict != one.verdict]
-            supported = one.verdict == "supported"
-            against += [
-                f"{f.text} is false" for f in one.findings if supported and not f.decides and f.outcome == "is false"
-            ]
-            where = f"`{decided.claim.id}` is {one.verdict} on {'/'.join(place)}"
-            if against:
-                unclear = ": that is not shown to be due to what the claim names" if supported else ""
-                lines.append(f"{where}, but {' and '.join(against)}{unclear}.")
-            elif found:
-                lines.append(f"{where}, and so is its control ({', '.join(f'`{name}`' for name, _ in found)}).")
-            elif controls:
-                unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
-                lines.append(
-                    f"{where}; its control ({unmeasured}) is not measured there, so what it is due to is open."
-                )
-    return lines
-
-
-def counted(facts: Facts, table: Table) -> Mapping[str, int]:
-    """Returns how many claims have each verdict in one table, borderline ones apart, "not measured" included."""
-    kinds = [kind for verdict in get_args(Verdict) for kind in (verdict, f"{verdict} (borderline)")]
-    counts = dict.fromkeys((*kinds, NOT_MEASURED), 0)
-    for decided in facts.claims:
-        found = [d for d in decided.decisions if (d.data, d.preset) == (table.data, table.preset)]
-        borderline = " (borderline)" if found and found[0].borderline else ""
-        counts[f"{found[0].verdict}{borderline}" if found else NOT_MEASURED] += 1
-    return {verdict: count for verdict, count in counts.items() if count}
 
 
 def beside_ours(facts: Facts) -> str:
@@ -298,43 +239,7 @@ def _ranks(row: Row, metrics: Sequence[str]) -> str:
     return " · ".join(str(row.cells[name].rank or NOTHING) for name in metrics)
 
 
-def _decided_by(decided: Decided) -> str:
-    """Returns the comparisons that decide a claim in each table, or what is missing where no table decides it."""
-    if len(decided.decisions) == 1:
-        return _deciding(decided.decisions[0])
-    if decided.decisions:
-        return Markup("<br>".join(md(f"{one.data}/{one.preset}: {_deciding(one)}") for one in decided.decisions))
-    if decided.unavailable:
-        return f"missing: {', '.join(decided.unavailable)}"
-    more = f" and {len(decided.to_run) - 1} more" if len(decided.to_run) > 1 else ""
-    return f"to run: `{decided.to_run[0]}`{more}" if decided.to_run else NOTHING
-
-
-def _deciding(decision: Decision) -> str:
-    """Returns the comparisons behind the verdict: `cgan better than l2: psnr -0.27 [-0.32, -0.22], ssim …; 3 more`."""
-    wanted = {"refuted": "is false", "supported": "holds", "undecided": "open"}[decision.verdict]
-    found = [finding for finding in decision.findings if finding.outcome == wanted and finding.decides]
-    parts = [
-        f"{statement}: {', '.join(map(_measured, group))}"
-        for statement, group in groupby(found[:DECIDING], key=lambda one: one.text.removesuffix(f" in {one.metric}"))
-    ]
-    more = [f"{len(found) - DECIDING} more"] if len(found) > DECIDING else []
-    for outcome in ("holds", "open"):
-        rest = [finding for finding in decision.findings if finding.outcome == outcome != wanted and finding.decides]
-        if rest:
-            few = ", ".join(map(_measured, rest))
-            more.append(f"{outcome}: {few if len(rest) <= DECIDING else f'{len(rest)} comparisons'}")
-    thin = [f"fewer than three seeds: {', '.join(decision.thin)}"] if decision.thin else []
-    return "; ".join([*parts, *more, *thin])
-
-
-def _measured(finding: Finding) -> str:
-    effect, low, high, _ = finding.difference
-    digits = METRICS[finding.metric].digits
-    return f"{finding.metric} {effect:+.{digits}f} {_interval(low, high, digits)}"
-
-
-def _interval(low: float, high: float, digits: int) -> str:
+def interval(low: float, high: float, digits: int) -> str:
     """Returns `[0.70, 0.82]`, or says that there is none: one training does not tell how far another one would be."""
     return f"[{number(low, digits)}, {number(high, digits)}]" if np.isfinite([low, high]).all() else "no interval"
 

@@ -1,0 +1,105 @@
+"""What docs/findings.md says of the claims: verdicts, the comparisons behind them, and their controls."""
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import get_args
+
+from markupsafe import Markup
+
+from benchmark.paper.claims import Decided, Decision, Finding, Verdict, verdict_text
+from benchmark.paper.findings.facts import Facts, interval
+from benchmark.results.tables import NOTHING, Table, markdown_grid
+from benchmark.scoring.metrics import METRICS
+from benchmark.support.templates import md
+
+NOT_MEASURED = "not measured"
+DECIDING = 3  # number of comparisons shown for a verdict
+
+
+def variants(facts: Facts) -> int:
+    """Returns how many claims are variants of a report's claim (an id with a word at its end)."""
+    return sum("-" in decided.claim.id for decided in facts.claims)
+
+
+def claim_lines(facts: Facts) -> str:
+    """Returns a table of every claim, its verdicts, and the comparisons that decide each."""
+    lines = [
+        [decided.claim.id, decided.claim.source, decided.claim.statement, verdict_text(decided), _decided_by(decided)]
+        for decided in facts.claims
+    ]
+    return markdown_grid(("claim", "source", "what it says", "verdict", "decided by"), lines, left=5)
+
+
+def attributions(facts: Facts) -> list[str]:
+    """Returns, for each decided claim with a control, whether the control agrees, or that it is not measured."""
+    by_id = {decided.claim.id: decided for decided in facts.claims}
+    lines = []
+    for decided in facts.claims:
+        controls = [by_id[name] for name in decided.claim.controls if name in by_id]
+        for one in (one for one in decided.decisions if one.verdict != "undecided"):
+            place = (one.data, one.preset)
+            found = [(c.claim.id, d) for c in controls for d in c.decisions if (d.data, d.preset) == place]
+            against = [f"`{name}` is {d.verdict}" for name, d in found if d.verdict != one.verdict]
+            supported = one.verdict == "supported"
+            against += [
+                f"{f.text} is false" for f in one.findings if supported and not f.decides and f.outcome == "is false"
+            ]
+            where = f"`{decided.claim.id}` is {one.verdict} on {'/'.join(place)}"
+            if against:
+                unclear = ": that is not shown to be due to what the claim names" if supported else ""
+                lines.append(f"{where}, but {' and '.join(against)}{unclear}.")
+            elif found:
+                lines.append(f"{where}, and so is its control ({', '.join(f'`{name}`' for name, _ in found)}).")
+            elif controls:
+                unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
+                lines.append(
+                    f"{where}; its control ({unmeasured}) is not measured there, so what it is due to is open."
+                )
+    return lines
+
+
+def counted(facts: Facts, table: Table) -> Mapping[str, int]:
+    """Returns how many claims have each verdict in one table, borderline ones apart, "not measured" included."""
+    kinds = [kind for verdict in get_args(Verdict) for kind in (verdict, f"{verdict} (borderline)")]
+    counts = dict.fromkeys((*kinds, NOT_MEASURED), 0)
+    for decided in facts.claims:
+        found = [d for d in decided.decisions if (d.data, d.preset) == (table.data, table.preset)]
+        borderline = " (borderline)" if found and found[0].borderline else ""
+        counts[f"{found[0].verdict}{borderline}" if found else NOT_MEASURED] += 1
+    return {verdict: count for verdict, count in counts.items() if count}
+
+
+def _decided_by(decided: Decided) -> str:
+    """Returns the comparisons that decide a claim in each table, or what is missing where no table decides it."""
+    if len(decided.decisions) == 1:
+        return _deciding(decided.decisions[0])
+    if decided.decisions:
+        return Markup("<br>".join(md(f"{one.data}/{one.preset}: {_deciding(one)}") for one in decided.decisions))
+    if decided.unavailable:
+        return f"missing: {', '.join(decided.unavailable)}"
+    more = f" and {len(decided.to_run) - 1} more" if len(decided.to_run) > 1 else ""
+    return f"to run: `{decided.to_run[0]}`{more}" if decided.to_run else NOTHING
+
+
+def _deciding(decision: Decision) -> str:
+    """Returns the comparisons behind the verdict: `cgan better than l2: psnr -0.27 [-0.32, -0.22], ssim …; 3 more`."""
+    wanted = {"refuted": "is false", "supported": "holds", "undecided": "open"}[decision.verdict]
+    found = [finding for finding in decision.findings if finding.outcome == wanted and finding.decides]
+    parts = [
+        f"{statement}: {', '.join(map(_measured, group))}"
+        for statement, group in groupby(found[:DECIDING], key=lambda one: one.text.removesuffix(f" in {one.metric}"))
+    ]
+    more = [f"{len(found) - DECIDING} more"] if len(found) > DECIDING else []
+    for outcome in ("holds", "open"):
+        rest = [finding for finding in decision.findings if finding.outcome == outcome != wanted and finding.decides]
+        if rest:
+            few = ", ".join(map(_measured, rest))
+            more.append(f"{outcome}: {few if len(rest) <= DECIDING else f'{len(rest)} comparisons'}")
+    thin = [f"fewer than three seeds: {', '.join(decision.thin)}"] if decision.thin else []
+    return "; ".join([*parts, *more, *thin])
+
+
+def _measured(finding: Finding) -> str:
+    effect, low, high, _ = finding.difference
+    digits = METRICS[finding.metric].digits
+    return f"{finding.metric} {effect:+.{digits}f} {interval(low, high, digits)}"
