@@ -38,7 +38,7 @@ from benchmark.running.tuning import Tuner, trial_cells, trial_jobs, trials, tun
 from benchmark.running.tuning.plan import settings_of
 from benchmark.support.errors import BenchError, Diverged, InputError
 from benchmark.support.interruption import Interrupted
-from projects import TINY, make_project
+from projects import REPOSITORY, TINY, make_project
 
 SHA = "a" * 64
 OF_ABLATIONS = (
@@ -402,6 +402,11 @@ def test_the_table_shows_papers_and_chosen_values_and_says_what_is_not_equal(tmp
     assert line.split()[:6] == ["l2", "2", "learning_rate", "0.001", "0.005", f"{shown:.3f}"]
     assert "NOT EQUAL: numbers of trials: l2 2, other 1" in text
     assert tunings_text(tmp_path, ["cifar10"]) == "nothing is tuned yet"
+
+
+def test_the_page_shows_the_committed_tunings() -> None:
+    shown = tunings_text(REPOSITORY / "results", ["cifar10"], "quick")
+    assert "\n".join(map(str.rstrip, shown.splitlines())) in (REPOSITORY / "docs/tuning.md").read_text()
 
 
 def test_the_command_says_what_it_wants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

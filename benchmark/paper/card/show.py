@@ -153,5 +153,5 @@ def _equal(rows: Sequence[CardRow], deviation: float) -> str:
     """Returns the step in strength that moves a metric by the deviation, by its mean slope over the strengths."""
     if len(rows) < 2 or rows[0].value == rows[-1].value:
         return NOTHING
-    slope = abs((rows[-1].value - rows[0].value) / (rows[-1].strength - rows[0].strength))
-    return f"{deviation / slope:.2g}"
+    span, moved = abs(rows[-1].strength - rows[0].strength), abs(rows[-1].value - rows[0].value)
+    return f"{deviation / moved * span:.2g}" if deviation <= moved else f"over {span:g}"

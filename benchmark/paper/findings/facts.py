@@ -8,7 +8,7 @@ import numpy as np
 from benchmark.paper.claims import Decided, families
 from benchmark.paper.published import Published
 from benchmark.results.statistics import compare
-from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, device_text, markdown_grid, number
+from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, markdown_grid, number
 from benchmark.scoring.metrics import METRICS
 
 DATA = ("cifar10", "tiny-imagenet", "imagenette", "celeba", "coco")  # the main one first; `sample` is a demonstration
@@ -134,18 +134,13 @@ def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
     return name, f"{effect:+.2f}", interval(low, high, 2)
 
 
-def devices(table: Table) -> str:
-    """Returns the processors that its rows were measured on."""
-    return ", ".join(map(device_text, table.origin.devices))
-
-
 def colorfulness(table: Table) -> str | None:
     """Returns `truth 34.08, cgan 23.41, …`, the most colorful family first; None where no truth is known."""
     if (truth := table.truth.get("colorfulness")) is None:
         return None
-    means = {row.name: row.cells["colorfulness"].mean or 0.0 for row in families(table)}
-    ordered = sorted(means.items(), key=lambda one: -one[1])
-    return ", ".join([f"truth {truth.mean:.2f}", *(f"`{name}` {mean:.2f}" for name, mean in ordered)])
+    means = [(mean, row.name) for row in families(table) if (mean := row.cells["colorfulness"].mean) is not None]
+    told = [f"`{name}` {mean:.2f}" for mean, name in sorted(means, reverse=True)]
+    return ", ".join([f"truth {truth.mean:.2f}", *told])
 
 
 def gray_figures(table: Table) -> str:

@@ -64,7 +64,7 @@ def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder:
     notes = [
         f"Mean over seeds ({seeds_of(shown)}), 95 % interval over seeds and images; bold: none is shown to be better, "
         "and the method is in the better half.",
-        *(re.sub("^‡ f", "F", note) for note in footnotes(shown)),  # the mark stands at seeds, which are not shown here
+        *footnotes(shown, marked=False),
     ]
     known = {row.name for row in shown.all_rows} | table.skipped.keys()
     notes += [f"`{name}` is not measured yet." for name in rows if name not in known]

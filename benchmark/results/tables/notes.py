@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from benchmark.results.columns import TableCell, columns
 from benchmark.results.curves import passings
-from benchmark.results.tables.style import cell_text, device_text, duration
+from benchmark.results.tables.style import cell_text, duration
 from benchmark.results.tables.table import Table
 from benchmark.results.tables.verdicts import FLOOR_TEST, SEEDS_WANTED
 from benchmark.scoring.metrics import METRICS
@@ -46,8 +46,8 @@ def _machines(table: Table) -> str:
     """The machine of all rows, or which rows ran on which: then their times do not compare."""
     devices = table.origin.devices
     if len(devices) < 2:
-        return next(map(device_text, devices), "not recorded")
-    parts = "; ".join(f"{device_text(device)}: {_names(rows)}" for device, rows in devices.items())
+        return next(iter(devices), "not recorded")
+    parts = "; ".join(f"{device}: {_names(rows)}" for device, rows in devices.items())
     return f"{parts}. Times of different machines or numbers of threads do not compare"
 
 
@@ -96,8 +96,8 @@ def _code(table: Table) -> str:
     return f"{told}, with changes not committed then{'' if len(dirty) == len(table.all_rows) else f': {_names(dirty)}'}"
 
 
-def footnotes(table: Table) -> list[str]:
-    """What a reader must know beside the numbers; `code` in backticks."""
+def footnotes(table: Table, *, marked: bool = True) -> list[str]:
+    """What a reader must know beside the numbers, whose column of seeds may be marked; `code` in backticks."""
     notes = []
     if table.floor and any(row.not_above_floor for row in table.all_rows):
         notes.append(f"† not shown to beat `{table.floor.name}`, no color at all, in {', '.join(FLOOR_TEST)}.")
@@ -106,7 +106,8 @@ def footnotes(table: Table) -> list[str]:
     if few := [row for row in table.all_rows if row.few_seeds]:
         single = any(len(row.seeds) == 1 for row in few)
         wanted = f"{table.seeds_wanted} seeds of a method or {min(SEEDS_WANTED, table.seeds_wanted)} of an ablation"
-        notes.append(f"‡ fewer than {wanted} ({_names(row.name for row in few)}): {FEW_SEEDS[single]}")
+        mark = "‡ fewer" if marked else "Fewer"
+        notes.append(f"{mark} than {wanted} ({_names(row.name for row in few)}): {FEW_SEEDS[single]}")
     if alone := [row.name for row in table.rows if row.run.external and len(row.seeds) == 1]:
         notes.append(f"{_names(alone)}: images of another program, compared on the images alone, without a rank.")
     for name, seeds in table.missing_seeds.items():

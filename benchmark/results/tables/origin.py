@@ -8,6 +8,7 @@ from itertools import pairwise
 from benchmark.contracts.result import Run
 from benchmark.results.columns import Measured
 from benchmark.results.currency import precision_of
+from benchmark.results.tables.style import device_text
 
 REPEATED = ("--device", "--devices", "--threads")  # options that numbers may depend on, beside those that name the cell
 PACKAGES = ("python", "torch", "torchvision", "numpy", "colorbench")
@@ -46,7 +47,7 @@ def origin_of(groups: Mapping[str, Sequence[Measured]]) -> Origin:
     for name, group in groups.items():
         seeds[tuple(one.result.run.seed for one in group)].append(name)
         for device in _distinct(one.result.provenance.device for one in group):
-            devices[device].append(name)
+            devices[device_text(device)].append(name)
     return Origin(
         cells=len(every),
         train_seconds=sum(trained.values()),
