@@ -35,6 +35,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from benchmark.contracts.config import Params, find_root, read_params, resolve
+from benchmark.contracts.dataset import MissingDataError
 from benchmark.contracts.method import Method
 from benchmark.contracts.settings import Training
 from benchmark.contracts.workspace import Workspace
@@ -43,7 +44,7 @@ from benchmark.results.currency import Currency
 from benchmark.results.reference import OUTSIDE
 from benchmark.running.conformance import build, is_trained, tiny_images, tiny_info
 from benchmark.running.reproduce import FAILED, committed, reproduce
-from benchmark.running.stages import Context, choose_device
+from benchmark.running.stages import Context, choose_device, prepare_data
 from benchmark.running.sweep.plan import Choice
 from benchmark.scoring.evaluate import device_name
 from benchmark.support.errors import BenchError, InputError
@@ -259,7 +260,10 @@ def check_quick(bench: Bench) -> Iterator[Verdict]:
     choice = Choice(data=[bench.data], presets=[bench.preset])
     try:
         rows = [row for row in committed(space.references, choice) if row.run.role == "method"]
-    except InputError as error:
+        if rows:
+            cell = resolve(bench.params, method=rows[0].run.method, data=bench.data, preset=bench.preset)
+            prepare_data(cell, context)
+    except (InputError, MissingDataError) as error:
         yield Verdict("skip", "quick", str(error))
         return
     if not rows:

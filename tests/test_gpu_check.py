@@ -6,6 +6,7 @@ from pathlib import Path
 import gpu_check
 import pytest
 import torch
+from fake_results import write_method
 
 from benchmark.contracts.config import read_params
 from projects import bench, make_project
@@ -77,6 +78,12 @@ def test_rows_of_baselines_alone_are_a_skip_with_the_reason(project: Path, capsy
     assert gpu_check.main([*TINY_L2, "--only", "quick"]) == 0
     [line] = capsys.readouterr().out.splitlines()[1:]
     assert line == "skip quick: no committed row of sample, preset tiny, is of a trained method"
+
+
+def test_rows_whose_data_set_is_not_here_are_a_skip(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_method(project / "results", "l2", data="cifar10", preset="tiny", seeds=(0,))
+    assert gpu_check.main([*TINY_L2, "--data", "cifar10", "--only", "quick"]) == 0
+    assert "skip quick: cifar10: found neither cifar-10-python.tar.gz" in capsys.readouterr().out
 
 
 @pytest.mark.slow
