@@ -68,6 +68,25 @@ def test_order_and_ranks(table: Table) -> None:
     assert not any(row.cells["colorfulness"].rank for row in table.rows)  # colorfulness has no better side
 
 
+def test_a_row_below_gray_is_bold_nowhere(tmp_path: Path) -> None:
+    """It may lead in a column, as a vivid wrong color leads in colorfulness, and in no page is it emphasized."""
+    write_method(tmp_path, "l2", -1.0)
+    write_method(tmp_path, "cgan", -3.0)
+    build(tmp_path)
+    before = build_table(tmp_path / "cifar10/quick").row("l2")
+    assert before is not None
+    assert before.cells["psnr"].best  # of gray nothing is known
+    write_method(tmp_path, "gray", 0.0, seeds=(0,), role="floor")
+    build(tmp_path)
+    row = build_table(tmp_path / "cifar10/quick").row("l2")
+    assert row is not None
+    assert str(row.cells["psnr"].rank) == "1"
+    assert not any(cell.best for cell in row.cells.values())
+    assert "**" not in (tmp_path / "README.md").read_text().partition("\n| ")[2]
+    rows = markdown(tmp_path).partition("| method")[2].partition("Protocol 2")[0]
+    assert "**" not in rows
+
+
 def test_means_and_intervals(table: Table) -> None:
     row = table.row("l2")
     assert row is not None
@@ -347,11 +366,11 @@ def test_the_overview_says_of_its_leaders_what_their_tables_say(tmp_path: Path) 
     write_method(tmp_path, "l2", data="coco")
     build(tmp_path)
     page = (tmp_path / "README.md").read_text()
-    assert re.search(r"\*\*`l2` \d+\.\d\d†\*\*, \d\.\d\d ahead, rank 1 ", page)
+    assert re.search(r"\| `l2` \d+\.\d\d†, \d\.\d\d ahead, rank 1 ", page)  # below gray: not bold
     assert "- cifar10/quick: A demonstration." in page
     psnr = page.partition("### psnr\n")[2].partition("###")[0]
     line = next(line for line in psnr.splitlines() if line.startswith("| `l2`"))
-    assert re.search(r"\*\*\d+\.\d\d†\*\* +\| +\d+\.\d\d \|$", line)
+    assert re.search(r"\| +\d+\.\d\d† \(1\) +\| +\d+\.\d\d \|$", line)
 
 
 def test_unknown_names(suite: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class TableCell:
     estimate: "Estimate | None"
     note: str = ""  # why there is no value, or what must be known of it
     rank: "Rank | None" = None
-    best: bool = False  # nothing is shown to be better, and it can only be in the better half
+    best: bool = False  # nothing is shown to be better, it is in the better half, and its psnr not below the floor's
     below_floor: bool = False  # not shown to beat a picture without any color
     versus: int = 0  # of an ablation: 1 where it is shown to be better than the entry it varies, -1 worse
 

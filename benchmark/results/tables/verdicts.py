@@ -17,6 +17,7 @@ HEADLINE = (
     *("delta_colorfulness", "fooled"),
 )
 FLOOR_TEST = ("psnr", "ssim", "auc")  # in which a method that learned color must beat the floor, no color at all
+DISTANCE = "psnr"  # what is further from the truth than no color at all is never bold: wrong colors are vivid, too
 SEEDS_WANTED = 3  # of ablations, and of what a claim is decided by
 SIGNS = {"higher": 1, "lower": -1, None: 0}
 
@@ -52,6 +53,7 @@ def judge(
     estimates = {name: estimates_of(group) for name, group in groups.items()}
     floor = next((name for name, group in groups.items() if group[0].result.run.role == "floor"), "")
     whole = [name for name, group in groups.items() if all(one.result.images == images for one in group)]
+    further = _further(estimates, floor)
     cells: dict[str, dict[str, TableCell]] = {name: {} for name in groups}
     decided = Decided(0, 0)
     for metric in METRICS.values():
@@ -66,11 +68,18 @@ def judge(
                 estimate := estimates[name].get(metric.name),
                 note="; ".join(notes) or ("" if estimate else NOT_MEASURED),
                 rank=rank,
-                best=rank is not None and rank.leads(len(tests.ranks)),
+                best=rank is not None and rank.leads(len(tests.ranks)) and name not in further,
                 below_floor=name in tests.below_floor,
                 versus=tests.versus.get(name, 0),
             )
     return cells, decided
+
+
+def _further(estimates: Mapping[str, Mapping[str, Estimate]], floor: str) -> set[str]:
+    """The rows whose mean is further from the truth than the floor's."""
+    means = {name: of_row[DISTANCE].mean for name, of_row in estimates.items() if DISTANCE in of_row}
+    sign = SIGNS[METRICS[DISTANCE].direction]
+    return {name for name, mean in means.items() if floor in means and sign * mean < sign * means[floor]}
 
 
 def _test(
