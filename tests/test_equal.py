@@ -78,6 +78,19 @@ def test_no_preset_that_is_compared_holds_more_than_sizes(params: Params) -> Non
             assert section.keys() <= SIZES, f"{preset}: {name} is tuned by hand"
 
 
+def test_families_of_a_table_take_tuned_settings_from_one_place(params: Params) -> None:
+    """Two with settings of their own beside three with their papers' would be no equal chance."""
+    families = ("l2", "classification", "cgan", "eccv16", "gan-perceptual")
+    for preset in COMPARED:
+        methods = params.presets[preset].methods
+        for data in names("dataset"):
+            tuned = [
+                methods.get(f"{name}@{data}", {}).get("tuned") or methods.get(name, {}).get("tuned")
+                for name in families
+            ]
+            assert len({str(place).rpartition("/")[0] if place else None for place in tuned}) == 1, f"{data}, {preset}"
+
+
 def test_the_page_of_the_protocol_has_the_sizes_of_quick(params: Params) -> None:
     page = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
     now = {line for data in ("cifar10", "sample") for line in as_text(sizes(params, data, "quick")).splitlines()}

@@ -249,6 +249,15 @@ def test_a_preset_takes_what_was_chosen_on_the_data_set(tuned: Path) -> None:
     assert settings(tuned, l2={"base_channels": 8})["learning_rate"] == 2e-4
 
 
+def test_a_preset_takes_what_was_chosen_elsewhere(tuned: Path) -> None:
+    (tuned / "results/sample").rename(tuned / "results/elsewhere")
+    record = tuned / "results/elsewhere/tiny/tuning/l2.json"
+    record.write_text(record.read_text().replace('"sample"', '"elsewhere"'))
+    assert settings(tuned, l2={"tuned": "elsewhere/tiny/l2"})["learning_rate"] == 5e-3
+    with pytest.raises(InputError, match="bench tune --method l2 --data elsewhere --preset small --record"):
+        settings(tuned, l2={"tuned": "elsewhere/small/l2"})
+
+
 def test_what_stands_beside_or_after_it_goes_first(tuned: Path) -> None:
     take: dict[str, Any] = {"l2": {"tuned": "l2", "base_channels": 8}}
     assert settings(tuned, method="own-rate", **take)["learning_rate"] == 7e-5
@@ -273,8 +282,9 @@ def test_a_tuning_that_is_missing_or_no_name_is_said_in_one_line(tmp_path: Path)
     project = make_project(tmp_path)
     with pytest.raises(InputError, match=r"bench tune --method l2 --data sample --preset tiny --record"):
         settings(project, l2={"tuned": "l2"})
-    with pytest.raises(InputError, match="tuned: the name of a tuned entry"):
-        validate(Params, {**TINY, "entries": {"l2": {"tuned": "../x"}}}, "params.yaml")
+    for wrong in ("../x", "a/b", "a/b/../x", "", 1):
+        with pytest.raises(InputError, match="tuned: the name of a tuned entry"):
+            validate(Params, {**TINY, "entries": {"l2": {"tuned": wrong}}}, "params.yaml")
 
 
 # trials ---------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Order of precedence, the later wins:
 Training settings follow the same order, with the preset's `training` section first. An entry with `budget: 0.5` takes
 as many steps as give half of the images that the sections before it say, whatever its own batch size.
 A section with `tuned: ENTRY` begins with the values that `bench tune` chose for that entry on this data set, under this
-preset; `tuned: false` in a later section takes them out again.
+preset (`tuned: DATA/PRESET/ENTRY`: on another, under another); `tuned: false` in a later section takes them out again.
 """
 
 import json
@@ -49,8 +49,9 @@ def _departures(section: dict[str, Any]) -> dict[str, Any]:
     if not (isinstance(share := section.get("budget", 1), int | float) and 0 < share <= 1):
         raise ValueError("budget: a share of the preset's training images is wanted, above 0 and at most 1")
     tuned = section.get("tuned", False)
-    if tuned is not False and not (isinstance(tuned, str) and is_name(tuned)):
-        raise ValueError("tuned: the name of a tuned entry (bench tune --show) or false is wanted")
+    places = tuned.split("/") if isinstance(tuned, str) else []
+    if tuned is not False and not (len(places) in (1, 3) and all(map(is_name, places))):
+        raise ValueError("tuned: the name of a tuned entry (bench tune --show), DATA/PRESET/ENTRY or false is wanted")
     return {**section, "training": training} if "training" in section else section
 
 
@@ -115,10 +116,12 @@ class Params(Strict):
             raise unknown("preset", name, self.presets)
         return self.presets[name]
 
-    def tuned(self, method: str, data: str, preset: str) -> Mapping[str, float]:
-        """The settings that the committed tuning of an entry chose; InputError if there is none."""
+    def tuned(self, place: str, data: str, preset: str) -> Mapping[str, float]:
+        """What a committed tuning chose, of `ENTRY` in this place or `DATA/PRESET/ENTRY`; InputError if there is none."""
         from benchmark.contracts.tuning import read_tuning, tuning_path
 
+        *elsewhere, method = place.split("/")
+        data, preset = elsewhere or (data, preset)
         return read_tuning(tuning_path((self._root or find_root()) / RESULTS, data, preset, method)).chosen
 
 
