@@ -117,7 +117,7 @@ class Params(Strict):
         return self.presets[name]
 
     def tuned(self, place: str, data: str, preset: str) -> Mapping[str, float]:
-        """What a committed tuning chose, of `ENTRY` in this place or `DATA/PRESET/ENTRY`; InputError if there is none."""
+        """What a committed tuning chose, of `ENTRY` here or of `DATA/PRESET/ENTRY`; InputError without it."""
         from benchmark.contracts.tuning import read_tuning, tuning_path
 
         *elsewhere, method = place.split("/")

@@ -28,8 +28,8 @@ def caption(table: Table) -> list[str]:
         f"SHA-256 `{table.data_sha256[:12]}`.",
         "Mean over seeds with a 95 % interval by hierarchical bootstrap (seeds, then images); ↑ higher is better, "
         "↓ lower is. Bold: by paired tests, corrected for their number, none is better and the method is in the better "
-        "half; never a method whose `psnr` is below `gray`'s. Rows stand in the order of the mean rank of their means in "
-        "the columns of this table. "
+        "half; never a method whose `psnr` is below `gray`'s. Rows stand in the order of the mean rank of their means "
+        "in the columns of this table. "
         f"{_decided(table)}",
         f"Measured on: {_machines(table)}.{trained}",
     ]
