@@ -1,5 +1,6 @@
 """A table inside the project's README is kept equal to the results, and the prose around it stays."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,25 @@ def test_a_part_of_a_table_fits_a_page(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "- Mean over seeds (0, 1, 2), 95 % interval" in text
     assert "`unborn` is not measured yet." in text
-    assert "3 more methods: [the whole table](results/cifar10/quick/leaderboard.md)." in text
+    assert "3 more rows: [the whole table](results/cifar10/quick/leaderboard.md)." in text
     assert "fid" not in text  # notes on columns and rows that are not shown are left out too
     assert "l2-wide" not in text
     assert not build(results, check=True).stale
+
+
+def test_a_part_of_a_table_has_the_ablations_that_it_names(tmp_path: Path) -> None:
+    results, readme = tmp_path / "results", tmp_path / "README.md"
+    entries = {"cgan": {}, **{name: {"adapter": "cgan", "varies": "cgan"} for name in ("cgan-l1", "cgan-slow")}}
+    suite = {"preset": "quick", "data": ["cifar10"], "methods": ["cgan"], "seeds": [0]}
+    (tmp_path / "params.yaml").write_text(json.dumps({"suite": suite, "entries": entries, "presets": {"quick": {}}}))
+    for name in entries:
+        write_method(results, name, adapter="cgan")
+    readme.write_text(PAGE.format("cifar10/quick columns: psnr rows: cgan cgan-slow"))
+    build(results)
+    text = readme.read_text()
+    assert "| `cgan-slow`" in text
+    assert "cgan-l1" not in text
+    assert "1 more row: [the whole table]" in text
 
 
 def test_wrong_options_are_named(tmp_path: Path) -> None:

@@ -68,9 +68,9 @@ def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder:
     ]
     known = {row.name for row in shown.all_rows} | table.skipped.keys()
     notes += [f"`{name}` is not measured yet." for name in rows if name not in known]
-    if more := len(table.rows) - len(shown.rows):
+    if more := len(table.all_rows) - len(shown.all_rows):
         page = f"{folder}/{table.data}/{table.preset}/leaderboard.md"
-        notes.append(f"{more} more method{'s' if more > 1 else ''}: [the whole table]({page}).")
+        notes.append(f"{more} more row{'s' if more > 1 else ''}: [the whole table]({page}).")
     return _text(shown, metric_grid(shown, shown.metrics, MARKDOWN), notes)
 
 
@@ -88,6 +88,7 @@ def _restricted(table: Table, columns: Sequence[str], rows: Sequence[str]) -> Ta
         table,
         metrics=[legal[name] for name in columns if legal[name] in table.metrics] or table.metrics,
         rows=[row for row in table.rows if not rows or row.name in rows],
+        ablations=[row for row in table.ablations if not rows or row.name in rows],
         absent=chosen(table.absent, columns),
         truth=chosen(table.truth, columns),
         skipped=chosen(table.skipped, rows),
