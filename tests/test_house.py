@@ -90,9 +90,7 @@ def test_the_loss_sees_ab_and_the_colors_that_are_scored() -> None:
     method, batch = house(), tiny_batch()
     update = next(iter(method.train().training_step(batch, "")))
     truth = F.interpolate(batch.ab, scale_factor=0.5, mode="area")
-    found = (
-        10 * method.colorizer(batch.L / 50 - 1).detach()
-    )  # in training mode the statistics are the batch's: the same
+    found = 10 * method.colorizer(batch.L / 50 - 1).detach()
     lightness = F.interpolate(batch.L, scale_factor=0.5, mode="area")
     colors = F.huber_loss(10 * lab_to_srgb(lightness, found), 10 * lab_to_srgb(lightness, truth))
     torch.testing.assert_close(update.loss.detach(), F.huber_loss(found / 10, truth / 10) + colors)
