@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.results.columns import Measured
 from benchmark.results.tables.collect import collect, tables_in
-from benchmark.results.tables.embed import embed, part
+from benchmark.results.tables.embed import OPENING, embed, part
 from benchmark.results.tables.grids import gray_text, headline, sections, seeds_text
 from benchmark.results.tables.latex import latex
 from benchmark.results.tables.markdown import markdown, markdown_grid
@@ -83,8 +83,7 @@ def build(
         contents |= _for_dvc(table, measured, results_root.parent if references else results_root)
         contents |= {} if beside is None else {_plots(table, results_root.parent) / "table.csv": forms["csv"]}
     contents |= {} if references else _page(results_root, contents)
-    if (readme := results_root.parent / "README.md").is_file():  # its tables are kept equal to the results too
-        contents[readme] = embed(readme.read_bytes().decode(), tables, every=not (data or preset))
+    contents |= _prose(results_root.parent, tables, every=not (data or preset))
     left_out = [str(one) for table in tables for one in table.left_out]
     missing = [
         f"{table.data}/{table.preset}: {method} lacks seeds that other methods have: {', '.join(map(str, seeds))}"
@@ -114,6 +113,13 @@ def _for_dvc(table: Table, measured: Container[str], root: Path) -> dict[Path, s
     files: dict[Path, str | None] = dict.fromkeys(folder.glob("*.json"))
     files |= {folder / f"{row.name}.json": metrics_json(row, table) for row in table.all_rows if row.name in measured}
     return files | {_plots(table, root) / "curves.csv": curves_csv(table)}
+
+
+def _prose(project: Path, tables: Sequence[Table], every: bool) -> dict[Path, str]:
+    """The project's README and the pages of `docs` with a table in them: it is kept equal to the results, too."""
+    places = {project / "README.md": "results"} | dict.fromkeys(sorted(project.glob("docs/*.md")), "../results")
+    texts = {path: path.read_bytes().decode() for path in places if path.is_file()}
+    return {path: embed(text, tables, every, places[path]) for path, text in texts.items() if OPENING in text}
 
 
 def _plots(table: Table, root: Path) -> Path:
