@@ -27,8 +27,8 @@ BLOCK = re.compile(rf"({OPENING}([^/ ]+)/([^/ ]+){OPTIONS} -->\n).*?(<!-- end of
 def embed(page: str, tables: Sequence[Table], every: bool = True, folder: str = "results") -> str:
     """The page with the table of each `<!-- table: results/<data>/<preset> … -->` block made anew.
 
-    `folder` is where the results lie, seen from the page. Unless `tables` are `every` one that there is, blocks of others
-    stay as they are.
+    `folder` is where the results lie, seen from the page. Unless `tables` are `every` one that there is, blocks of
+    others stay as they are.
 
     Raises:
         BenchError: a block without its end, or with an option that is none: the table in it would never be renewed.
@@ -40,7 +40,6 @@ def embed(page: str, tables: Sequence[Table], every: bool = True, folder: str = 
             " 'columns: NAMES' and 'rows: NAMES', in this order; put that line right"
         )
     by_name = {(table.data, table.preset): table for table in tables}
-    project = folder.removesuffix("results")
 
     def fill(block: re.Match[str]) -> str:
         opening, data, preset, columns, rows, end = block.groups()
