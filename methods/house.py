@@ -30,7 +30,7 @@ RGB_UNIT = 0.1  # the same for red, green and blue of [0, 1]
 class HouseConfig(MethodConfig):
     """Settings of the house method; they are our own."""
 
-    encoder_rate: Annotated[float, RATE] = Field(3e-3, ge=0, description="AdamW's rate for the encoder; 0 freezes it")
+    encoder_rate: Annotated[float, RATE] = Field(1e-3, ge=0, description="AdamW's rate for the encoder; 0 freezes it")
     learning_rate: Annotated[float, RATE] = Field(2e-3, gt=0, description="AdamW's rate for the decoder")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay")
     warm_up: float = Field(0.05, gt=0, le=1, description="share of the run in which the rates rise from 0")
@@ -45,8 +45,7 @@ class House(Method):
 
     def __init__(self, config: HouseConfig, data: DataInfo) -> None:
         super().__init__(config, data)
-        frozen = not config.encoder_rate
-        self.colorizer = LiteUNet(2, pretrained=frozen, frozen=frozen)  # a trained encoder learns its statistics, too
+        self.colorizer = LiteUNet(2, pretrained=True, frozen=not config.encoder_rate)
 
     @classmethod
     def pretrained_on(cls, config: HouseConfig) -> str:

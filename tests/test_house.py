@@ -79,13 +79,6 @@ def test_features_do_not_depend_on_the_batch_even_in_training(frozen: Method) ->
     )  # from scratch, they are learned
 
 
-def test_a_trained_encoder_learns_its_statistics_too() -> None:
-    encoder = unet(house()).encoder
-    assert encoder.published
-    assert all(module.training for module in encoder.train().modules() if isinstance(module, nn.BatchNorm2d))
-    assert not any(module.training for module in encoder.eval().modules())
-
-
 def test_the_loss_sees_ab_and_the_colors_that_are_scored() -> None:
     method, batch = house(), tiny_batch()
     update = next(iter(method.train().training_step(batch, "")))
