@@ -2,9 +2,9 @@
 
 It reproduces no paper. What it takes from others: ImageNet's features for colors (Iizuka et al. 2016; Larsson et al.
 2016), the U-Net (Ronneberger et al. 2015), the Huber loss, AdamW with a warm-up and a linear fall of the rates. Its
-rates and loss were chosen on photographs of Imagenette that are not tested (docs/house.md). An encoder's rate of 0
-freezes the encoder, and model files then hold the decoder alone; `house-v1.safetensors` beside this file is one, ready
-to color (`_house_release.py` made it).
+rates and loss were chosen by hand on photographs of Imagenette, most of them not tested (docs/house.md). An encoder's
+rate of 0 freezes the encoder, and model files then hold the decoder alone; `house-v1.safetensors` beside this file is
+one, ready to color (`_house_release.py` made it).
 """
 
 from collections.abc import Iterator

@@ -81,6 +81,8 @@ def copy_code(folder: Path) -> dict[str, str]:
     for room in ("methods", "datasets"):
         (folder / "benchmark" / room).symlink_to(f"../{room}")
     shutil.copy(REPOSITORY / "dvc.yaml", folder)
+    tuned = "results/cifar10/quick/tuning"  # which the pipeline depends on
+    shutil.copytree(REPOSITORY / tuned, folder / tuned)
     (folder / ".dvc").mkdir()
     for name in ("config", ".gitignore"):
         shutil.copy(REPOSITORY / ".dvc" / name, folder / ".dvc")

@@ -68,8 +68,9 @@ def test_a_trained_encoder_moves_slower_and_is_saved(tmp_path: Path) -> None:
     assert any(name.startswith("encoder.") for name in method.colorizer.state_dict())
 
 
-def test_features_do_not_depend_on_the_batch_even_in_training(frozen: Method) -> None:
-    encoder, L = unet(frozen).encoder, tiny_batch().L / 50 - 1
+@pytest.mark.parametrize("rate", [0.0, 1e-3])
+def test_features_do_not_depend_on_the_batch_even_in_training(rate: float) -> None:
+    encoder, L = unet(house(encoder_rate=rate)).encoder, tiny_batch().L / 50 - 1
     assert not any(module.training for module in encoder.train().modules() if isinstance(module, nn.BatchNorm2d))
     with torch.inference_mode():
         for alone, together in zip(encoder(L[:1]), encoder(L), strict=True):

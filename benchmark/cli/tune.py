@@ -111,4 +111,5 @@ def _finish(tuner: "Tuner", trials: "list[Trial]", record: bool) -> None:
         sections = [f"{made.adapter}@{made.data} (every entry of the adapter)"]
         sections += [f"{made.method}@{made.data} (this one)"] if made.method != made.adapter else []
         place = f"presets.{made.preset}.methods of params.yaml"
-        click.echo(f"to use it: `tuned: {made.method}` in {' or in '.join(sections)} in {place}; commit both")
+        use = f"`tuned: {made.method}` in {' or in '.join(sections)} in {place}"
+        click.echo(f"to use it, once all families have theirs: {use}; commit both")

@@ -14,7 +14,7 @@ class Leader(NamedTuple):
     value: str
     ahead: str  # of the next family's mean; empty where there is no other
     rank: str  # that it may have by the paired tests
-    shown: bool  # to be better than every other
+    shown: bool  # to be better than every other, and not below gray in psnr
     mark: str  # † where it is not shown to beat a picture without any color
 
 
@@ -31,7 +31,8 @@ def leaders(table: Table) -> dict[str, Leader]:
         rank = str(cells[first].rank)
         value = number(means[first], metric.digits)
         mark = "†" if cells[first].below_floor else ""
-        found[metric.name] = Leader(metric, first, value, ahead, rank, bool(others) and rank == "1", mark)
+        shown = bool(others) and rank == "1" and cells[first].best
+        found[metric.name] = Leader(metric, first, value, ahead, rank, shown, mark)
     return found
 
 

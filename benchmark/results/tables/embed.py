@@ -64,7 +64,7 @@ def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder:
     shown = _restricted(table, columns, rows)
     notes = [
         f"Mean over seeds ({seeds_of(shown)}), 95 % interval over seeds and images; bold: none is shown to be better, "
-        "and the method is in the better half and its `psnr` not below gray's.",
+        f"and the method is in the better half{' and its `psnr` not below gray' if table.floor else ''}.",
         *footnotes(shown, marked=False),
     ]
     known = {row.name for row in shown.all_rows} | table.skipped.keys()

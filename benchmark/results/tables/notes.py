@@ -23,13 +23,13 @@ def caption(table: Table) -> list[str]:
     """What a table must say of itself; `code` in backticks, which each format turns into its own."""
     precisions = " / ".join(table.origin.precisions)
     trained = f" Trained in {precisions}; no table mixes precisions." if precisions else ""
+    floor = f"; never a method whose `psnr` is below that of `{table.floor.name}`" if table.floor else ""
     return [
         f"Protocol {table.protocol}; test split of `{table.data}`, preset `{table.preset}`: {table.images:,} images, "
         f"SHA-256 `{table.data_sha256[:12]}`.",
         "Mean over seeds with a 95 % interval by hierarchical bootstrap (seeds, then images); ↑ higher is better, "
         "↓ lower is. Bold: by paired tests, corrected for their number, none is better and the method is in the better "
-        "half; never a method whose `psnr` is below `gray`'s. Rows stand in the order of the mean rank of their means "
-        "in the columns of this table. "
+        f"half{floor}. Rows stand in the order of the mean rank of their means in the columns of this table. "
         f"{_decided(table)}",
         f"Measured on: {_machines(table)}.{trained}",
     ]

@@ -56,7 +56,7 @@ def _across(column: str, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> 
 
 
 def _cell_across(line: Mapping[str, str], column: str, lines: Sequence[Mapping[str, str]]) -> str:
-    """Value, in bold where it is shown to be better than the others, and gray's mark; else its ranks."""
+    """Value and gray's mark: bold where it is shown to beat the others and not below gray; else with its ranks."""
     if not line.get(column):
         return NOTHING
     digits = columns()[column].digits if column in columns() else 1
@@ -88,7 +88,7 @@ def _overview_line(folder: Path, lines: Sequence[Mapping[str, str]], metrics: Se
 
 
 def _leader(lines: Sequence[Mapping[str, str]], metric: Metric) -> str:
-    """Who has the best mean, by how much, and its ranks, in bold where it is shown to beat all others; gray's mark."""
+    """Who has the best mean, by how much, its ranks and gray's mark; bold as in `_cell_across`."""
     ranked = [line for line in _families(lines) if line.get(f"{metric.name}_rank")]
     ranked.sort(key=lambda line: float(line[metric.name]), reverse=metric.direction == "higher")
     if not ranked:

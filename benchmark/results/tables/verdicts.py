@@ -53,7 +53,7 @@ def judge(
     estimates = {name: estimates_of(group) for name, group in groups.items()}
     floor = next((name for name, group in groups.items() if group[0].result.run.role == "floor"), "")
     whole = [name for name, group in groups.items() if all(one.result.images == images for one in group)]
-    further = _further(estimates, floor)
+    further = _further({name: estimates[name] for name in whole}, floor)
     cells: dict[str, dict[str, TableCell]] = {name: {} for name in groups}
     decided = Decided(0, 0)
     for metric in METRICS.values():
