@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -480,6 +481,13 @@ def test_what_dvc_shows_follows_the_rows(tmp_path: Path) -> None:
     assert folder / "l2.json" in build(tmp_path, check=True).stale
     build(tmp_path)
     assert not (folder / "l2.json").exists()  # what is no row any more has no metrics
+    write_method(tmp_path, "l2", data="sample")
+    build(tmp_path)
+    shutil.rmtree(tmp_path / "sample")
+    gone = {tmp_path / "metrics/sample-quick/l2.json", tmp_path / "plots/sample-quick/curves.csv"}
+    assert gone <= {*build(tmp_path, check=True).stale}
+    build(tmp_path)
+    assert not any(path.exists() for path in gone)  # nor has a table that is none any more
 
 
 def test_curves_are_those_of_the_results(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def build(
         raise _nothing(results_root, data, preset)
     places = [(folder, references and references / folder.relative_to(results_root)) for folder in folders]
     tables = [build_table(*place) for place in tracked(places, "tables")]
-    contents: dict[Path, str | None] = {}
+    contents: dict[Path, str | None] = {} if data or preset or references else _orphans(results_root, tables)
     for (folder, beside), table in zip(places, tables, strict=True):
         forms = {"md": markdown(table), "csv": csv_text(table), "tex": latex(table)}
         contents |= {folder / f"leaderboard.{form}": text for form, text in forms.items()}
@@ -120,6 +120,13 @@ def _prose(project: Path, tables: Sequence[Table], every: bool) -> dict[Path, st
     places = {project / "README.md": "results"} | dict.fromkeys(sorted(project.glob("docs/*.md")), "../results")
     texts = {path: path.read_bytes().decode() for path in places if path.is_file()}
     return {path: embed(text, tables, every, places[path]) for path, text in texts.items() if OPENING in text}
+
+
+def _orphans(root: Path, tables: Sequence[Table]) -> dict[Path, str | None]:
+    """What DVC shows of tables that are no more; None stands for a file that is to go."""
+    kept = {f"{table.data}-{table.preset}" for table in tables}
+    files = [*root.glob("metrics/*/*.json"), *root.glob("plots/*/curves.csv")]
+    return {path: None for path in files if path.parent.name not in kept}
 
 
 def _plots(table: Table, root: Path) -> Path:
