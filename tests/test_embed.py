@@ -94,17 +94,6 @@ def test_a_part_of_a_table_has_the_ablations_that_it_names(tmp_path: Path) -> No
     assert "1 more row: [the whole table]" in text
 
 
-def test_a_page_of_the_docs_has_its_tables_made_anew_and_links_from_where_it_lies(tmp_path: Path) -> None:
-    results, page = tmp_path / "results", tmp_path / "docs/page.md"
-    write_suite(results)
-    page.parent.mkdir()
-    (tmp_path / "docs/other.md").write_text("no table\n")
-    page.write_text(PAGE.format("cifar10/quick rows: l2"))
-    assert page in build(results).stale
-    assert "[the whole table](../results/cifar10/quick/leaderboard.md)" in page.read_text()
-    assert not build(results, check=True).stale
-
-
 def test_wrong_options_are_named(tmp_path: Path) -> None:
     results, readme = tmp_path / "results", tmp_path / "README.md"
     write_suite(results)

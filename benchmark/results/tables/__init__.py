@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.results.columns import Measured
 from benchmark.results.tables.collect import collect, tables_in
-from benchmark.results.tables.embed import OPENING, embed, part
+from benchmark.results.tables.embed import embed, part
 from benchmark.results.tables.grids import gray_text, headline, sections, seeds_text
 from benchmark.results.tables.latex import latex
 from benchmark.results.tables.markdown import markdown, markdown_grid
@@ -75,15 +75,17 @@ def build(
         raise _nothing(results_root, data, preset)
     places = [(folder, references and references / folder.relative_to(results_root)) for folder in folders]
     tables = [build_table(*place) for place in tracked(places, "tables")]
-    contents: dict[Path, str | None] = {} if data or preset or references else _orphans(results_root, tables)
+    for_dvc = results_root.parent if references else results_root
+    contents = _shown_before(for_dvc, tables, every=not (data or preset or references))
     for (folder, beside), table in zip(places, tables, strict=True):
         forms = {"md": markdown(table), "csv": csv_text(table), "tex": latex(table)}
         contents |= {folder / f"leaderboard.{form}": text for form, text in forms.items()}
         measured = table.own if beside and beside.is_dir() else {row.name for row in table.all_rows}
-        contents |= _for_dvc(table, measured, results_root.parent if references else results_root)
+        contents |= _for_dvc(table, measured, for_dvc)
         contents |= {} if beside is None else {_plots(table, results_root.parent) / "table.csv": forms["csv"]}
     contents |= {} if references else _page(results_root, contents)
-    contents |= _prose(results_root.parent, tables, every=not (data or preset))
+    if (readme := results_root.parent / "README.md").is_file():  # its tables are kept equal to the results too
+        contents[readme] = embed(readme.read_bytes().decode(), tables, every=not (data or preset))
     left_out = [str(one) for table in tables for one in table.left_out]
     missing = [
         f"{table.data}/{table.preset}: {method} lacks seeds that other methods have: {', '.join(map(str, seeds))}"
@@ -107,26 +109,18 @@ def merged(own: Path, references: Path, data: str | None = None, preset: str | N
     return [build_table(own / name, references / name) for name in tracked(names, "tables")]
 
 
-def _for_dvc(table: Table, measured: Container[str], root: Path) -> dict[Path, str | None]:
-    """Flat metrics of the rows that were measured, and curves; None stands for a file of what is no row any more."""
-    folder = root / "metrics" / f"{table.data}-{table.preset}"
-    files: dict[Path, str | None] = dict.fromkeys(folder.glob("*.json"))
-    files |= {folder / f"{row.name}.json": metrics_json(row, table) for row in table.all_rows if row.name in measured}
-    return files | {_plots(table, root) / "curves.csv": curves_csv(table)}
-
-
-def _prose(project: Path, tables: Sequence[Table], every: bool) -> dict[Path, str]:
-    """The project's README and the pages of `docs` with a table in them: it is kept equal to the results, too."""
-    places = {project / "README.md": "results"} | dict.fromkeys(sorted(project.glob("docs/*.md")), "../results")
-    texts = {path: path.read_bytes().decode() for path in places if path.is_file()}
-    return {path: embed(text, tables, every, places[path]) for path, text in texts.items() if OPENING in text}
-
-
-def _orphans(root: Path, tables: Sequence[Table]) -> dict[Path, str | None]:
-    """What DVC shows of tables that are no more; None stands for a file that is to go."""
-    kept = {f"{table.data}-{table.preset}" for table in tables}
+def _shown_before(root: Path, tables: Sequence[Table], every: bool) -> dict[Path, str | None]:
+    """What DVC was shown of these tables, or of `every` one: None stands for a file that goes unless it is made."""
+    names = {f"{table.data}-{table.preset}" for table in tables}
     files = [*root.glob("metrics/*/*.json"), *root.glob("plots/*/curves.csv")]
-    return {path: None for path in files if path.parent.name not in kept}
+    return dict.fromkeys(path for path in files if every or path.parent.name in names)
+
+
+def _for_dvc(table: Table, measured: Container[str], root: Path) -> dict[Path, str]:
+    """Flat metrics of the rows that were measured, and curves."""
+    folder = root / "metrics" / f"{table.data}-{table.preset}"
+    files = {folder / f"{row.name}.json": metrics_json(row, table) for row in table.all_rows if row.name in measured}
+    return files | {_plots(table, root) / "curves.csv": curves_csv(table)}
 
 
 def _plots(table: Table, root: Path) -> Path:

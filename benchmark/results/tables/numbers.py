@@ -60,6 +60,7 @@ def _csv_line(row: Row, table: Table) -> dict[str, str]:
         "mean_rank": _six(row.mean_rank),
         "decided": " of ".join(map(str, table.decided)),
         "not_above_gray": " ".join(row.not_above_floor),
+        "bold": " ".join(row.in_bold),
         "data_note": table.note,
     }
     for name, cell in row.cells.items():
@@ -102,7 +103,12 @@ def _json_row(row: Row) -> dict[str, Any]:
         "external": row.run.external,
         "seeds": row.seeds,
     }
-    shown = {"images": row.images, "mean_rank": row.mean_rank, "not_above_gray": row.not_above_floor}
+    shown = {
+        "images": row.images,
+        "mean_rank": row.mean_rank,
+        "not_above_gray": row.not_above_floor,
+        "bold": row.in_bold,
+    }
     return facts | shown | {"metrics": metrics, "cost": row.cost.model_dump()}
 
 

@@ -8,7 +8,7 @@ from benchmark.contracts.result import Role
 from benchmark.results.columns import columns
 from benchmark.results.tables.markdown import markdown_grid
 from benchmark.results.tables.style import NOTHING, head, number
-from benchmark.results.tables.verdicts import DISTANCE, HEADLINE
+from benchmark.results.tables.verdicts import HEADLINE
 from benchmark.scoring.metrics import Metric
 from benchmark.support.templates import environment
 
@@ -46,7 +46,7 @@ def _across(column: str, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> 
     order = {line["method"]: line["role"] for line in shown}
     names = sorted(order, key=lambda name: ROLES.index(order[name]))  # methods first; a stable sort
     cells = {
-        folder: {line["method"]: _cell_across(line, column, lines) for line in lines}
+        folder: {line["method"]: _cell_across(line, column, len(_families(lines)) > 1) for line in lines}
         for folder, lines in tables.items()
     }
     held = [folder for folder, found in cells.items() if any(text != NOTHING for text in found.values())]
@@ -55,22 +55,19 @@ def _across(column: str, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> 
     return markdown_grid(["method", *map(_name, held)], lines) if lines else ""
 
 
-def _cell_across(line: Mapping[str, str], column: str, lines: Sequence[Mapping[str, str]]) -> str:
+def _cell_across(line: Mapping[str, str], column: str, others: bool) -> str:
     """Value and gray's mark: bold where it is shown to beat the others and not below gray; else with its ranks."""
     if not line.get(column):
         return NOTHING
     digits = columns()[column].digits if column in columns() else 1
     value = number(float(line[column]), digits) + _dagger(line, column)
-    rank = line.get(f"{column}_rank") if len(_families(lines)) > 1 else None
-    if rank == "1" and not _further(line, lines):
-        return f"**{value}**"
-    return f"{value} ({rank})" if rank else value
+    rank = line.get(f"{column}_rank") if others else None
+    return f"**{value}**" if _won(line, column) else f"{value} ({rank})" if rank else value
 
 
-def _further(line: Mapping[str, str], lines: Sequence[Mapping[str, str]]) -> bool:
-    """Whether a row is further from the truth than the floor: it is bold nowhere."""
-    floor = next((one[DISTANCE] for one in lines if one["role"] == "floor"), "")
-    return bool(floor and line[DISTANCE]) and float(line[DISTANCE]) < float(floor)
+def _won(line: Mapping[str, str], column: str) -> bool:
+    """Whether a method is shown to beat every other one, and its table has it in bold."""
+    return line.get(f"{column}_rank") == "1" and column in line["bold"].split()
 
 
 def _dagger(line: Mapping[str, str], column: str) -> str:
@@ -83,13 +80,13 @@ def _overview_line(folder: Path, lines: Sequence[Mapping[str, str]], metrics: Se
     images = max((int(line["images"]) for line in lines if line.get("images")), default=0)
     front = [f"`{line['method']}` {float(line['mean_rank']):.1f}" for line in families if line["mean_rank"]]
     facts = [f"{images:,}", str(len(families)), families[0]["decided"] if families else NOTHING]
-    leaders = [_leader(lines, metric) for metric in metrics]
+    leaders = [_leader(families, metric) for metric in metrics]
     return [f"[{name}]({name}/leaderboard.md)", *facts, ", ".join(front[:FRONT_SHOWN]) or NOTHING, *leaders]
 
 
-def _leader(lines: Sequence[Mapping[str, str]], metric: Metric) -> str:
+def _leader(families: Sequence[Mapping[str, str]], metric: Metric) -> str:
     """Who has the best mean, by how much, its ranks and gray's mark; bold as in `_cell_across`."""
-    ranked = [line for line in _families(lines) if line.get(f"{metric.name}_rank")]
+    ranked = [line for line in families if line.get(f"{metric.name}_rank")]
     ranked.sort(key=lambda line: float(line[metric.name]), reverse=metric.direction == "higher")
     if not ranked:
         return NOTHING
@@ -98,5 +95,5 @@ def _leader(lines: Sequence[Mapping[str, str]], metric: Metric) -> str:
     if second is None:
         return text
     rank, lead = first[f"{metric.name}_rank"], abs(float(first[metric.name]) - float(second[metric.name]))
-    bold = rank == "1" and not _further(first, lines)
-    return f"{f'**{text}**' if bold else text}, {number(lead, metric.digits)} ahead, rank {rank}"
+    shown = f"**{text}**" if _won(first, metric.name) else text
+    return f"{shown}, {number(lead, metric.digits)} ahead, rank {rank}"

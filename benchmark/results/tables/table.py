@@ -51,6 +51,11 @@ class Row:
         """The metrics of `FLOOR_TEST` in which it is not shown to beat the floor."""
         return [name for name, cell in self.cells.items() if cell.below_floor]
 
+    @property
+    def in_bold(self) -> list[str]:
+        """The metrics in which its value is in bold."""
+        return [name for name, cell in self.cells.items() if cell.best]
+
 
 @dataclass(frozen=True)
 class Table:
