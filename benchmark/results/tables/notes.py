@@ -77,7 +77,8 @@ def _time_spent(table: Table) -> str:
     trained = f"{duration(origin.train_seconds)} of training" if origin.train_seconds else "no training"
     longest = f" (the longest {duration(origin.longest[1])}: {origin.longest[0]})" if origin.longest else ""
     colored = f" and {duration(origin.color_seconds)} of coloring the test images" if origin.color_seconds else ""
-    return f"{origin.cells} cells, {trained}{longest}{colored}; preparing the data and scoring not counted"
+    cells = f"{origin.cells} cell{'s' if origin.cells > 1 else ''}"
+    return f"{cells}, {trained}{longest}{colored}; preparing the data and scoring not counted"
 
 
 def seeds_of(table: Table) -> str:
