@@ -8,9 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
-from fake_results import write_method, write_params, write_skipped, write_suite
+from fake_results import (
+    IMAGES,
+    fake_columns,
+    fake_result,
+    write_method,
+    write_params,
+    write_result,
+    write_skipped,
+    write_suite,
+)
 
 from benchmark.cli import main
 from benchmark.paper.claims import decide_all
@@ -115,6 +125,18 @@ def test_a_supported_claim_names_a_control_that_disagrees(tmp_path: Path) -> Non
     assert f"`C6-own` is supported on cifar10/quick, but `C6-own-mse` is refuted: {unclear}" in lines
     assert "`C4` is supported on cifar10/quick, and so is its control (`C4-l1`)." in lines
     assert any(line.startswith("`C1` is refuted on cifar10/quick; its control (`C1-seconds`) is not") for line in lines)
+
+
+def test_a_column_beside_a_claim_that_needs_no_control_says_nothing_of_its_cause(tmp_path: Path) -> None:
+    for method, quality in (("classification", 1.0), ("classification-rebalance", 0.0)):
+        for seed in range(3):
+            columns = fake_columns(quality, IMAGES, np.random.default_rng(seed))
+            columns["auc_rebal"] = 160 - columns["auc_rebal"]  # better where the others are worse
+            write_result(tmp_path, fake_result(method, seed, columns), columns)
+    tables = [build_table(tmp_path / "cifar10/quick")]
+    false = "classification better than classification-rebalance in auc_rebal is false"
+    lines = verdicts.attributions(Facts(tables, decide_all(tables), []))
+    assert f"`C7` is supported on cifar10/quick, but {false}." in lines
 
 
 def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:

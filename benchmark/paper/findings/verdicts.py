@@ -46,7 +46,7 @@ def attributions(facts: Facts) -> list[str]:
             ]
             where = f"`{decided.claim.id}` is {one.verdict} on {'/'.join(place)}"
             if against:
-                unclear = ": that is not shown to be due to what the claim names" if supported else ""
+                unclear = ": that is not shown to be due to what the claim names" if supported and controls else ""
                 lines.append(f"{where}, but {' and '.join(against)}{unclear}.")
             elif found:
                 lines.append(f"{where}, and so is its control ({', '.join(f'`{name}`' for name, _ in found)}).")
