@@ -1,5 +1,6 @@
 """Networks on EfficientNet-Lite0's features learn, freeze and are saved as they say."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import torch
 from fake_results import write_method
 from torch import Tensor, nn
 
-from benchmark.contracts.method import Method
+from benchmark.contracts.method import Batch, Method
 from benchmark.contracts.registry import load_method
 from benchmark.methods._lite import LiteFeatures, LiteUNet
 from benchmark.methods._vgg import feature_loss
+from benchmark.methods.house import HouseNet
 from benchmark.results.tables import build_table
 from benchmark.results.tables.notes import footnotes
 from benchmark.running.conformance import build, make_trainer, tiny_batch
@@ -23,8 +25,8 @@ def house(**settings: Any) -> Method:
     return build(adapter, adapter.Config(**settings))
 
 
-def unet(method: Method) -> LiteUNet:
-    assert isinstance(method.colorizer, LiteUNet)
+def net(method: Method) -> HouseNet:
+    assert isinstance(method.colorizer, HouseNet)
     return method.colorizer
 
 
@@ -33,23 +35,23 @@ def frozen() -> Method:
     return house(encoder_rate=0.0)
 
 
-def test_sizes_that_nothing_divides_have_colors_at_half_the_resolution(frozen: Method) -> None:
+def test_sizes_that_nothing_divides_have_colors_at_three_eighths_of_the_resolution(frozen: Method) -> None:
     with torch.inference_mode():
-        assert frozen.eval().predict_ab(torch.full((1, 1, 41, 67), 50.0)).shape == (1, 2, 21, 34)
-        assert frozen.predict_ab(torch.full((1, 1, 8, 9), 50.0)).shape == (1, 2, 4, 5)
+        assert frozen.eval().predict_ab(torch.full((1, 1, 41, 67), 50.0)).shape == (1, 2, 16, 25)
+        assert frozen.predict_ab(torch.full((1, 1, 8, 9), 50.0)).shape == (1, 2, 3, 4)
 
 
 def test_a_frozen_encoder_is_published_and_never_saved(frozen: Method, tmp_path: Path) -> None:
-    before = {name: value.clone() for name, value in unet(frozen).encoder.network.state_dict().items()}
+    before = {name: value.clone() for name, value in net(frozen).encoder.network.state_dict().items()}
     published = weights.load("lite0")
     assert all(torch.equal(value, published[name]) for name, value in before.items())
     make_trainer(frozen, 2, tmp_path, images=None).run()
-    after = unet(frozen).encoder.network.state_dict()
+    after = net(frozen).encoder.network.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     state = frozen.colorizer.state_dict()
     assert {name.partition(".")[0] for name in state} == {"decoder", "head"}
     assert sum(value.numel() * 2 for value in state.values()) < 2_000_000  # bytes in half precision
-    other = LiteUNet(2, pretrained=True, frozen=True)
+    other = HouseNet(frozen=True)
     other.load_state_dict(state)
     L = tiny_batch().L / 50 - 1
     with torch.inference_mode():
@@ -68,7 +70,7 @@ def test_a_trained_encoder_moves_slower_and_is_saved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 1e-3])
 def test_features_do_not_depend_on_the_batch_even_in_training(rate: float) -> None:
-    encoder, L = unet(house(encoder_rate=rate)).encoder, tiny_batch().L / 50 - 1
+    encoder, L = net(house(encoder_rate=rate)).encoder, tiny_batch().L / 50 - 1
     assert not any(module.training for module in encoder.train().modules() if isinstance(module, nn.BatchNorm2d))
     with torch.inference_mode():
         for alone, together in zip(encoder(L[:1]), encoder(L), strict=True):
@@ -76,6 +78,21 @@ def test_features_do_not_depend_on_the_batch_even_in_training(rate: float) -> No
     assert (
         LiteUNet(2, pretrained=False, frozen=False).train().encoder.network.training
     )  # from scratch, they are learned
+
+
+def test_the_loss_weighs_a_dull_photograph_like_a_colorful_one() -> None:
+    """Halving the errors of one photograph is worth the same, whatever their size."""
+    method = house(encoder_rate=0.0, floor=1e-9)
+    size = tiny_batch().ab.shape[-2:]
+
+    def loss(offsets: list[float]) -> float:
+        batch = Batch(tiny_batch().L[:2], torch.zeros(2, 2, *size))
+        constant = torch.tensor(offsets).view(2, 1, 1, 1)
+        net(method).forward = lambda x: constant.expand(2, 2, 4, 4)
+        return next(iter(method.training_step(batch, "train"))).loss.item()
+
+    for before, after in (([0.8, 0.02], [0.4, 0.02]), ([0.8, 0.02], [0.8, 0.01])):
+        assert loss(before) - loss(after) == pytest.approx(math.log(4) / 2, rel=1e-4)  # squares: log 4, of one of two
 
 
 def test_missing_weights_are_a_reason_to_skip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
