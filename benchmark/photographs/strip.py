@@ -23,10 +23,12 @@ from benchmark.report import ENDS, FOLDER, RECORD, StripColumn, StripRecord, Tra
 from benchmark.results import tables
 from benchmark.support.errors import InputError
 from benchmark.support.files import file_sha256, write_atomically
+from benchmark.support.montage import montage
 from benchmark.training.record import MODEL_FILE
 
 SIDE, QUALITY = 256, 82  # pixels of the square pictures, and WebP's quality
 MOST_BYTES = 1_500_000  # of all pictures together: they are committed
+SHEET, SHEET_SIDE, SHEET_PHOTOGRAPHS = "sheet.webp", 96, 8  # README's picture: a row for each column of the strip
 SHOWABLE = ("cc0", "public domain")  # terms under which anybody may show a photograph
 
 
@@ -60,6 +62,7 @@ def draw_strip(params: Params, space: Workspace, data: str, preset: str, dataset
         columns.append(column)
         contents[column.file] = [colorizer(Image.fromarray(one)) for one in pixels]
     files = {picture_name(k, file): _webp(one) for file, group in contents.items() for k, one in enumerate(group)}
+    files[SHEET] = _webp(np.asarray(_sheet(contents, dataset.licence)))
     if (total := sum(map(len, files.values()))) > MOST_BYTES:
         raise InputError(f"{photographs} photographs take {total:,} bytes, over {MOST_BYTES:,}; show fewer")
     ids = tuple(item.id for item in items)
@@ -100,6 +103,14 @@ def _column(model: Trained, space: Workspace) -> StripColumn:
     sha256 = str(model.measured.result.provenance.config["model_sha256"])
     name = model.cell.method
     return StripColumn(name=name, file=name, model_sha256=sha256, row=row)
+
+
+def _sheet(contents: Mapping[str, Sequence[np.ndarray]], terms: str) -> Image.Image:
+    """Returns the first photographs on one sheet, gray above all and the truth below."""
+    names = [ENDS[0], *(name for name in contents if name not in ENDS), ENDS[1]]
+    small = (SHEET_SIDE, SHEET_SIDE)
+    rows = [[Image.fromarray(one).resize(small) for one in contents[name][:SHEET_PHOTOGRAPHS]] for name in names]
+    return montage(rows, left=names, below=f"Photographs: {terms}")
 
 
 def _webp(pixels: np.ndarray) -> bytes:
