@@ -112,9 +112,13 @@ def test_a_table_says_which_rows_were_still_improving(tmp_path: Path) -> None:
     write_method(tmp_path, "l2", curves=curve(rising))
     write_method(tmp_path, "cgan", curves=curve(rising * 0 + 20, 10 / rising**4))
     write_method(tmp_path, "eccv16", curves=curve(rising * 0 + 20))
+    write_method(tmp_path, "classification", curves=curve(rising[::-1]))
     write_method(tmp_path, "gray", seeds=(0,), role="floor")
-    told = [note for note in footnotes(build_table(tmp_path / "cifar10" / "quick")) if "improving" in note]
-    assert told == ["Still improving on validation images when the budget ended: `cgan` (distance), `l2` (psnr)."]
+    told = [note for note in footnotes(build_table(tmp_path / "cifar10" / "quick")) if "budget ended" in note]
+    assert told == [
+        "Still improving on validation images when the budget ended: `cgan` (distance), `l2` (psnr).",
+        "Mean psnr on validation images fell when the budget ended: `classification`.",
+    ]
 
 
 def test_who_passes_whom_and_where() -> None:

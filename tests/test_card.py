@@ -270,7 +270,7 @@ def test_the_line_under_a_leaderboard(project: Path, providers: None) -> None:
     table = build_table(folder)
     (line,) = [note for note in footnotes(table) if "Metric card" in note]
     assert "hue is seen by `psnr`, `auc`" in line
-    assert re.search("wrong color scores above no color in .*`delta_colorfulness`", line)
+    assert re.search("another photograph's colors, are shown to score above no color in .*`delta_colorfulness`", line)
     path = folder / FILE
     path.write_text(path.read_text().replace(SHA[:12], "f" * 12))
     table = build_table(folder)

@@ -105,7 +105,7 @@ def test_methods_that_do_not_beat_gray_are_marked(suite: Path, table: Table) -> 
     }
     text = markdown(suite)
     assert re.search(r"`eccv16` .*\d† \[.*not in psnr, ssim, auc †", text)
-    assert "† not shown to beat `gray`, no color at all, in psnr, ssim, auc." in text
+    assert "†: not shown to beat `gray`, no color at all, in this column; psnr, ssim, auc alone are tested so." in text
 
 
 def test_better_than_gray_by_luck_is_marked(tmp_path: Path) -> None:
@@ -161,7 +161,10 @@ def test_metrics_of_the_whole_set(tmp_path: Path) -> None:
     lines = read_csv(tmp_path)
     assert [lines[name]["fid_rank"] for name in ("cgan", "l2", "eccv16")] == ["1", "2", ""]
     assert lines["eccv16"]["fid_low"] == ""
-    assert "`fid`: scores of the whole set; interval and test over seeds alone." in markdown(tmp_path)
+    assert (
+        "`fid`: scores of the whole set; interval and test over seeds alone, without the choice of images."
+        in markdown(tmp_path)
+    )
 
 
 def test_missing_seeds_and_missing_gray_are_said(tmp_path: Path) -> None:

@@ -34,6 +34,13 @@ def still_improving(curves: Sequence[Curves]) -> tuple[str, ...] | None:
     return tuple(name for name, ends in scores.items() if _rises(ends, LEAST[name]))
 
 
+def falling(curves: Sequence[Curves]) -> bool:
+    """Whether validation psnr surely fell at the end, by the rule of `still_improving` turned round."""
+    if not curves or any(len(one.images) < POINTS for one in curves):
+        return False
+    return _rises([-_end(one.psnr) for one in curves], LEAST["psnr"])
+
+
 def passings(rows: Mapping[str, Sequence[Curves]]) -> Iterator[tuple[str, str, int]]:
     """Yields who passes whom in mean validation PSNR, and after how many training images (docs/statistics.md).
 

@@ -15,7 +15,7 @@ SEEN: dict[Aspect, str] = {
     "saturation": "saturation by",
     "place": "the place of color by",
 }
-ABOVE = "wrong color scores above no color in"
+ABOVE = "opposite hues, or another photograph's colors, are shown to score above no color in"
 
 
 class CardNotes:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.contracts.tuning import read_tuning
 from benchmark.paper.card.surprises import headlines
 from benchmark.paper.claims import decide_all
 from benchmark.paper.findings import facts as pieces
@@ -40,7 +41,8 @@ def build_findings(root: Path, check: bool = False) -> BuiltFindings:
         check: whether to write nothing and only say which files are out of date.
     """
     tables = [build_table(folder) for data in pieces.DATA for folder in tables_in(root / "results", data)]
-    facts = Facts(tables, decide_all(tables), load_published())
+    tunings = [read_tuning(path) for path in sorted((root / "results" / pieces.DATA[0]).glob("*/tuning/*.json"))]
+    facts = Facts(tables, decide_all(tables), load_published(), tunings)
     drawn = {f"findings-{name}.svg": figure for name, figure in _figures(facts).items()}
     docs = root / "docs"
     contents = {docs / name: figure for name, figure in drawn.items()} | {

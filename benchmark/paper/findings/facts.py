@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmark.contracts.tuning import FIDELITY, Tuning
 from benchmark.paper.claims import Decided, families
 from benchmark.paper.published import Published
-from benchmark.results.statistics import compare
+from benchmark.results.statistics import against, compare, shown
 from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, markdown_grid, number
 from benchmark.scoring.metrics import METRICS
 
@@ -25,6 +26,7 @@ class Facts:
     tables: Sequence[Table]  # the tables of `DATA`, in its order
     claims: Sequence[Decided]
     published: Sequence[Published]
+    tunings: Sequence[Tuning] = ()  # whose choices the preset of the main table has
 
     @property
     def main(self) -> Table | None:
@@ -101,7 +103,8 @@ def gray_span(facts: Facts, metric: str = "psnr") -> tuple[float, float] | None:
 
 def against_gray(table: Table) -> str:
     """Returns a table of each family's distance to `gray`, with what the corrected test and the interval say of it."""
-    lines = [[f"`{row.name}`", *[_against(table, row, name) for name in FLOOR_TEST]] for row in families(table)]
+    found = {name: _from_gray(table, name) for name in FLOOR_TEST}
+    lines = [[f"`{row.name}`", *[found[name].get(row.name, "n/a") for name in FLOOR_TEST]] for row in families(table)]
     return markdown_grid(("method", *FLOOR_TEST), lines)
 
 
@@ -110,16 +113,21 @@ def above_gray(table: Table) -> list[str]:
     return [row.name for row in families(table) if table.floor and not row.not_above_floor]
 
 
-def _against(table: Table, row: Row, metric: str) -> str:
-    gray, estimate = table.floor, row.cells[metric].estimate
+def ablations_above_gray(table: Table) -> list[str]:
+    """Returns the ablations that are."""
+    return [row.name for row in table.ablations if table.floor and not row.not_above_floor]
+
+
+def _from_gray(table: Table, metric: str) -> dict[str, str]:
+    """Returns family → its distance to `gray`, and which side the test shows, corrected for the number of families."""
+    gray = table.floor
     floor = gray.cells[metric].estimate if gray else None
-    if floor is None or estimate is None:
-        return "n/a"
-    effect, low, high, _ = compare(estimate, floor)
-    digits = METRICS[metric].digits
-    above = metric not in row.not_above_floor
-    told = "above" if above else "below" if high < 0 else "not told apart"
-    return f"{effect:+.{digits}f} {interval(low, high, digits)} {told}"
+    measured = {row.name: one for row in families(table) if (one := row.cells[metric].estimate)}
+    digits, told = METRICS[metric].digits, {}
+    for name, found in (against(measured, floor) if floor else {}).items():
+        side = "not told apart" if not shown(found) else "above" if found.effect > 0 else "below"
+        told[name] = f"{found.effect:+.{digits}f} {interval(found.low, found.high, digits)} {side}"
+    return told
 
 
 def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
@@ -150,9 +158,9 @@ def gray_figures(table: Table) -> str:
 
 def ranks_in(table: Table) -> str:
     """Returns a table of each family's ranks, a column per metric; the best cells are bold."""
-    shown = [one for one in table.metrics if one.name in RANKED and any(r.cells[one.name].rank for r in table.rows)]
-    lines = [[f"`{row.name}`", *[_rank(row, metric.name) for metric in shown]] for row in families(table)]
-    return markdown_grid(("method", *[f"`{metric.name}`" for metric in shown]), lines) if shown else ""
+    columns = [one for one in table.metrics if one.name in RANKED and any(r.cells[one.name].rank for r in table.rows)]
+    lines = [[f"`{row.name}`", *[_rank(row, metric.name) for metric in columns]] for row in families(table)]
+    return markdown_grid(("method", *[f"`{metric.name}`" for metric in columns]), lines) if columns else ""
 
 
 def _rank(row: Row, metric: str) -> str:
@@ -171,14 +179,31 @@ def ranks_across(facts: Facts) -> str:
     return markdown_grid(["method", *map(name_of, tables)], lines) if len(tables) > 1 else ""
 
 
-def seed_spread(table: Table, metric: str = "psnr") -> tuple[float, str] | None:
-    """Returns the largest standard deviation between seeds and its family, or None if none has two seeds."""
+def seed_spread(table: Table, metric: str = "psnr") -> str:
+    """Returns each family's standard deviation between seeds, the largest first; "" if none has two seeds."""
     spreads = [
         (float(estimate.seeds.std(ddof=1)), row.name)
         for row in families(table)
         if (estimate := row.cells[metric].estimate) and len(estimate.seeds) > 1
     ]
-    return max(spreads, default=None)
+    return ", ".join(f"`{name}` {number(spread, 2)}" for spread, name in sorted(spreads, reverse=True))
+
+
+def glossary(table: Table) -> list[str]:
+    """Returns `name: what it is` of the columns of the page and those in which claims are decided."""
+    extra = ("acc_2", "acc_5", "mae_r", "colorfulness", "delta_colorfulness")
+    told = [METRICS[name] for name in dict.fromkeys((*COLUMNS, *extra)) if name not in table.absent]
+    return [f"`{one.name}`: {one.description}" for one in told]
+
+
+def sizes(table: Table) -> str:
+    """Returns how much families differ in parameters and seconds of training, like `1.15 M to 4.17 M parameters`."""
+    rows = [row.cost for row in families(table)]
+    parameters = [cost.parameters / 1e6 for cost in rows if cost.parameters]
+    seconds = [cost.train_seconds for cost in rows if cost.train_seconds]
+    parts = [f"{min(parameters):.2f} M to {max(parameters):.2f} M parameters"] if parameters else []
+    parts += [f"{min(seconds):,.0f} to {max(seconds):,.0f} s of training, without parents'"] if seconds else []
+    return ", ".join(parts)
 
 
 def beside_ours(facts: Facts) -> str:
@@ -198,6 +223,26 @@ def budgets(table: Table) -> str:
         groups.setdefault(told, []).append(f"`{name}`")
     ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
     return "; ".join(f"{told} ({', '.join(names)})" for told, names in ordered)
+
+
+def searches(facts: Facts) -> str:
+    """Returns `8 trials of one seed each, … by psnr and fd_judge of 4,935 validation images`, or ""."""
+    if not facts.tunings:
+        return ""
+    numbers = sorted({len(one.trials) for one in facts.tunings})
+    realism = ", ".join(f"`{name}`" for name in sorted({one.realism for one in facts.tunings}))
+    images = " or ".join(f"{count:,}" for count in sorted({one.images for one in facts.tunings}))
+    trials = " or ".join(map(str, numbers))
+    return f"{trials} trials of one seed each, by `{FIDELITY}` and {realism} of {images} validation images"
+
+
+def never_above_gray(facts: Facts) -> list[str]:
+    """Returns the tuned methods of which no trial scored above `gray` on the validation images."""
+    return [
+        one.method
+        for one in facts.tunings
+        if all(trial.metrics.get(FIDELITY, -np.inf) <= one.gray[FIDELITY] for trial in one.trials)
+    ]
 
 
 def missing(table: Table) -> dict[str, str]:

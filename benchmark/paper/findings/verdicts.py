@@ -1,6 +1,6 @@
 """What docs/findings.md says of the claims: verdicts, the comparisons behind them, and their controls."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import get_args
 
@@ -16,9 +16,15 @@ NOT_MEASURED = "not measured"
 DECIDING = 3  # number of comparisons shown for a verdict
 
 
-def variants(facts: Facts) -> int:
-    """Returns how many claims are variants of a report's claim (an id with a word at its end)."""
-    return sum("-" in decided.claim.id for decided in facts.claims)
+def reported(facts: Facts) -> list[Decided]:
+    """Returns the claims that a report states."""
+    return [one for one in facts.claims if "-" not in one.claim.id and one.claim.source.startswith("seed")]
+
+
+def ours(facts: Facts) -> list[Decided]:
+    """Returns the others: variants of a report's claim (an id with a word at its end), and what no report states."""
+    stated = reported(facts)
+    return [one for one in facts.claims if one not in stated]
 
 
 def claim_lines(facts: Facts) -> str:
@@ -33,23 +39,27 @@ def claim_lines(facts: Facts) -> str:
 def attributions(facts: Facts) -> list[str]:
     """Returns, for each decided claim with a control, whether the control agrees, or that it is not measured."""
     by_id = {decided.claim.id: decided for decided in facts.claims}
-    lines = []
+    lines: list[str] = []
+    told: set[str] = set()  # of two claims that are each other's control, the first says it
     for decided in facts.claims:
-        controls = [by_id[name] for name in decided.claim.controls if name in by_id]
+        told.add(decided.claim.id)
+        controls = [by_id[name] for name in decided.claim.controls if name in by_id and name not in told]
         for one in (one for one in decided.decisions if one.verdict != "undecided"):
             place = (one.data, one.preset)
             found = [(c.claim.id, d) for c in controls for d in c.decisions if (d.data, d.preset) == place]
             against = [f"`{name}` is {d.verdict}" for name, d in found if d.verdict != one.verdict]
             supported = one.verdict == "supported"
             against += [
-                f"{f.text} is false" for f in one.findings if supported and not f.decides and f.outcome == "is false"
+                f"“{f.text}”, beside it, is false ({_measured(f)})"
+                for f in one.findings
+                if supported and not f.decides and f.outcome == "is false"
             ]
             where = f"`{decided.claim.id}` is {one.verdict} on {'/'.join(place)}"
             if against:
                 unclear = ": that is not shown to be due to what the claim names" if supported and controls else ""
                 lines.append(f"{where}, but {' and '.join(against)}{unclear}.")
             elif found:
-                lines.append(f"{where}, and so is its control ({', '.join(f'`{name}`' for name, _ in found)}).")
+                lines.append(f"{where}, and so is {', '.join(f'`{name}`' for name, _ in found)}.")
             elif controls:
                 unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
                 lines.append(
@@ -58,11 +68,11 @@ def attributions(facts: Facts) -> list[str]:
     return lines
 
 
-def counted(facts: Facts, table: Table) -> Mapping[str, int]:
+def counted(claims: Sequence[Decided], table: Table) -> Mapping[str, int]:
     """Returns how many claims have each verdict in one table, borderline ones apart, "not measured" included."""
     kinds = [kind for verdict in get_args(Verdict) for kind in (verdict, f"{verdict} (borderline)")]
     counts = dict.fromkeys((*kinds, NOT_MEASURED), 0)
-    for decided in facts.claims:
+    for decided in claims:
         found = [d for d in decided.decisions if (d.data, d.preset) == (table.data, table.preset)]
         borderline = " (borderline)" if found and found[0].borderline else ""
         counts[f"{found[0].verdict}{borderline}" if found else NOT_MEASURED] += 1
@@ -85,18 +95,26 @@ def _deciding(decision: Decision) -> str:
     """Returns the comparisons behind the verdict: `cgan better than l2: psnr -0.27 [-0.32, -0.22], ssim …; 3 more`."""
     wanted = {"refuted": "is false", "supported": "holds", "undecided": "open"}[decision.verdict]
     found = [finding for finding in decision.findings if finding.outcome == wanted and finding.decides]
-    parts = [
-        f"{statement}: {', '.join(map(_measured, group))}"
-        for statement, group in groupby(found[:DECIDING], key=lambda one: one.text.removesuffix(f" in {one.metric}"))
-    ]
+    parts = [_grouped(found[:DECIDING])]
     more = [f"{len(found) - DECIDING} more"] if len(found) > DECIDING else []
     for outcome in ("holds", "open"):
         rest = [finding for finding in decision.findings if finding.outcome == outcome != wanted and finding.decides]
         if rest:
-            few = ", ".join(map(_measured, rest))
-            more.append(f"{outcome}: {few if len(rest) <= DECIDING else f'{len(rest)} comparisons'}")
+            few = _grouped(rest) if len(rest) <= DECIDING else f"{len(rest)} comparisons"
+            more.append(f"{outcome}: {few}")
     thin = [f"fewer than three seeds: {', '.join(decision.thin)}"] if decision.thin else []
     return "; ".join([*parts, *more, *thin])
+
+
+def _grouped(findings: Iterable[Finding]) -> str:
+    """Returns `cgan better than l2: psnr -0.27 [-0.32, -0.22], ssim …; …`."""
+    groups = groupby(findings, key=lambda one: one.text.removesuffix(f" in {one.metric}"))
+    return "; ".join(f"{statement}: {', '.join(map(_measured, group))}" for statement, group in groups)
+
+
+def notes(facts: Facts) -> list[str]:
+    """Returns what must be known of each decided claim beside its verdict."""
+    return [f"`{one.claim.id}`: {one.claim.note}" for one in facts.claims if one.decisions and one.claim.note]
 
 
 def _measured(finding: Finding) -> str:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from benchmark.results.columns import columns as every_column
 from benchmark.results.tables.grids import Grid, main_grid, metric_grid
 from benchmark.results.tables.markdown import MARKDOWN, markdown_grid
-from benchmark.results.tables.notes import caption, footnotes, left_out, nothing_current, seeds_of
+from benchmark.results.tables.notes import ABLATION_MARKS, caption, footnotes, left_out, nothing_current, seeds_of
 from benchmark.results.tables.table import Table
 from benchmark.support.errors import BenchError, unknown
 from benchmark.support.templates import md
@@ -61,9 +61,11 @@ def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder:
     if not table.all_rows:
         return _list([nothing_current(folder.removesuffix("results")), *left_out(table)])
     shown = _restricted(table, columns, rows)
+    floor = " and its mean `psnr` not below gray's" if table.floor else ""
+    marks = f" {ABLATION_MARKS}" if shown.ablations else ""
     notes = [
         f"Mean over seeds ({seeds_of(shown)}), 95 % interval over seeds and images; bold: none is shown to be better, "
-        f"and the method is in the better half{' and its `psnr` not below gray' if table.floor else ''}.",
+        f"and the method is in the better half{floor}.{marks}",
         *footnotes(shown, marked=False),
     ]
     known = {row.name for row in shown.all_rows} | table.skipped.keys()

@@ -16,6 +16,7 @@ FEW_SEEDS = {
     True: "with one, the interval is over images alone and speaks of that training, and there is no test and no rank.",
     False: "power comes from seeds, and intervals are wide with few.",
 }
+ABLATION_MARKS = "▲, ▼: an ablation is shown to be better, worse than the entry that it varies."
 HISTORY = "docs/history/protocol-1.md"  # tables of results that are current no more
 
 
@@ -39,7 +40,7 @@ def _decided(table: Table) -> str:
     """The decided share, and how ablations are marked."""
     decided, pairs = table.decided
     share = f" ({decided / pairs:.0%})" if pairs else ""
-    marks = " ▲, ▼: an ablation is shown to be better, worse than the entry that it varies." if table.ablations else ""
+    marks = f" {ABLATION_MARKS}" if table.ablations else ""
     return f"Decided: {decided} of {pairs}{share} pairs of methods × headline columns.{marks}"
 
 
@@ -102,7 +103,8 @@ def footnotes(table: Table, *, marked: bool = True) -> list[str]:
     """What a reader must know beside the numbers, whose column of seeds may be marked; `code` in backticks."""
     notes = []
     if table.floor and any(row.not_above_floor for row in table.all_rows):
-        notes.append(f"† not shown to beat `{table.floor.name}`, no color at all, in {', '.join(FLOOR_TEST)}.")
+        tested = f"{', '.join(FLOOR_TEST)} alone are tested so"
+        notes.append(f"†: not shown to beat `{table.floor.name}`, no color at all, in this column; {tested}.")
     if table.rows and table.floor is None:
         notes.append("Whether a method beats a picture without any color is not known: the floor has no row.")
     if few := [row for row in table.all_rows if row.few_seeds]:
@@ -127,11 +129,15 @@ def footnotes(table: Table, *, marked: bool = True) -> list[str]:
         notes.append(f"`{name}` of the true images: {cell_text(TableCell(truth), columns()[name].digits)}.")
     if improving := [f"`{row.name}` ({', '.join(row.improving)})" for row in table.all_rows if row.improving]:
         notes.append(f"Still improving on validation images when the budget ended: {', '.join(improving)}.")
+    if falling := [f"`{row.name}`" for row in table.all_rows if row.falling]:
+        notes.append(f"Mean psnr on validation images fell when the budget ended: {', '.join(falling)}.")
     families = {row.name: list(row.curves.values()) for row in table.rows if row.curves}
     if met := [f"`{one}` passes `{other}` at {images:,}" for one, other, images in passings(families)]:
-        notes.append(f"Mean psnr on validation images, by training images: {', '.join(met)}.")
+        read = "Mean psnr on validation images, by training images, a parent's counted; no test"
+        notes.append(f"{read}: {', '.join(met)}.")
     if whole := [metric.name for metric in table.metrics if not metric.columns and metric.name in METRICS]:
-        notes.append(f"{_names(whole)}: scores of the whole set; interval and test over seeds alone.")
+        without = "interval and test over seeds alone, without the choice of images"
+        notes.append(f"{_names(whole)}: scores of the whole set; {without}.")
     for metric in table.metrics:  # what is said alike in every row that has a value
         said = {row.cells[metric.name].note for row in table.all_rows if row.cells[metric.name].estimate}
         notes += [f"`{metric.name}`: {note}." for note in said if note and len(said) == 1]

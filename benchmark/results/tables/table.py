@@ -14,7 +14,7 @@ from benchmark.contracts import registry
 from benchmark.contracts.curves import Curves
 from benchmark.contracts.result import Cost, Run
 from benchmark.results.columns import NOT_MEASURED, Filled, Kind, LeftOut, TableCell, columns, kind_of, providers
-from benchmark.results.curves import still_improving
+from benchmark.results.curves import falling, still_improving
 from benchmark.results.statistics import Estimate, image_weights
 from benchmark.results.tables.collect import Measured, collect
 from benchmark.results.tables.origin import Origin, origin_of
@@ -33,6 +33,7 @@ class Row:
     cells: Mapping[str, TableCell]  # by metric
     cost: Cost  # means over seeds; the largest peak memory
     improving: Sequence[str]  # validation scores that were still getting better when its training ended
+    falling: bool  # whether validation psnr was getting worse then
     kind: Kind
     varies: str | None = None  # the entry that an ablation varies
     mean_rank: float | None = None  # of a family's means over the headline columns: the order of the rows, no more
@@ -119,6 +120,7 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
     rows = [
         Row(
             improving=still_improving(list((curves := _curves(group)).values())) or (),
+            falling=falling(list(curves.values())),
             curves=curves,
             name=name,
             run=(run := group[0].result.run),
