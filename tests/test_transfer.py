@@ -61,6 +61,17 @@ def test_a_test_set_has_no_other_split(name: str, count: int, tmp_path: Path, mo
     assert listing.note == f"3 of {count} photographs: to be compared with the same part only."
 
 
+def test_whole_photographs_of_scikit_image_are_a_test_set_that_may_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = load_dataset("scikit-image")
+    items = adapter(adapter.Config(image_size=16)).items("test")
+    assert [item.id for item in items] == ["astronaut", "chelsea", "coffee", "hubble_deep_field", "retina", "rocket"]
+    assert items[2].source.load(16).shape == (16, 16, 3)
+    assert "public domain" in adapter.licence
+    monkeypatch.setattr("benchmark.datasets.scikit_image.PHOTOGRAPHS", ("lena.png",))
+    with pytest.raises(MissingDataError, match=r"lena\.png not in .*reinstall scikit-image"):
+        adapter(adapter.Config()).items("test")
+
+
 def test_what_a_test_set_lacks_is_told(project: Path) -> None:
     kodak = prepared(project, "kodak-tiny")
     assert kodak.images("test").shape == (6, 24, 24, 3)

@@ -28,7 +28,7 @@ from benchmark.training.record import MODEL_FILE
 
 SIDE, QUALITY = 256, 82  # pixels of the square pictures, and WebP's quality
 MOST_BYTES = 1_500_000  # of all pictures together: they are committed
-SHEET, SHEET_SIDE, SHEET_PHOTOGRAPHS = "sheet.webp", 96, 8  # README's picture: a row for each column of the strip
+SHEET, SHEET_SIDE, SHEET_PHOTOGRAPHS = "sheet.webp", 112, 7  # README's picture: a row for each column of the strip
 SHOWABLE = ("cc0", "public domain")  # terms under which anybody may show a photograph
 
 
