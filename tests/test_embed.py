@@ -1,4 +1,4 @@
-"""A table inside the project's README is kept equal to the results, and the prose around it stays."""
+"""A table inside README or a page of docs/ is kept equal to the results, and the prose around it stays."""
 
 import json
 from pathlib import Path
@@ -27,6 +27,18 @@ def test_the_table_is_made_anew_the_prose_stays_and_a_drift_is_found(tmp_path: P
     assert not build(results, check=True).stale
     readme.write_text(text.replace("| `gray`", "| `grey`"))
     assert build(results, check=True).stale == [readme]
+
+
+def test_pages_of_docs_have_tables_too(tmp_path: Path) -> None:
+    results, page, without = tmp_path / "results", tmp_path / "docs" / "house.md", tmp_path / "docs" / "other.md"
+    write_suite(results)
+    page.parent.mkdir()
+    page.write_text(PAGE.format("cifar10/quick columns: psnr rows: l2"))
+    without.write_text("no table\n")
+    assert page in build(results).stale
+    assert "](../results/cifar10/quick/leaderboard.md)" in page.read_text()
+    assert without.read_text() == "no table\n"
+    assert not build(results, check=True).stale
 
 
 def test_a_table_that_was_not_asked_for_stays_as_it_is(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.results.columns import Measured
 from benchmark.results.tables.collect import collect, tables_in
-from benchmark.results.tables.embed import embed, part
+from benchmark.results.tables.embed import OPENING, embed, part
 from benchmark.results.tables.grids import gray_text, headline, sections, seeds_text
 from benchmark.results.tables.latex import latex
 from benchmark.results.tables.markdown import markdown, markdown_grid
@@ -60,6 +60,8 @@ def build(
 ) -> Built:
     """Writes `leaderboard.{md,csv,tex}` beside the results, `README.md` at their root, and what DVC shows of them.
 
+    Tables inside README and the pages of docs/ are made anew, too.
+
     Args:
         results_root: the results folder.
         data: only tables of this data set.
@@ -84,8 +86,7 @@ def build(
         contents |= _for_dvc(table, measured, for_dvc)
         contents |= {} if beside is None else {_plots(table, results_root.parent) / "table.csv": forms["csv"]}
     contents |= {} if references else _page(results_root, contents)
-    if (readme := results_root.parent / "README.md").is_file():  # its tables are kept equal to the results too
-        contents[readme] = embed(readme.read_bytes().decode(), tables, every=not (data or preset))
+    contents |= _pages(results_root.parent, tables, every=not (data or preset))
     left_out = [str(one) for table in tables for one in table.left_out]
     missing = [
         f"{table.data}/{table.preset}: {method} lacks seeds that other methods have: {', '.join(map(str, seeds))}"
@@ -94,6 +95,16 @@ def build(
     ]
     messages = [*left_out, *missing] if folders else [str(_nothing(results_root, None, None))]
     return Built(tables, left_out, messages, update_files(contents, check))
+
+
+def _pages(root: Path, tables: Sequence[Table], every: bool) -> dict[Path, str]:
+    """The project's pages of prose with tables in them, which are kept equal to the results too."""
+    found = {}
+    for path in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        text = path.read_bytes().decode() if path.is_file() else ""
+        if OPENING in text:
+            found[path] = embed(text, tables, every, folder="results" if path.parent == root else "../results")
+    return found
 
 
 def merged(own: Path, references: Path, data: str | None = None, preset: str | None = None) -> list[Table]:

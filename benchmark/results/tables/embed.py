@@ -1,4 +1,4 @@
-"""Keeps a table inside a page of prose, the README say, equal to the results that it is made of.
+"""Keeps a table inside a page of prose, README or one of docs/, equal to the results that it is made of.
 
 <!-- table: results/cifar10/quick -->                                    the leaderboard's first table
 <!-- table: results/cifar10/quick columns: psnr auc rows: l2 cgan -->    a part of it; trivial rows are always there
@@ -24,10 +24,11 @@ OPTIONS = r"(?: columns: ([^:>]+?))?(?: rows: ([^:>]+?))?"
 BLOCK = re.compile(rf"({OPENING}([^/ ]+)/([^/ ]+){OPTIONS} -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
-def embed(page: str, tables: Sequence[Table], every: bool = True) -> str:
+def embed(page: str, tables: Sequence[Table], every: bool = True, folder: str = "results") -> str:
     """The page with the table of each `<!-- table: results/<data>/<preset> … -->` block made anew.
 
-    Unless `tables` are `every` one that there is, blocks of others stay as they are.
+    Unless `tables` are `every` one that there is, blocks of others stay as they are. `folder` is where the results lie,
+    seen from the page.
 
     Raises:
         BenchError: a block without its end, or with an option that is none: the table in it would never be renewed.
@@ -44,9 +45,9 @@ def embed(page: str, tables: Sequence[Table], every: bool = True) -> str:
         opening, data, preset, columns, rows, end = block.groups()
         table = by_name.get((data, preset))
         if table is None:
-            return f"{opening}\n{nothing_current('')}\n\n{end}" if every else block[0]
+            return f"{opening}\n{nothing_current(folder.removesuffix('results'))}\n\n{end}" if every else block[0]
         if columns or rows or not table.all_rows:
-            return f"{opening}\n{part(table, (columns or '').split(), (rows or '').split())}\n{end}"
+            return f"{opening}\n{part(table, (columns or '').split(), (rows or '').split(), folder)}\n{end}"
         return f"{opening}\n{_text(table, main_grid(table, MARKDOWN), footnotes(table))}\n{end}"
 
     return BLOCK.sub(fill, page)
