@@ -310,13 +310,16 @@ def test_needs_no_torch(project: Path) -> None:
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
-def test_it_says_of_which_methods_no_trial_was_above_gray() -> None:
+def test_it_says_of_which_methods_no_trial_was_above_gray(tmp_path: Path) -> None:
     def tuning(method: str, psnrs: tuple[float, ...]) -> SimpleNamespace:
         trials = [SimpleNamespace(metrics={"psnr": psnr} if psnr else {}) for psnr in psnrs]
         return SimpleNamespace(method=method, trials=trials, gray={"psnr": 24.0}, realism="fd_judge", images=4937)
 
-    tunings: Any = [tuning("cgan", (23.9, 0, 24.0)), tuning("l2", (24.5, 20.0, 0))]
-    found = Facts([], [], [], tunings)
+    for method in ("cgan", "l2"):
+        write_method(tmp_path, method)
+    tables = [build_table(tmp_path / "cifar10/quick")]
+    tunings: Any = [tuning("cgan", (23.9, 0, 24.0)), tuning("l2", (24.5, 20.0, 0)), tuning("house", (23.0,))]
+    found = Facts(tables, [], [], tunings)
     assert facts.never_above_gray(found) == ["cgan"]
     assert facts.searches(found) == "3 trials of one seed each, by `psnr` and `fd_judge` of 4,937 validation images"
     assert facts.searches(Facts([], [], [])) == ""

@@ -26,13 +26,18 @@ class Facts:
     tables: Sequence[Table]  # the tables of `DATA`, in its order
     claims: Sequence[Decided]
     published: Sequence[Published]
-    tunings: Sequence[Tuning] = ()  # whose choices the preset of the main table has
+    tunings: Sequence[Tuning] = ()  # of the first data set
 
     @property
     def main(self) -> Table | None:
         """Returns the table of the first data set under the preset with most methods."""
         found = [table for table in self.tables if table.data == DATA[0] and table.rows]
         return max(found, key=lambda table: (len(table.rows), table.preset), default=None)
+
+    @property
+    def searched(self) -> list[Tuning]:
+        """Returns the tunings of the methods of the main table."""
+        return [one for one in self.tunings if self.main and self.main.row(one.method)]
 
     @property
     def with_methods(self) -> list[Table]:
@@ -227,11 +232,11 @@ def budgets(table: Table) -> str:
 
 def searches(facts: Facts) -> str:
     """Returns `8 trials of one seed each, … by psnr and fd_judge of 4,935 validation images`, or ""."""
-    if not facts.tunings:
+    if not (searched := facts.searched):
         return ""
-    numbers = sorted({len(one.trials) for one in facts.tunings})
-    realism = ", ".join(f"`{name}`" for name in sorted({one.realism for one in facts.tunings}))
-    images = " or ".join(f"{count:,}" for count in sorted({one.images for one in facts.tunings}))
+    numbers = sorted({len(one.trials) for one in searched})
+    realism = ", ".join(f"`{name}`" for name in sorted({one.realism for one in searched}))
+    images = " or ".join(f"{count:,}" for count in sorted({one.images for one in searched}))
     trials = " or ".join(map(str, numbers))
     return f"{trials} trials of one seed each, by `{FIDELITY}` and {realism} of {images} validation images"
 
@@ -240,7 +245,7 @@ def never_above_gray(facts: Facts) -> list[str]:
     """Returns the tuned methods of which no trial scored above `gray` on the validation images."""
     return [
         one.method
-        for one in facts.tunings
+        for one in facts.searched
         if all(trial.metrics.get(FIDELITY, -np.inf) <= one.gray[FIDELITY] for trial in one.trials)
     ]
 
