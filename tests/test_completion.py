@@ -30,7 +30,7 @@ def offered(*words: str) -> list[str]:
     [
         (("colo",), ["colorize"]),
         (("run", "--method", "cg"), ["cgan"]),
-        (("run", "--data", "s"), ["sample"]),
+        (("run", "--data", "s"), ["sample", "scikit-image"]),
         (("run", "--data", "fold"), ["folder:"]),
         (("run", "--preset", ""), ["tiny"]),
         (("check", "mean"), ["mean-color"]),  # an adapter without an entry
