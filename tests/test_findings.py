@@ -323,3 +323,13 @@ def test_it_says_of_which_methods_no_trial_was_above_gray(tmp_path: Path) -> Non
     assert facts.never_above_gray(found) == ["cgan"]
     assert facts.searches(found) == "3 trials of one seed each, by `psnr` and `fd_judge` of 4,937 validation images"
     assert facts.searches(Facts([], [], [])) == ""
+
+
+def test_a_control_that_stands_earlier_is_told_unless_it_said_the_same(tmp_path: Path) -> None:
+    for method, quality in (("classification", 0.0), ("cgan", 1.0), ("cgan-seconds", 1.0), ("cgan-cifar", -1.0)):
+        write_method(tmp_path, method, quality)
+    tables = [build_table(tmp_path / "cifar10/quick")]
+    lines = verdicts.attributions(Facts(tables, decide_all(tables), []))
+    assert "`C1` is supported on cifar10/quick, and so is `C1-seconds`." in lines
+    assert not any(line.startswith("`C1-seconds`") for line in lines)
+    assert "`C1-cifar` is refuted on cifar10/quick, but `C1` is supported." in lines

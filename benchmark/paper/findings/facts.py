@@ -194,10 +194,10 @@ def seed_spread(table: Table, metric: str = "psnr") -> str:
     return ", ".join(f"`{name}` {number(spread, 2)}" for spread, name in sorted(spreads, reverse=True))
 
 
-def glossary(table: Table) -> list[str]:
-    """Returns `name: what it is` of the columns of the page and those in which claims are decided."""
-    extra = ("acc_2", "acc_5", "mae_r", "colorfulness", "delta_colorfulness")
-    told = [METRICS[name] for name in dict.fromkeys((*COLUMNS, *extra)) if name not in table.absent]
+def glossary(facts: Facts, table: Table) -> list[str]:
+    """Returns `name: what it is` of the columns in which the page shows scores, ranks or comparisons."""
+    compared = [one.metric for decided in facts.claims for decision in decided.decisions for one in decision.findings]
+    told = [METRICS[name] for name in dict.fromkeys((*RANKED, *compared)) if name not in table.absent]
     return [f"`{one.name}`: {one.description}" for one in told]
 
 

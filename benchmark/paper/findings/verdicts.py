@@ -18,13 +18,16 @@ DECIDING = 3  # number of comparisons shown for a verdict
 
 def reported(facts: Facts) -> list[Decided]:
     """Returns the claims that a report states."""
-    return [one for one in facts.claims if "-" not in one.claim.id and one.claim.source.startswith("seed")]
+    return [one for one in facts.claims if _is_reported(one)]
 
 
 def ours(facts: Facts) -> list[Decided]:
     """Returns the others: variants of a report's claim (an id with a word at its end), and what no report states."""
-    stated = reported(facts)
-    return [one for one in facts.claims if one not in stated]
+    return [one for one in facts.claims if not _is_reported(one)]
+
+
+def _is_reported(decided: Decided) -> bool:
+    return "-" not in decided.claim.id and decided.claim.source.startswith("seed")
 
 
 def claim_lines(facts: Facts) -> str:
@@ -40,10 +43,8 @@ def attributions(facts: Facts) -> list[str]:
     """Returns, for each decided claim with a control, whether the control agrees, or that it is not measured."""
     by_id = {decided.claim.id: decided for decided in facts.claims}
     lines: list[str] = []
-    told: set[str] = set()  # of two claims that are each other's control, the first says it
     for decided in facts.claims:
-        told.add(decided.claim.id)
-        controls = [by_id[name] for name in decided.claim.controls if name in by_id and name not in told]
+        controls = [by_id[name] for name in decided.claim.controls if name in by_id]
         for one in (one for one in decided.decisions if one.verdict != "undecided"):
             place = (one.data, one.preset)
             found = [(c.claim.id, d) for c in controls for d in c.decisions if (d.data, d.preset) == place]
@@ -59,7 +60,10 @@ def attributions(facts: Facts) -> list[str]:
                 unclear = ": that is not shown to be due to what the claim names" if supported and controls else ""
                 lines.append(f"{where}, but {' and '.join(against)}{unclear}.")
             elif found:
-                lines.append(f"{where}, and so is {', '.join(f'`{name}`' for name, _ in found)}.")
+                line = f"{where}, and so is {', '.join(f'`{name}`' for name, _ in found)}."
+                # Of two claims that are each other's control, the first has said it.
+                said = f"`{found[0][0]}` is {one.verdict} on {'/'.join(place)}, and so is `{decided.claim.id}`."
+                lines += [line] if said not in lines else []
             elif controls:
                 unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
                 lines.append(
