@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
@@ -70,6 +71,22 @@ def originals(
         f"{dataset.name}: neither {' nor '.join(names)} ({', '.join(ARCHIVES)} or folder) nor other images in "
         f"{' or '.join(map(str, looked))}; {what}, or give --root the folder that holds them"
     )
+
+
+def inside_scikit_image(dataset: Dataset, names: Sequence[str]) -> list[Path]:
+    """Returns the files of these names among the photographs of the installed scikit-image; nothing is downloaded.
+
+    Raises:
+        MissingDataError: one is not there.
+    """
+    spec = find_spec("skimage")
+    folder = Path(spec.origin).parent / "data" if spec and spec.origin else Path()
+    paths = [folder / name for name in names]
+    if missing := [path.name for path in paths if not path.is_file()]:
+        raise MissingDataError(
+            f"{dataset.name}: {', '.join(missing)} not in {folder}: reinstall scikit-image from its wheel"
+        )
+    return paths
 
 
 def below(found: Iterable[Found], folders: Sequence[str]) -> dict[str, list[Found]]:

@@ -11,7 +11,6 @@ Licences are those in the docstrings of `skimage.data`: public domain (astronaut
 
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing, MissingDataError
+from benchmark.contracts.dataset import SPLITS, Dataset, DatasetConfig, Item, Listing
 from benchmark.data.preparation.images import square, to_rgb
 
-from ._layouts import limited
+from ._layouts import inside_scikit_image, limited
 
 # The wheel's color photographs, without motorcycle_right, which shows the scene of motorcycle_left from 20 cm aside.
 PHOTOGRAPHS = (
@@ -87,15 +86,8 @@ class Sample(Dataset):
 
     def find(self) -> Listing:
         """Cuts the photographs of the installed scikit-image; nothing is ever downloaded."""
-        spec = find_spec("skimage")
-        folder = Path(spec.origin).parent / "data" if spec and spec.origin else Path()
-        paths = [folder / name for name in PHOTOGRAPHS]
-        if missing := [path.name for path in paths if not path.is_file()]:
-            raise MissingDataError(
-                f"sample: {', '.join(missing)} not in {folder}: reinstall scikit-image from its wheel"
-            )
         items: dict[str, list[Item]] = {split: [] for split in SPLITS}
-        for path in paths:
+        for path in inside_scikit_image(self, PHOTOGRAPHS):
             with Image.open(path) as photograph:
                 width, height = photograph.size
             for split in SPLITS:

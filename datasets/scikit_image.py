@@ -8,14 +8,12 @@ A test set: it has no training split, so it tests models that were trained elsew
 photographs rank nothing.
 """
 
-from importlib.util import find_spec
-from pathlib import Path
 from typing import ClassVar
 
-from benchmark.contracts.dataset import Dataset, Listing, MissingDataError
+from benchmark.contracts.dataset import Dataset, Listing
 from benchmark.data.preparation.archives import list_folder
 
-from ._layouts import test_only
+from ._layouts import inside_scikit_image, test_only
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "retina.jpg", "rocket.jpg")
 
@@ -32,11 +30,6 @@ class ScikitImage(Dataset):
 
     def find(self) -> Listing:
         """Lists the photographs of the installed scikit-image; nothing is ever downloaded."""
-        spec = find_spec("skimage")
-        folder = Path(spec.origin).parent / "data" if spec and spec.origin else Path()
-        if missing := [name for name in PHOTOGRAPHS if not (folder / name).is_file()]:
-            raise MissingDataError(
-                f"{self.name}: {', '.join(missing)} not in {folder}: reinstall scikit-image from its wheel"
-            )
+        folder = inside_scikit_image(self, PHOTOGRAPHS)[0].parent
         found = [file for file in list_folder(folder, (".png", ".jpg")) if file.name in PHOTOGRAPHS]
         return test_only(self, found, len(PHOTOGRAPHS))
