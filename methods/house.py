@@ -24,6 +24,7 @@ from ._scale import scale_L
 
 UNIT = 10.0  # Lab units of the network's output: the loss is square below, and linear above
 ENLARGED = 1.5  # lightness before the encoder, which ImageNet trained at 224²: small things then have features
+FIRST_TRAINED = "_blocks.3."  # of the encoder; what is before it is general, and dear to go back through
 WIDTHS = (48, 64, 96)  # of the decoder's levels, from the finest (at 1/4 of what the encoder sees) to the coarsest
 
 
@@ -41,7 +42,7 @@ class HouseNet(nn.Module):
     """A network from lightness (B, 1, H, W) in [-1, 1] to ab (B, 2, ~3H/8, ~3W/8) in units of 10 Lab; any H and W.
 
     It enlarges lightness, and ends at a quarter of what its encoder sees: the encoder's finest features (at 1/2) cost
-    as much as all others, and enlarging gives colors more (docs/house.md).
+    as much as all others, and enlarging gives colors more (docs/house.md). The encoder's first blocks are not trained.
 
     Args:
         frozen: whether the encoder's weights stay as they were published; they are then left out of model files.
@@ -50,6 +51,10 @@ class HouseNet(nn.Module):
     def __init__(self, *, frozen: bool) -> None:
         super().__init__()
         self.encoder = LiteEncoder(pretrained=True, frozen=frozen)
+        for name, parameter in self.encoder.network.named_parameters():
+            if name.startswith(FIRST_TRAINED):
+                break
+            parameter.requires_grad_(False)
         _, *fine, coarsest = TAPS.values()
         before = [*WIDTHS[1:], coarsest]
         self.decoder = nn.ModuleList(

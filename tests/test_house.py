@@ -66,6 +66,9 @@ def test_a_trained_encoder_moves_slower_and_is_saved(tmp_path: Path) -> None:
     assert 0 < max(moved[name] for name in moved if name.startswith("encoder.")) < 3e-4
     assert max(moved[name] for name in moved if name.startswith("decoder.")) > 3e-3
     assert any(name.startswith("encoder.") for name in method.colorizer.state_dict())
+    kept = {name for name in moved if not moved[name]}
+    first = ("_conv_stem.", "_bn0.", "_blocks.0.", "_blocks.1.", "_blocks.2.")
+    assert kept == {name for name in moved if name.removeprefix("encoder.network.").startswith(first)}
 
 
 @pytest.mark.parametrize("rate", [0.0, 1e-3])
