@@ -83,19 +83,21 @@ def test_features_do_not_depend_on_the_batch_even_in_training(rate: float) -> No
     )  # from scratch, they are learned
 
 
-def test_the_loss_weighs_a_dull_photograph_like_a_colorful_one() -> None:
-    """Halving the errors of one photograph is worth the same, whatever their size."""
-    method = house(encoder_rate=0.0, floor=1e-9)
+def test_the_loss_is_what_psnr_and_auc_measure() -> None:
+    """The logarithm weighs a dull photograph like a colorful one; the distance counts colors alone."""
     size = tiny_batch().ab.shape[-2:]
+    batch = Batch(torch.full((2, 1, *size), 50.0), torch.zeros(2, 2, *size))
 
-    def loss(offsets: list[float]) -> float:
-        batch = Batch(tiny_batch().L[:2], torch.zeros(2, 2, *size))
+    def loss(offsets: list[float], distance: float) -> float:
+        method = house(encoder_rate=0.0, floor=1e-12, distance=distance)
         constant = torch.tensor(offsets).view(2, 1, 1, 1)
         net(method).forward = lambda x: constant.expand(2, 2, 4, 4)
         return next(iter(method.training_step(batch, "train"))).loss.item()
 
-    for before, after in (([0.8, 0.02], [0.4, 0.02]), ([0.8, 0.02], [0.8, 0.01])):
-        assert loss(before) - loss(after) == pytest.approx(math.log(4) / 2, rel=1e-4)  # squares: log 4, of one of two
+    for before, after in (([0.4, 0.02], [0.2, 0.02]), ([0.4, 0.02], [0.4, 0.01])):
+        gained = loss(before, 0) - loss(after, 0)
+        assert gained == pytest.approx(math.log(4) / 2, rel=0.03)  # squares: log 4, of one of two
+    assert loss([3, 4], 1) - loss([3, 4], 0) == pytest.approx(3.5 * math.sqrt(2), rel=1e-3)
 
 
 def test_missing_weights_are_a_reason_to_skip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
