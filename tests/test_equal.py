@@ -79,11 +79,8 @@ def test_no_preset_that_is_compared_holds_more_than_sizes(params: Params) -> Non
 
 
 def test_families_of_a_table_take_tuned_settings_from_one_place(params: Params) -> None:
-    """Some with settings of their own beside others with their papers' would be no equal chance.
-
-    `house` has no paper: its settings were set by hand, and its page says so.
-    """
-    families = set(params.entries) - set(params.varied) - {"house"}
+    """Some with settings of their own beside others with their papers' would be no equal chance."""
+    families = set(params.entries) - set(params.varied)
     families -= {name for name in families if "steps" in params.entry(name).get("training", {})}
     searching = [name for name in sorted(families) if searched(load_method(adapter_of(params, name)).Config)]
     assert len(searching) > 5
