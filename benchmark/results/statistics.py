@@ -253,7 +253,9 @@ def shown(difference: Difference) -> bool:
 def ranks(
     names: Sequence[str], differences: Mapping[tuple[str, str], Difference], higher_is_better: bool
 ) -> dict[str, Rank]:
-    """The range of ranks of each method, from the differences of all pairs in both orders."""
+    """The range of ranks of each method, from the differences of all pairs in both orders; one alone has no rank."""
+    if len(names) < 2:
+        return {}
     sign = 1 if higher_is_better else -1
     found = {}
     for name in names:

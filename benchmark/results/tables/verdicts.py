@@ -146,13 +146,16 @@ def _lineage(identity: Identity | None) -> Iterator[str]:
 
 
 def mean_ranks(cells: Mapping[str, Mapping[str, TableCell]]) -> dict[str, float]:
-    """Row → mean, over the headline columns in which it has a value, of the rank of its mean; equals share theirs."""
+    """Row → mean, over the headline columns in which others have a value too, of the rank of its mean.
+
+    Equals share theirs; a row that is alone has none.
+    """
     found: dict[str, list[float]] = {}
     for name in HEADLINE:
         sign = SIGNS[METRICS[name].direction] if name in METRICS else 0
         values = {row: of_row[name].mean for row, of_row in cells.items()} if sign else {}
         means = {row: sign * mean for row, mean in values.items() if mean is not None}
-        for row, mean in means.items():
+        for row, mean in means.items() if len(means) > 1 else ():
             better = sum(other > mean for other in means.values())
             equal = sum(other == mean for other in means.values())
             found.setdefault(row, []).append(better + (1 + equal) / 2)
