@@ -23,8 +23,9 @@ from scipy.special import digamma, polygamma, stdtr
 
 from benchmark.results import statistics
 from benchmark.results.columns import Measured
+from benchmark.results.draws import DRAWS, image_weights
 from benchmark.results.scale import Scale
-from benchmark.results.statistics import DRAWS, Estimate, among, holm, image_weights, shown
+from benchmark.results.statistics import Estimate, among, holm, shown
 from benchmark.scoring.metrics import METRICS
 
 Floats = NDArray[np.float64]

@@ -91,7 +91,14 @@ def test_one_folder_has_no_rank_and_several_are_seeds(project: Path) -> None:
     [table] = json.loads(shown.stdout)
     [row] = [row for row in table["rows"] if row["method"] == "tint"]
     assert (row["external"], row["seeds"]) == (True, [0, 1, 2])
-    assert row["metrics"]["psnr"]["rank"]
+    assert row["metrics"]["psnr"]["rank"] is None  # nothing stands beside it that is ranked
+    again = ("score", "colored1", "colored0", *MANIFEST, "--name", "again")
+    done = bench(*again, cwd=project)
+    assert done.returncode == 0, done.stderr
+    [table] = json.loads(bench("leaderboard", "--own", "--json", cwd=project).stdout)
+    ranked = {row["method"]: row["metrics"]["psnr"]["rank"] for row in table["rows"] if row["external"]}
+    assert ranked.keys() == {"tint", "again"}
+    assert all(ranked.values())
 
 
 @pytest.mark.parametrize(

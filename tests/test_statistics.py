@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmark.results.draws import DRAWS, image_weights
 from benchmark.results.statistics import (
-    DRAWS,
     Estimate,
     Rank,
     against,
     among,
     compare,
     holm,
-    image_weights,
     pairwise,
     ranks,
     resample,

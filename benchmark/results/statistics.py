@@ -8,22 +8,19 @@ from the other's, share the luck of its seed: they are paired by seed too.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from scipy.special import gammaincinv, ndtri, stdtrit  # scipy.stats takes 0.7 s to import
 
+from benchmark.results.draws import DRAWS, image_weights, normal_draws, student_draws, variance_draws
 from benchmark.results.scale import Bounds, Scale
 from benchmark.scoring.metrics import METRICS
 
-DRAWS = 1000  # resamples of the test images
 REFERENCE_DRAWS = 10_000  # of what differences would be if no two methods differed
 REDRAWN = 2 / 3  # of these draws, those whose seed deviations are drawn anew: docs/statistics.md, "What was tried"
 LEVEL = 0.95
-RESAMPLING_SEED = 2016
-CHUNK_BYTES = 2**26
 Thing = TypeVar("Thing")
 
 
@@ -107,29 +104,12 @@ class Estimate:
         scale = Scale(None, None) if self.folded else Scale(*self.bounds)
         drawn = scale.to(np.full(DRAWS, center) if self.draws is None else self.draws.mean(axis=1))
         if deviation > 0:
-            drawn = drawn + scale.slope(center) * deviation * _student_draws(len(self.seeds) - 1, len(drawn))
+            drawn = drawn + scale.slope(center) * deviation * student_draws(len(self.seeds) - 1, len(drawn))
         shares = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
         low, high = map(float, scale.back(np.quantile(drawn, shares, method="inverted_cdf")))
         if self.folded:
             return (0.0 if low < 0 < high else min(abs(low), abs(high))), max(abs(low), abs(high))
         return low, high
-
-
-@lru_cache(maxsize=2)  # 80 MB for 10,000 images
-def image_weights(images: int, draws: int = DRAWS) -> np.ndarray:
-    """(draws, images) float64: how often each image comes, divided by their number, in resamples with replacement.
-
-    The same at every call: what is compared under them is compared on the same resamples.
-    """
-    rng = np.random.default_rng(RESAMPLING_SEED)
-    weights = np.empty((draws, images))
-    rows = max(1, CHUNK_BYTES // (8 * images))  # at a time, to bound the memory for the indices
-    for start in range(0, draws, rows):
-        part = weights[start : start + rows]
-        chosen = rng.integers(0, images, part.shape) + images * np.arange(len(part))[:, None]
-        part[:] = np.bincount(chosen.ravel(), minlength=part.size).reshape(part.shape)
-    weights /= images
-    return weights
 
 
 def resample(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -188,11 +168,11 @@ def paired_tests(
     covariance = _image_covariance(ones)
     of_images = (covariance[first, first] + covariance[second, second] - 2 * covariance[first, second]).clip(min=0)
     values, axes = np.linalg.eigh(covariance)
-    drawn = _normal_draws(0, len(ones), REFERENCE_DRAWS) @ (axes * np.sqrt(values.clip(min=0))).T
+    drawn = normal_draws(0, len(ones), REFERENCE_DRAWS) @ (axes * np.sqrt(values.clip(min=0))).T
     of_seeds, redrawn = np.zeros(len(pairs)), np.zeros((REFERENCE_DRAWS, len(pairs)))
     for source, (members, residuals) in enumerate(_sources(ones), 1):
-        chi, again = _variance_draws(source, min(len(ones[k].seeds) for k in members) - 1, REFERENCE_DRAWS)
-        drawn += _normal_draws(source, residuals.shape[1], REFERENCE_DRAWS) @ residuals.T / np.sqrt(chi)[:, None]
+        chi, again = variance_draws(source, min(len(ones[k].seeds) for k in members) - 1, REFERENCE_DRAWS)
+        drawn += normal_draws(source, residuals.shape[1], REFERENCE_DRAWS) @ residuals.T / np.sqrt(chi)[:, None]
         variance = np.square(residuals[first] - residuals[second]).sum(axis=1)
         of_seeds += variance
         redrawn += (again / chi)[:, None] * variance
@@ -325,27 +305,3 @@ def _step_down(measured: np.ndarray, ratios: np.ndarray) -> np.ndarray:
 def _both_orders(found: Mapping[tuple[str, str], Difference]) -> dict[tuple[str, str], Difference]:
     mirrored = {(b, a): Difference(-one.effect, -one.high, -one.low, one.p) for (a, b), one in found.items()}
     return {**found, **mirrored}
-
-
-@lru_cache(maxsize=64)  # 80 kB for each column
-def _normal_draws(source: int, count: int, draws: int) -> np.ndarray:
-    """(draws, count) of a normal distribution, other ones for each source of luck, the same at every call."""
-    return np.asarray(ndtri(_even_shares((source, 0), count, draws)))
-
-
-@lru_cache(maxsize=64)
-def _variance_draws(source: int, freedom: int, draws: int) -> np.ndarray:
-    """(2, draws) of a variance over what it estimates, twice; the same at every call."""
-    return np.asarray(gammaincinv(freedom / 2, _even_shares((source, 1), 2, draws)).T * 2 / freedom)
-
-
-@lru_cache(maxsize=32)
-def _student_draws(freedom: int, draws: int) -> np.ndarray:
-    """(draws,) of Student's t."""
-    return np.asarray(stdtrit(freedom, _even_shares((), 1, draws)[:, 0]))
-
-
-def _even_shares(stream: tuple[int, ...], count: int, draws: int) -> np.ndarray:
-    """(draws, count) of a uniform distribution, one from each of as many equal shares, in random orders: even tails."""
-    rng = np.random.default_rng([RESAMPLING_SEED, *stream])
-    return np.stack([(rng.permutation(draws) + 0.5) / draws for _ in range(count)], axis=1)

@@ -15,7 +15,8 @@ from benchmark.contracts.curves import Curves
 from benchmark.contracts.result import Cost, Run
 from benchmark.results.columns import NOT_MEASURED, Filled, Kind, LeftOut, TableCell, columns, kind_of, providers
 from benchmark.results.curves import falling, still_improving
-from benchmark.results.statistics import Estimate, image_weights
+from benchmark.results.draws import image_weights
+from benchmark.results.statistics import Estimate
 from benchmark.results.tables.collect import Measured, collect
 from benchmark.results.tables.origin import Origin, origin_of
 from benchmark.results.tables.verdicts import SEEDS_WANTED, Decided, judge, mean_ranks
