@@ -3,7 +3,7 @@
     bench run --method house-frozen --data imagenette
     python -m benchmark.methods._house_release models/imagenette/quick/house-frozen/seed0/model.safetensors
 
-writes `methods/house-v2.safetensors`, a model file like any other, and `methods/house-v2.json` with its SHA-256, how it
+writes `methods/house-v3.safetensors`, a model file like any other, and `methods/house-v3.json` with its SHA-256, how it
 was made, and the terms of its training photographs.
 """
 
@@ -21,7 +21,7 @@ from benchmark.support.errors import InputError
 from benchmark.support.files import write_atomically
 from benchmark.training.checkpoint import load_model, save_model
 
-NAME = "house-v2"
+NAME = "house-v3"
 NAMES = ("method", "data", "preset", "seed")
 SECTIONS = {"training": "training", "method": "method_config", "data": "data_config"}
 

@@ -3,7 +3,7 @@
 It reproduces no paper. What it takes from others: ImageNet's features for colors (Iizuka et al. 2016; Larsson et al.
 2016), the U-Net (Ronneberger et al. 2015), AdamW with a warm-up and a linear fall of the rates, and a smaller rate for
 what was trained before. Its loss is what two of the suite's columns measure, psnr and auc. A rate of 0 freezes the
-encoder, and model files then hold the decoder alone; `house-v2.safetensors` beside this file is one, ready to color
+encoder, and model files then hold the decoder alone; `house-v3.safetensors` beside this file is one, ready to color
 (`_house_release.py` made it; docs/house.md).
 """
 

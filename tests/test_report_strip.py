@@ -40,14 +40,14 @@ def test_it_names_the_row_of_each_column_and_a_report_shows_it(project: Path) ->
     record = StripRecord.model_validate_json(draw(project).read_text())
     assert [one.row for one in record.columns] == ["sample/first/cgan/seed0", "sample/first/l2/seed0", None]
     assert record.columns[1].model_sha256 == model_sha256(project, "l2")
-    assert record.columns[2].model == "methods/house-v2.safetensors"
+    assert record.columns[2].model == "methods/house-v3.safetensors"
     pictures = sorted(path.name for path in (project / FOLDER).glob("*.webp"))
     assert len(pictures) == 3 * (3 + 2) + 1
     assert Image.open(project / FOLDER / strip.SHEET).height > 5 * strip.SHEET_SIDE
     assert np.asarray(Image.open(project / FOLDER / "0-l2.webp"))[0, 0, 0] > 150
     home = report_on(project, project / "report").page.read_text().split('id="cifar10-quick"')[0]
     assert home.count('<figure data-method="l2">') == 3
-    assert '<figure data-method="house-v2">' not in home  # the file is not in this project
+    assert '<figure data-method="house-v3">' not in home  # the file is not in this project
     assert "Terms: public domain or CC0" in home
 
 

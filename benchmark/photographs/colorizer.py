@@ -33,7 +33,7 @@ from benchmark.training.record import MODEL_FILE, RECORD_FILE, verified_model
 SEEN_PIXELS = 1 << 20  # most pixels that a network sees; the short side alone does not bound a panorama's memory
 STRIP_PIXELS = 1 << 20  # pixels that are converted at a time at full size, which takes some 60 MB
 
-BROUGHT = "house-v2.safetensors"  # the model that lies beside the methods
+BROUGHT = "house-v3.safetensors"  # the model that lies beside the methods
 
 Rgb = NDArray[np.uint8]
 Share = Annotated[float, Field(ge=0, le=1)]
