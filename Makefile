@@ -36,8 +36,8 @@ demo: install ## in three minutes: a table of methods trained for a moment, and 
 	@echo "The table's methods have just begun to train. Minutes: bench run --method cgan --data sample --preset quick"
 	@echo "Everything as one page for the browser: bench report --data sample --preset smoke"
 
-picture: install ## draw README's picture with the models of tiny-imagenet, preset quick, seed 0: bench run --method l2 (…)
-	bench strip --data tiny-imagenet --preset quick --photographs scikit-image
+picture: install ## draw README's picture with models of imagenette, preset quick: bench run --method l2 --data imagenette (…)
+	bench strip --data imagenette --preset quick --photographs scikit-image
 
 repro: install ## run the suite of params.yaml on DATA (sample) through DVC
 	dvc repro leaderboard@$(DATA)
