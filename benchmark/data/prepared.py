@@ -290,7 +290,8 @@ def _read_meta(folder: Path) -> Meta:
             raise ValueError("it is not as it was written: its checksum differs")
         return Meta.model_validate(content)
     except FileNotFoundError:
-        raise BenchError(f"{folder} is not prepared; run: bench data prepare") from None
+        command = "bench data prepare NAME, with its --preset, and --root where it is kept"
+        raise BenchError(f"{folder} is not prepared; run: {command}") from None
     except OSError as error:
         raise Damaged(folder, f"{META_FILE}: {error.strerror}") from None
     except ValidationError as error:
