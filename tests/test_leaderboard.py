@@ -377,6 +377,19 @@ def test_the_overview_says_of_its_leaders_what_their_tables_say(tmp_path: Path) 
     assert re.search(r"\| +\d+\.\d\d† \(1\) +\| +\d+\.\d\d \|$", line)
 
 
+def test_a_method_that_was_trained_once_has_a_place_in_the_overview_and_no_rank(tmp_path: Path) -> None:
+    for method, quality, seeds in (("l2", 1.0, (0, 1, 2)), ("cgan", -3.0, (0, 1, 2)), ("eccv16", 3.0, (0,))):
+        write_method(tmp_path, method, quality, seeds=seeds)
+    build(tmp_path)
+    page = (tmp_path / "README.md").read_text()
+    assert re.search(r"\| `eccv16` \d+\.\d\d, \d\.\d\d ahead, rank – ", page)
+    psnr = page.partition("### psnr\n")[2].partition("###")[0]  # one table: no comparison across tables
+    assert "**`" not in page + psnr
+    write_method(tmp_path, "eccv16", -5.0, seeds=(0,))
+    build(tmp_path)
+    assert re.search(r"\| `l2` \d+\.\d\d, \d\.\d\d ahead, rank 1 ", (tmp_path / "README.md").read_text())
+
+
 def test_unknown_names(suite: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unknown data set with results 'cifar' \(did you mean 'cifar10'\?\)"):
         build(suite, data="cifar")
