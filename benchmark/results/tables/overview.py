@@ -46,7 +46,7 @@ def _across(column: str, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> 
     order = {line["method"]: line["role"] for line in shown}
     names = sorted(order, key=lambda name: ROLES.index(order[name]))  # methods first; a stable sort
     cells = {
-        folder: {line["method"]: _cell_across(line, column, _families(lines)) for line in lines}
+        folder: {line["method"]: _cell_across(line, column, len(_families(lines)) > 1) for line in lines}
         for folder, lines in tables.items()
     }
     held = [folder for folder, found in cells.items() if any(text != NOTHING for text in found.values())]
@@ -55,23 +55,19 @@ def _across(column: str, tables: Mapping[Path, Sequence[Mapping[str, str]]]) -> 
     return markdown_grid(["method", *map(_name, held)], lines) if lines else ""
 
 
-def _cell_across(line: Mapping[str, str], column: str, families: Sequence[Mapping[str, str]]) -> str:
+def _cell_across(line: Mapping[str, str], column: str, others: bool) -> str:
     """Value and gray's mark: bold where it is shown to beat the others and not below gray; else with its ranks."""
     if not line.get(column):
         return NOTHING
     digits = columns()[column].digits if column in columns() else 1
     value = number(float(line[column]), digits) + _dagger(line, column)
-    rank = line.get(f"{column}_rank") if len(families) > 1 else None
-    return f"**{value}**" if _won(line, column, families) else f"{value} ({rank})" if rank else value
+    rank = line.get(f"{column}_rank") if others else None
+    return f"**{value}**" if _won(line, column) else f"{value} ({rank})" if rank else value
 
 
-def _won(line: Mapping[str, str], column: str, families: Sequence[Mapping[str, str]]) -> bool:
-    """Whether a method is shown to beat every other one, and its table has it in bold.
-
-    One that was trained once has a value and no rank: nobody is shown to beat it.
-    """
-    tested = all(one.get(f"{column}_rank") for one in families if one.get(column))
-    return tested and line.get(f"{column}_rank") == "1" and column in line["bold"].split()
+def _won(line: Mapping[str, str], column: str) -> bool:
+    """Whether a method is shown to beat every other one, and its table has it in bold."""
+    return line.get(f"{column}_rank") == "1" and column in line["bold"].split()
 
 
 def _dagger(line: Mapping[str, str], column: str) -> str:
@@ -99,5 +95,5 @@ def _leader(families: Sequence[Mapping[str, str]], metric: Metric) -> str:
     if second is None:
         return text
     rank, lead = first.get(f"{metric.name}_rank"), abs(float(first[metric.name]) - float(second[metric.name]))
-    shown = f"**{text}**" if _won(first, metric.name, measured) else text
+    shown = f"**{text}**" if _won(first, metric.name) else text
     return f"{shown}, {number(lead, metric.digits)} ahead, rank {rank or NOTHING}"

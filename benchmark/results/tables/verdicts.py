@@ -33,6 +33,7 @@ class Tests(NamedTuple):
     """What the tests of one column say."""
 
     ranks: Mapping[str, Rank] = {}
+    methods: int = 0  # among which they rank
     shown: int = 0  # pairs of families
     pairs: int = 0
     below_floor: frozenset[str] = frozenset()
@@ -68,7 +69,7 @@ def judge(
                 estimate := estimates[name].get(metric.name),
                 note="; ".join(notes) or ("" if estimate else NOT_MEASURED),
                 rank=rank,
-                best=rank is not None and rank.leads(len(tests.ranks)) and name not in further,
+                best=rank is not None and rank.leads(tests.methods) and name not in further,
                 below_floor=name in tests.below_floor,
                 versus=tests.versus.get(name, 0),
             )
@@ -88,8 +89,9 @@ def _test(
     """The tests of one column.
 
     Families are tested among themselves and, as one family of tests, against the floor; an ablation against the entry
-    that it varies and against the floor, alone. One training has no verdict. An external row without seeds has no rank,
-    as the luck of its training is not known: it stands against the floor on the images alone.
+    that it varies and against the floor, alone. One training has no verdict and no rank, but a place among the ranks of
+    the others, none of which is shown to be better or worse. An external row without seeds has neither, as the luck of
+    its training is not known: it stands against the floor on the images alone.
     """
     sign = SIGNS[metric.direction]
     if not sign:
@@ -104,8 +106,10 @@ def _test(
         above = against(families, have[floor])
         above |= {name: compare(one, have[floor]) for name, one in ablations.items()}
     compared = {name: compare(one, have[varied[name]]) for name, one in ablations.items() if varied[name] in have}
+    places = ranks(list(trained), differences, sign > 0)
     return Tests(
-        ranks(list(ranked), differences, sign > 0),
+        {name: rank for name, rank in places.items() if name in ranked},
+        len(trained),
         sum(map(shown, differences.values())) // 2,
         comb(len(trained), 2),
         frozenset(name for name, one in above.items() if not (shown(one) and sign * one.effect > 0)),
