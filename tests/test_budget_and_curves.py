@@ -117,7 +117,7 @@ def test_a_table_says_which_rows_were_still_improving(tmp_path: Path) -> None:
     told = [note for note in footnotes(build_table(tmp_path / "cifar10" / "quick")) if "budget ended" in note]
     assert told == [
         "Still improving on validation images when the budget ended: `cgan` (distance), `l2` (psnr).",
-        "Mean psnr on validation images fell when the budget ended: `classification`.",
+        "Mean psnr on validation images was falling when the budget ended: `classification`.",
     ]
 
 

@@ -26,7 +26,7 @@ from fake_results import (
 
 from benchmark.cli import main
 from benchmark.paper.claims import decide_all
-from benchmark.paper.findings import build_findings, facts, verdicts
+from benchmark.paper.findings import build_findings, colorless, facts, verdicts
 from benchmark.paper.findings.facts import Facts
 from benchmark.paper.published import load_published
 from benchmark.results.tables import build_table
@@ -72,7 +72,7 @@ def test_gray_stands_beside_what_reports_print(project: Path, page: str) -> None
     gray = table.row("gray")
     assert gray is not None
     assert grays["cifar10/quick"].startswith(f"{gray.cells['psnr'].mean:.2f} [")
-    assert "none of these\nfigures is held against `gray` here" in trap, (
+    assert "none\nof these figures is held against `gray` here" in trap, (
         "thumbnails of 32² are no match for photographs"
     )
 
@@ -88,10 +88,10 @@ def test_reported_figures_are_held_against_gray_on_images_like_theirs(tmp_path: 
     gray = tables[1].floor
     assert gray is not None
     assert 22.0 < (gray.cells["psnr"].mean or 0) < 22.26, "as on photographs"
-    assert facts.alike(found) == ["imagenette/paper"]
-    assert facts.not_above_gray(found).startswith("1 of 3 for `psnr`, "), "seeds 000 and 004, and not COCO's five"
-    assert facts.not_above_gray(Facts(tables[:1], [], load_published())) == ""
-    assert "U-Net + PatchGAN (seed 000)" in facts.below_gray(found)
+    assert colorless.alike(found) == ["imagenette/paper"]
+    assert colorless.not_above_gray(found).startswith("1 of 3 for `psnr`, "), "seeds 000 and 004, and not COCO's five"
+    assert colorless.not_above_gray(Facts(tables[:1], [], load_published())) == ""
+    assert "U-Net + PatchGAN (seed 000)" in colorless.below_gray(found)
 
 
 def test_each_family_is_held_against_gray_in_a_row_of_its_own(page: str) -> None:
@@ -101,7 +101,7 @@ def test_each_family_is_held_against_gray_in_a_row_of_its_own(page: str) -> None
     assert re.fullmatch(r"-[01]\.\d\d \[-\d\.\d\d,\s-\d\.\d\d\] below", lines["`eccv16`"][1])
     assert lines["`l2`"][1].endswith(" above")
     assert re.search(r"`gray` scores psnr 23\.\d\d, ssim 0\.\d{4}, auc 8\d\.\d\d on cifar10/quick", part)
-    assert "Of 4 families, 3 are shown to beat a picture" in page
+    assert "Of the 4 families measured there, 3 are shown to beat a picture" in page
     assert re.search(
         r"that of `c\w+`, differs from that picture's by \+[12]\.\d\d dB\s\(\[[12]\.\d\d, [12]\.\d\d\]:", page
     )
@@ -140,6 +140,7 @@ def test_a_column_beside_a_claim_that_needs_no_control_says_nothing_of_its_cause
     [line] = verdicts.attributions(Facts(tables, decide_all(tables), []))
     assert line.startswith(f"`C7` is supported on cifar10/quick, but {false}")
     assert "not shown to be due" not in line
+    assert verdicts.doubtful(decide_all(tables), tables[0]) == ["C7"]
 
 
 def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:
@@ -148,7 +149,9 @@ def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:
     assert lines["C2"][3] == "**supported** on cifar10/quick"
     assert re.fullmatch(r"cgan within ±0\.01 of classification: ssim [+-]0\.\d{4} \[.*\]", lines["C2"][4])
     assert "`C2` is supported on cifar10/quick; its control (`C2-seconds`) is not measured there, so what it is" in page
-    assert lines["C3"][4].startswith("cgan: mae_r higher than mae_g: mae_r +")
+    assert "; beside: cgan better than gray: ssim " in lines["C2"][4], "what a comparable SSIM is worth"
+    assert lines["C3"][4].startswith("cgan: mae_r higher than mae_g: mae_r − mae_g +"), "not one channel's own error"
+    assert [lines[name][1] for name in ("C2", "C2-seconds", "C12")] == ["seed 002", "ours, after seed 002", "ours"]
     assert lines["C12"][3] == "**refuted** on cifar10/quick", "of CelebA only a part is here"
     assert lines["C4"][3] == "**supported** on cifar10/quick; **supported** on celeba/quick"
     assert re.search(r"eccv16 better than gray: psnr -0\.9\d \[.*?\], ssim -0\.", lines["C12"][4])
@@ -159,15 +162,16 @@ def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:
     )
     assert "Of the 11 claims that reports state" in page
     assert re.search(
-        r"seeds of cifar10/quick,\s3 are supported, 1 is undecided, 7 are not measured\. Of 18 variants", page
+        r"seeds of cifar10/quick,\s3 are supported, 1 is undecided, 7 are not measured; one of several", page
     )
+    assert re.search(r"Of 18 variants .*\s.*, 5 are about other data\.", page), "claims of photographs, not of CIFAR-10"
 
 
 def test_published_figures_stand_beside_ours_with_what_differs(page: str) -> None:
     lines = cells_of(section(page, "Reported there"))
     seed_000 = next(line for line in lines if line[0].startswith("seed 000") and "cifar10" in line[2])
     assert seed_000[1] == "psnr 19.48, ssim 0.67, fid 72.47"
-    assert re.fullmatch(r"`cgan` on cifar10/quick: psnr 2\d\.\d\d, ssim 0\.\d{4}, fid n/a", seed_000[2])
+    assert re.fullmatch(r"`cgan` on cifar10/quick \(3 trainings\): psnr 2\d\.\d\d, ssim 0\.\d{4}, fid n/a", seed_000[2])
     assert seed_000[3].startswith("psnr 2")
     assert seed_000[4] == "unnamed data there; 300 images of 32² here; 2,000 steps of 64 here"
     assert ["seed 004, enhanced GAN", "`gan-perceptual`: skipped (VGG-19 weights missing)"] in [
@@ -320,7 +324,7 @@ def test_it_says_of_which_methods_no_trial_was_above_gray(tmp_path: Path) -> Non
     tables = [build_table(tmp_path / "cifar10/quick")]
     tunings: Any = [tuning("cgan", (23.9, 0, 24.0)), tuning("l2", (24.5, 20.0, 0)), tuning("house", (23.0,))]
     found = Facts(tables, [], [], tunings)
-    assert facts.never_above_gray(found) == ["cgan"]
+    assert colorless.never_above_gray(found) == ["cgan"]
     assert facts.searches(found) == "3 trials of one seed each, by `psnr` and `fd_judge` of 4,937 validation images"
     assert facts.searches(Facts([], [], [])) == ""
 

@@ -36,6 +36,12 @@ class Finding:
     outcome: Outcome
     borderline: bool  # its outcome is another one at SURE
     decides: bool  # False: it only stands beside
+    than_metric: str | None = None  # with which the metric is compared, where one method is compared with itself
+
+    @property
+    def measures(self) -> str:
+        """What the difference is one of: `psnr` of two methods, or `mae_r − mae_g` of one."""
+        return f"{self.metric} − {self.than_metric}" if self.than_metric else self.metric
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,9 @@ class _Pair:
         rows = [row for name in (self.method, self.check.than) if name and (row := table.row(name))]
         seeds = tuple(len(row.seeds) for row in rows)
         text = self.check.text(self.method, self.metric)
-        return Finding(text, self.metric, found, table.images, seeds, outcome, borderline, self.decides)
+        return Finding(
+            text, self.metric, found, table.images, seeds, outcome, borderline, self.decides, self.check.than_metric
+        )
 
 
 def _pairs(claim: Claim, table: Table) -> Iterator[_Pair]:

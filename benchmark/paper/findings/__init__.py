@@ -11,8 +11,8 @@ from pathlib import Path
 from benchmark.contracts.tuning import read_tuning
 from benchmark.paper.card.surprises import headlines
 from benchmark.paper.claims import decide_all
+from benchmark.paper.findings import colorless, figures, verdicts
 from benchmark.paper.findings import facts as pieces
-from benchmark.paper.findings import figures, verdicts
 from benchmark.paper.findings.facts import Facts
 from benchmark.paper.published import load_published
 from benchmark.results.tables import build_table, cell_text, nothing_current, number, part, tables_in, update_files
@@ -74,6 +74,7 @@ def _page(facts: Facts, drawn: dict[str, str], of_metrics: Sequence[str]) -> str
         verdicts=verdicts,
         main=facts.main,
         pieces=pieces,
+        colorless=colorless,
         figures=drawn,
         of_metrics=of_metrics,
         part=part,

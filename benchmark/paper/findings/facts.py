@@ -1,5 +1,6 @@
 """Makes the numbers of docs/findings.md from tables, claims and published figures, for its template."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,12 +9,10 @@ import numpy as np
 from benchmark.contracts.tuning import FIDELITY, Tuning
 from benchmark.paper.claims import Decided, families
 from benchmark.paper.published import Published
-from benchmark.results.statistics import against, compare, shown
-from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, markdown_grid, number
+from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, markdown_grid, number
 from benchmark.scoring.metrics import METRICS
 
 DATA = ("cifar10", "tiny-imagenet", "imagenette", "celeba", "coco")  # the main one first; `sample` is a demonstration
-SIDE = 224  # of images, at least, against which sources' photographs of 256² are held
 COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # columns of the page's table, if measured
 RANKED = (*COLUMNS, "fd_lite", "agree_lite", "delta_colorfulness")  # metrics in which the page ranks
 GRAY = "gray"
@@ -45,108 +44,6 @@ class Facts:
         return [table for table in self.tables if table.rows]
 
 
-def reported_beside_gray(facts: Facts) -> str:
-    """Returns a table of what sources print, and what a picture without any color scores in each of our tables."""
-    lines = [
-        [
-            f"{row.source}, {row.system}",
-            row.reported_on,
-            *[f"{row.metrics[m]:g}" if m in row.metrics else NOTHING for m in FLOOR_TEST],
-        ]
-        for row in facts.published
-        if row.metrics.keys() & set(FLOOR_TEST)
-    ]
-    for table, gray in _grays(facts):
-        cells = [cell_text(gray.cells[name], METRICS[name].digits) for name in FLOOR_TEST]
-        lines.append([f"**`{GRAY}`, no color at all**", name_of(table), *cells])
-    return markdown_grid(("system", "data", *FLOOR_TEST), lines, left=2)
-
-
-def not_above_gray(facts: Facts) -> str:
-    """Returns `1 of 3 for psnr, …`: how many figures `gray` reaches in every table of images like theirs, or ""."""
-    counts = []
-    for name in FLOOR_TEST:
-        pairs = [(row.metrics[name], _like_theirs(row, facts, name)) for row in facts.published if name in row.metrics]
-        known = [(value, round(min(grays), METRICS[name].digits)) for value, grays in pairs if grays]
-        if known:
-            counts.append(f"{sum(value <= gray for value, gray in known)} of {len(known)} for `{name}`")
-    return ", ".join(counts)
-
-
-def alike(facts: Facts) -> list[str]:
-    """Returns the tables that sources' figures are held against, like `imagenette/paper`."""
-    return [name_of(one) for one in facts.tables if one.floor and any(_is_like(one, row) for row in facts.published)]
-
-
-def below_gray(facts: Facts) -> list[str]:
-    """Returns the published systems below `gray` on images like theirs, in all of `FLOOR_TEST` that they report."""
-    found = []
-    for row in facts.published:
-        floors = {name: _like_theirs(row, facts, name) for name in FLOOR_TEST if name in row.metrics}
-        if floors and all(grays and row.metrics[name] < min(grays) for name, grays in floors.items()):
-            found.append(f"{row.system} ({row.source})")
-    return found
-
-
-def _is_like(table: Table, row: Published) -> bool:
-    """Whether a table has images like a source's: of such a data set, and photographs of about their size."""
-    size = table.origin.image_size or 0
-    return bool(row.metrics) and table.data in (row.data, *row.like) and (table.data == DATA[0] or size >= SIDE)
-
-
-def _like_theirs(row: Published, facts: Facts, metric: str) -> list[float]:
-    """Returns what `gray` scores on images like a source's, table by table."""
-    means = [gray.cells[metric].mean for table, gray in _grays(facts) if _is_like(table, row)]
-    return [mean for mean in means if mean is not None]
-
-
-def gray_span(facts: Facts, metric: str = "psnr") -> tuple[float, float] | None:
-    """Returns the least and the greatest score of `gray` in our tables, or None if fewer than two tables have one."""
-    means = _gray_means(facts).get(metric, [])
-    return (min(means), max(means)) if len(means) > 1 else None
-
-
-def against_gray(table: Table) -> str:
-    """Returns a table of each family's distance to `gray`, with what the corrected test and the interval say of it."""
-    found = {name: _from_gray(table, name) for name in FLOOR_TEST}
-    lines = [[f"`{row.name}`", *[found[name].get(row.name, "n/a") for name in FLOOR_TEST]] for row in families(table)]
-    return markdown_grid(("method", *FLOOR_TEST), lines)
-
-
-def above_gray(table: Table) -> list[str]:
-    """Returns the families that are shown to beat `gray` in each metric of `FLOOR_TEST`."""
-    return [row.name for row in families(table) if table.floor and not row.not_above_floor]
-
-
-def ablations_above_gray(table: Table) -> list[str]:
-    """Returns the ablations that are."""
-    return [row.name for row in table.ablations if table.floor and not row.not_above_floor]
-
-
-def _from_gray(table: Table, metric: str) -> dict[str, str]:
-    """Returns family → its distance to `gray`, and which side the test shows, corrected for the number of families."""
-    gray = table.floor
-    floor = gray.cells[metric].estimate if gray else None
-    measured = {row.name: one for row in families(table) if (one := row.cells[metric].estimate)}
-    digits, told = METRICS[metric].digits, {}
-    for name, found in (against(measured, floor) if floor else {}).items():
-        side = "not told apart" if not shown(found) else "above" if found.effect > 0 else "below"
-        told[name] = f"{found.effect:+.{digits}f} {interval(found.low, found.high, digits)} {side}"
-    return told
-
-
-def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
-    """Returns the method with the highest mean, how far it is above `gray`, and that figure's interval."""
-    gray = table.floor
-    floor = gray.cells[metric].estimate if gray else None
-    measured = [(one.mean, row.name, one) for row in families(table) if (one := row.cells[metric].estimate)]
-    if floor is None or not measured:
-        return None
-    _, name, estimate = max(measured, key=lambda one: one[:2])
-    effect, low, high, _ = compare(estimate, floor)
-    return name, f"{effect:+.2f}", interval(low, high, 2)
-
-
 def colorfulness(table: Table) -> str | None:
     """Returns `truth 34.08, cgan 23.41, …`, the most colorful family first; None where no truth is known."""
     if (truth := table.truth.get("colorfulness")) is None:
@@ -154,11 +51,6 @@ def colorfulness(table: Table) -> str | None:
     means = [(mean, row.name) for row in families(table) if (mean := row.cells["colorfulness"].mean) is not None]
     told = [f"`{name}` {mean:.2f}" for mean, name in sorted(means, reverse=True)]
     return ", ".join([f"truth {truth.mean:.2f}", *told])
-
-
-def gray_figures(table: Table) -> str:
-    """Returns the scores of `gray`, like `psnr 23.97, ssim 0.9313, auc 90.06`."""
-    return ", ".join(_value(table, GRAY, name) for name in FLOOR_TEST)
 
 
 def ranks_in(table: Table) -> str:
@@ -184,6 +76,18 @@ def ranks_across(facts: Facts) -> str:
     return markdown_grid(["method", *map(name_of, tables)], lines) if len(tables) > 1 else ""
 
 
+def trained_once(facts: Facts) -> str:
+    """Returns `cgan` and `l2` on tiny-imagenet: the families of which a table has one training; "" if there is none."""
+    found = {table.data: [f"`{r.name}`" for r in families(table) if len(r.seeds) == 1] for table in facts.with_methods}
+    return "; ".join(f"{', '.join(names)} on {data}" for data, names in found.items() if names)
+
+
+def with_imagenet(facts: Facts) -> str:
+    """Returns the families of any table that have seen ImageNet beside its training split; "" if there is none."""
+    rows = [row for table in facts.with_methods for row in families(table) if row.run.pretrained_on]
+    return ", ".join(dict.fromkeys(f"`{row.name}`" for row in rows))
+
+
 def seed_spread(table: Table, metric: str = "psnr") -> str:
     """Returns each family's standard deviation between seeds, the largest first; "" if none has two seeds."""
     spreads = [
@@ -194,11 +98,14 @@ def seed_spread(table: Table, metric: str = "psnr") -> str:
     return ", ".join(f"`{name}` {number(spread, 2)}" for spread, name in sorted(spreads, reverse=True))
 
 
-def glossary(facts: Facts, table: Table) -> list[str]:
-    """Returns `name: what it is` of the columns in which the page shows scores, ranks or comparisons."""
-    compared = [one.metric for decided in facts.claims for decision in decided.decisions for one in decision.findings]
-    told = [METRICS[name] for name in dict.fromkeys((*RANKED, *compared)) if name not in table.absent]
-    return [f"`{one.name}`: {one.description}" for one in told]
+def glossary(facts: Facts, table: Table, lines: Sequence[str] = ()) -> list[str]:
+    """Returns `name: what it is` of the columns in which the page shows scores, ranks or comparisons, or says more."""
+    named = [name for line in lines for name in re.findall(r"`(\w+)`", line) if name in METRICS]
+    findings = [one for decided in facts.claims for decision in decided.decisions for one in decision.findings]
+    compared = [name for one in findings for name in (one.metric, one.than_metric) if name]
+    ranked = [name for name in RANKED if any(name not in one.absent for one in (table, *facts.with_methods))]
+    told = {*ranked, *compared, *named}
+    return [f"`{one.name}`: {one.description}" for one in METRICS.values() if one.name in told]
 
 
 def sizes(table: Table) -> str:
@@ -241,15 +148,6 @@ def searches(facts: Facts) -> str:
     return f"{trials} trials of one seed each, by `{FIDELITY}` and {realism} of {images} validation images"
 
 
-def never_above_gray(facts: Facts) -> list[str]:
-    """Returns the tuned methods of which no trial scored above `gray` on the validation images."""
-    return [
-        one.method
-        for one in facts.searched
-        if all(trial.metrics.get(FIDELITY, -np.inf) <= one.gray[FIDELITY] for trial in one.trials)
-    ]
-
-
 def missing(table: Table) -> dict[str, str]:
     """Returns the columns without a value and the skipped methods of a table, each with the reason."""
     reasons: dict[str, list[str]] = {}
@@ -267,19 +165,6 @@ def name_of(table: Table) -> str:
     return f"{table.data}/{table.preset}"
 
 
-def _grays(facts: Facts) -> Iterator[tuple[Table, Row]]:
-    for table in facts.tables:
-        if gray := table.floor:
-            yield table, gray
-
-
-def _gray_means(facts: Facts) -> dict[str, list[float]]:
-    """Returns metric → scores of `gray` in our tables, for each metric of `FLOOR_TEST` with any."""
-    means = {name: [gray.cells[name].mean for _, gray in _grays(facts)] for name in FLOOR_TEST}
-    known = {name: [mean for mean in found if mean is not None] for name, found in means.items()}
-    return {name: found for name, found in known.items() if found}
-
-
 def _ranks(row: Row, metrics: Sequence[str]) -> str:
     return " · ".join(str(row.cells[name].rank or NOTHING) for name in metrics)
 
@@ -294,14 +179,22 @@ def _beside(row: Published, facts: Facts) -> Iterator[list[str]]:
     told = [f"{row.source}, {row.system}", ", ".join(f"{name} {value:g}" for name, value in row.metrics.items())]
     measured = [table for table in facts.tables if row.beside and table.row(row.beside)]
     for table in measured:
-        ours = [_value(table, row.beside or "", name) for name in row.metrics]
-        grays = [_value(table, GRAY, name) for name in row.metrics]
-        yield [*told, f"`{row.beside}` on {name_of(table)}: {', '.join(ours)}", ", ".join(grays), _differs(row, table)]
+        ours = [value(table, row.beside or "", name) for name in row.metrics]
+        grays = [value(table, GRAY, name) for name in row.metrics]
+        mean = f"`{row.beside}` on {name_of(table)} ({_trainings(table, row.beside or '')}): {', '.join(ours)}"
+        yield [*told, mean, ", ".join(grays), _differs(row, table)]
     if not measured:
         yield [*told, f"`{row.beside}`: {_why_not(row.beside or '', facts)}", NOTHING, NOTHING]
 
 
-def _value(table: Table, method: str, metric: str) -> str:
+def _trainings(table: Table, method: str) -> str:
+    row = table.row(method)
+    number_of = len(row.seeds) if row else 0
+    return f"{number_of} training{'s' if number_of > 1 else ''}"
+
+
+def value(table: Table, method: str, metric: str) -> str:
+    """Returns `psnr 24.03`, or `psnr n/a`."""
     row = table.row(method)
     mean = row.cells[metric].mean if row else None
     return f"{metric} {'n/a' if mean is None else number(mean, METRICS[metric].digits)}"

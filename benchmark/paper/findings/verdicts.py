@@ -13,6 +13,7 @@ from benchmark.scoring.metrics import METRICS
 from benchmark.support.templates import md
 
 NOT_MEASURED = "not measured"
+ELSEWHERE = "about other data"
 DECIDING = 3  # number of comparisons shown for a verdict
 
 
@@ -30,10 +31,16 @@ def _is_reported(decided: Decided) -> bool:
     return "-" not in decided.claim.id and decided.claim.source.startswith("seed")
 
 
+def _source(decided: Decided) -> str:
+    """Returns who states a claim: a report, or we, by varying a report's."""
+    source = decided.claim.source
+    return source if _is_reported(decided) or not source.startswith("seed") else f"ours, after {source}"
+
+
 def claim_lines(facts: Facts) -> str:
     """Returns a table of every claim, its verdicts, and the comparisons that decide each."""
     lines = [
-        [decided.claim.id, decided.claim.source, decided.claim.statement, verdict_text(decided), _decided_by(decided)]
+        [decided.claim.id, _source(decided), decided.claim.statement, verdict_text(decided), _decided_by(decided)]
         for decided in facts.claims
     ]
     return markdown_grid(("claim", "source", "what it says", "verdict", "decided by"), lines, left=5)
@@ -50,11 +57,7 @@ def attributions(facts: Facts) -> list[str]:
             found = [(c.claim.id, d) for c in controls for d in c.decisions if (d.data, d.preset) == place]
             against = [f"`{name}` is {d.verdict}" for name, d in found if d.verdict != one.verdict]
             supported = one.verdict == "supported"
-            against += [
-                f"“{f.text}”, beside it, is false ({_measured(f)})"
-                for f in one.findings
-                if supported and not f.decides and f.outcome == "is false"
-            ]
+            against += [f"“{f.text}”, beside it, is false ({_measured(f)})" for f in _false_beside(one)]
             where = f"`{decided.claim.id}` is {one.verdict} on {'/'.join(place)}"
             if against:
                 unclear = ": that is not shown to be due to what the claim names" if supported and controls else ""
@@ -72,14 +75,31 @@ def attributions(facts: Facts) -> list[str]:
     return lines
 
 
+def _false_beside(decision: Decision) -> list[Finding]:
+    """Returns what is false beside a supported claim, and decides nothing."""
+    supported = decision.verdict == "supported"
+    return [one for one in decision.findings if supported and not one.decides and one.outcome == "is false"]
+
+
+def doubtful(claims: Sequence[Decided], table: Table) -> list[str]:
+    """Returns the ids of claims that are supported in one table, and beside which a comparison there is false."""
+    place = (table.data, table.preset)
+    return [
+        decided.claim.id
+        for decided in claims
+        if any((one.data, one.preset) == place and _false_beside(one) for one in decided.decisions)
+    ]
+
+
 def counted(claims: Sequence[Decided], table: Table) -> Mapping[str, int]:
-    """Returns how many claims have each verdict in one table, borderline ones apart, "not measured" included."""
+    """Returns how many claims have each verdict in one table, borderline ones apart, and how many have none there."""
     kinds = [kind for verdict in get_args(Verdict) for kind in (verdict, f"{verdict} (borderline)")]
-    counts = dict.fromkeys((*kinds, NOT_MEASURED), 0)
+    counts = dict.fromkeys((*kinds, NOT_MEASURED, ELSEWHERE), 0)
     for decided in claims:
         found = [d for d in decided.decisions if (d.data, d.preset) == (table.data, table.preset)]
         borderline = " (borderline)" if found and found[0].borderline else ""
-        counts[f"{found[0].verdict}{borderline}" if found else NOT_MEASURED] += 1
+        without = NOT_MEASURED if table.data in decided.claim.data else ELSEWHERE
+        counts[f"{found[0].verdict}{borderline}" if found else without] += 1
     return {verdict: count for verdict, count in counts.items() if count}
 
 
@@ -106,6 +126,8 @@ def _deciding(decision: Decision) -> str:
         if rest:
             few = _grouped(rest) if len(rest) <= DECIDING else f"{len(rest)} comparisons"
             more.append(f"{outcome}: {few}")
+    if beside := [finding for finding in decision.findings if not finding.decides]:
+        more.append(f"beside: {_grouped(beside)}")
     thin = [f"fewer than three seeds: {', '.join(decision.thin)}"] if decision.thin else []
     return "; ".join([*parts, *more, *thin])
 
@@ -124,4 +146,4 @@ def notes(facts: Facts) -> list[str]:
 def _measured(finding: Finding) -> str:
     effect, low, high, _ = finding.difference
     digits = METRICS[finding.metric].digits
-    return f"{finding.metric} {effect:+.{digits}f} {interval(low, high, digits)}"
+    return f"{finding.measures} {effect:+.{digits}f} {interval(low, high, digits)}"

@@ -66,7 +66,7 @@ def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder:
     marks = f" {ABLATION_MARKS}" if shown.ablations else ""
     notes = [
         f"Mean over seeds ({seeds_of(shown)}), 95 % interval over seeds and images; bold: none is shown to be better, "
-        f"and the method is in the better half{floor}.{marks}",
+        f"its range of ranks ends in the better half{floor}.{marks}",
         *footnotes(shown, marked=False),
     ]
     known = {row.name for row in shown.all_rows} | table.skipped.keys()

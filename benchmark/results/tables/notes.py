@@ -130,7 +130,7 @@ def footnotes(table: Table, *, marked: bool = True) -> list[str]:
     if improving := [f"`{row.name}` ({', '.join(row.improving)})" for row in table.all_rows if row.improving]:
         notes.append(f"Still improving on validation images when the budget ended: {', '.join(improving)}.")
     if falling := [f"`{row.name}`" for row in table.all_rows if row.falling]:
-        notes.append(f"Mean psnr on validation images fell when the budget ended: {', '.join(falling)}.")
+        notes.append(f"Mean psnr on validation images was falling when the budget ended: {', '.join(falling)}.")
     families = {row.name: list(row.curves.values()) for row in table.rows if row.curves}
     if met := [f"`{one}` passes `{other}` at {images:,}" for one, other, images in passings(families)]:
         read = "Mean psnr on validation images, by training images, a parent's counted; no test"

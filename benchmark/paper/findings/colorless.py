@@ -1,0 +1,146 @@
+"""What docs/findings.md says of `gray`, a picture without any color: its scores, and who is above or below them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmark.contracts.tuning import FIDELITY
+from benchmark.paper.claims import families
+from benchmark.paper.findings.facts import DATA, GRAY, Facts, interval, name_of, value
+from benchmark.paper.published import Published
+from benchmark.results.statistics import against, compare, shown
+from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, markdown_grid
+from benchmark.scoring.metrics import METRICS
+
+SIDE = 224  # of images, at least, against which sources' photographs of 256² are held
+
+
+def reported_beside_gray(facts: Facts) -> str:
+    """Returns a table of what sources print, and what a picture without any color scores in each of our tables."""
+    lines = [
+        [
+            f"{row.source}, {row.system}",
+            row.reported_on,
+            *[f"{row.metrics[m]:g}" if m in row.metrics else NOTHING for m in FLOOR_TEST],
+        ]
+        for row in facts.published
+        if row.metrics.keys() & set(FLOOR_TEST)
+    ]
+    for table, gray in _grays(facts):
+        cells = [cell_text(gray.cells[name], METRICS[name].digits) for name in FLOOR_TEST]
+        lines.append([f"**`{GRAY}`, no color at all**", name_of(table), *cells])
+    return markdown_grid(("system", "data", *FLOOR_TEST), lines, left=2)
+
+
+def gray_figures(table: Table) -> str:
+    """Returns the scores of `gray`, like `psnr 23.97, ssim 0.9313, auc 90.06`."""
+    return ", ".join(value(table, GRAY, name) for name in FLOOR_TEST)
+
+
+def not_above_gray(facts: Facts) -> str:
+    """Returns `1 of 3 for psnr, …`: how many figures `gray` reaches in every table of images like theirs, or ""."""
+    counts = []
+    for name in FLOOR_TEST:
+        pairs = [(row.metrics[name], _like_theirs(row, facts, name)) for row in facts.published if name in row.metrics]
+        known = [(value, round(min(grays), METRICS[name].digits)) for value, grays in pairs if grays]
+        if known:
+            counts.append(f"{sum(value <= gray for value, gray in known)} of {len(known)} for `{name}`")
+    return ", ".join(counts)
+
+
+def alike(facts: Facts) -> list[str]:
+    """Returns the tables that sources' figures are held against, like `imagenette/paper`."""
+    return [name_of(one) for one in facts.tables if one.floor and any(_is_like(one, row) for row in facts.published)]
+
+
+def below_gray(facts: Facts) -> list[str]:
+    """Returns the published systems below `gray` on images like theirs, in all of `FLOOR_TEST` that they report."""
+    found = []
+    for row in facts.published:
+        floors = {name: _like_theirs(row, facts, name) for name in FLOOR_TEST if name in row.metrics}
+        if floors and all(grays and row.metrics[name] < min(grays) for name, grays in floors.items()):
+            found.append(f"{row.system} ({row.source})")
+    return found
+
+
+def gray_span(facts: Facts, metric: str = "psnr") -> tuple[float, float] | None:
+    """Returns the least and the greatest score of `gray` in our tables, or None if fewer than two tables have one."""
+    means = _gray_means(facts).get(metric, [])
+    return (min(means), max(means)) if len(means) > 1 else None
+
+
+def against_gray(table: Table) -> str:
+    """Returns a table of each family's distance to `gray`, with what the corrected test and the interval say of it."""
+    found = {name: _from_gray(table, name) for name in FLOOR_TEST}
+    lines = [[f"`{row.name}`", *[found[name].get(row.name, "n/a") for name in FLOOR_TEST]] for row in families(table)]
+    return markdown_grid(("method", *FLOOR_TEST), lines)
+
+
+def above_gray(table: Table) -> list[str]:
+    """Returns the families that are shown to beat `gray` in each metric of `FLOOR_TEST`."""
+    return [row.name for row in families(table) if table.floor and not row.not_above_floor]
+
+
+def ablations_above_gray(table: Table) -> list[str]:
+    """Returns the ablations that are."""
+    return [row.name for row in table.ablations if table.floor and not row.not_above_floor]
+
+
+def never_above_gray(facts: Facts) -> list[str]:
+    """Returns the tuned methods of which no trial scored above `gray` on the validation images."""
+    return [
+        one.method
+        for one in facts.searched
+        if all(trial.metrics.get(FIDELITY, -np.inf) <= one.gray[FIDELITY] for trial in one.trials)
+    ]
+
+
+def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
+    """Returns the method with the highest mean, how far it is above `gray`, and that figure's interval."""
+    gray = table.floor
+    floor = gray.cells[metric].estimate if gray else None
+    measured = [(one.mean, row.name, one) for row in families(table) if (one := row.cells[metric].estimate)]
+    if floor is None or not measured:
+        return None
+    _, name, estimate = max(measured, key=lambda one: one[:2])
+    effect, low, high, _ = compare(estimate, floor)
+    return name, f"{effect:+.2f}", interval(low, high, 2)
+
+
+def _from_gray(table: Table, metric: str) -> dict[str, str]:
+    """Returns family → its distance to `gray`, and which side the test shows, corrected for the number of families."""
+    gray = table.floor
+    if (floor := gray.cells[metric].estimate if gray else None) is None:
+        return {}
+    measured = {row.name: one for row in families(table) if (one := row.cells[metric].estimate)}
+    digits, told = METRICS[metric].digits, {}
+    for name, found in against(measured, floor).items():
+        alone = compare(measured[name], floor)  # whose interval, in no family of tests, is also that of the claims
+        side = "not told apart" if not shown(found) else "above" if found.effect > 0 else "below"
+        told[name] = f"{alone.effect:+.{digits}f} {interval(alone.low, alone.high, digits)} {side}"
+    return told
+
+
+def _is_like(table: Table, row: Published) -> bool:
+    """Whether a table has images like a source's: of such a data set, and photographs of about their size."""
+    size = table.origin.image_size or 0
+    return bool(row.metrics) and table.data in (row.data, *row.like) and (table.data == DATA[0] or size >= SIDE)
+
+
+def _like_theirs(row: Published, facts: Facts, metric: str) -> list[float]:
+    """Returns what `gray` scores on images like a source's, table by table."""
+    means = [gray.cells[metric].mean for table, gray in _grays(facts) if _is_like(table, row)]
+    return [mean for mean in means if mean is not None]
+
+
+def _grays(facts: Facts) -> Iterator[tuple[Table, Row]]:
+    for table in facts.tables:
+        if gray := table.floor:
+            yield table, gray
+
+
+def _gray_means(facts: Facts) -> dict[str, list[float]]:
+    """Returns metric → scores of `gray` in our tables, for each metric of `FLOOR_TEST` with any."""
+    means = {name: [gray.cells[name].mean for _, gray in _grays(facts)] for name in FLOOR_TEST}
+    known = {name: [mean for mean in found if mean is not None] for name, found in means.items()}
+    return {name: found for name, found in known.items() if found}
