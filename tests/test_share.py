@@ -88,6 +88,34 @@ def test_a_pulled_model_is_current_and_needs_no_training(box: Path, trained: Pat
     assert run("pull", "--from", str(box)).exit_code == 0  # again: it is here
 
 
+def test_the_best_models_are_those_of_the_committed_hash_list(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = shutil.copytree(trained, tmp_path / "project")
+    monkeypatch.chdir(project)
+    none = run("push", "--to", f"{tmp_path}/box", "--best")
+    assert none.exit_code == 2
+    assert f"--best: no models.sha256 below {project}/results lists a model of sample/tiny/l2; leave" in none.stderr
+    shutil.copytree("runs/results/sample", "results/sample")
+    assert run("leaderboard", "--data", "sample", "--preset", "tiny").exit_code == 0
+    listed = project / "results/sample/tiny/models.sha256"
+    assert re.fullmatch(rf"[0-9a-f]{{64}}  {MODEL}/model\.safetensors\n", listed.read_text()), "and no baseline"
+    assert run("push", "--to", f"{tmp_path}/box", "--best").exit_code == 0
+    checked = subprocess.run(["sha256sum", "--check"], stdin=listed.open(), cwd=tmp_path / "box")
+    assert checked.returncode == 0
+    shutil.rmtree(project / "models")
+    pulled = run("pull", "--from", f"{tmp_path}/box", "--best")
+    assert pulled.stdout == f"{MODEL}: pulled, current, the very model of the committed row\n"
+    listed.write_text(listed.read_text().replace(listed.read_text()[:64], "0" * 64))
+    for refused in (run("pull", "--from", f"{tmp_path}/box", "--best"), run("push", "--to", "there", "--best")):
+        assert refused.exit_code == 1
+        assert "model.safetensors is not the one that sample/tiny/models.sha256 lists" in refused.stderr
+    listed.write_text(listed.read_text().replace("seed0", "seed7"))
+    other = run("push", "--to", "there", "--best")
+    assert (other.exit_code, "sample/tiny/l2/seed7: left out: " in other.stderr) == (1, True)
+    assert not Path("there").exists()
+
+
 @pytest.mark.slow
 def test_a_remote_of_dvc_and_a_file_system_of_fsspec(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

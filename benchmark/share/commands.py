@@ -19,6 +19,7 @@ _selection = together(
     click.option("--data", metavar="NAME", help="Only this data set."),
     click.option("--preset", metavar="NAME", help="Only this preset."),
     click.option("--seed", type=SEED, help="Only this seed."),
+    click.option("--best", is_flag=True, help="Only the models that results/*/*/models.sha256 lists, by their hash."),
 )
 
 

@@ -82,6 +82,7 @@ class Selection:
     data: str | None = None
     preset: str | None = None
     seed: int | None = None
+    best: bool = False  # only those of the committed hash lists
 
     def __contains__(self, address: Address) -> bool:
         wanted = {"data": self.data, "preset": self.preset, "seed": self.seed}

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +11,7 @@ from benchmark.contracts.config import Cell, resolve
 from benchmark.contracts.workspace import Workspace, project
 from benchmark.data.prepared import open_data
 from benchmark.results.currency import Currency
+from benchmark.results.tables import MODEL_SUMS, read_model_sums
 from benchmark.share.card import card, index, result_of
 from benchmark.share.packing import (
     CARD_FILE,
@@ -53,6 +54,8 @@ def push(to: str, selection: Selection, licence: str) -> list[Moved]:
     Raises:
         InputError: nothing of that selection is trained, or the place is none.
         BenchError: the place cannot be written.
+
+    With `selection.best`, what is listed and not trained here is said to be left out, like a model of other bits.
     """
     params, space = project()
     place = place_of(to, space.root)
@@ -61,6 +64,8 @@ def push(to: str, selection: Selection, licence: str) -> list[Moved]:
     if not chosen:
         advice = "train one: bench run (what was trained on private photographs is not sent)"
         raise nothing_of(selection, trained, str(space.root / "models"), advice)
+    listed = _listed(space, chosen) if selection.best else {}
+    chosen = list(listed) if selection.best else chosen
     currency, moved = Currency(params, space), []
     with tempfile.TemporaryDirectory(prefix="bench-push-") as folder:
         staged = Path(folder)
@@ -69,6 +74,7 @@ def push(to: str, selection: Selection, licence: str) -> list[Moved]:
                 cell = _cell(address, currency)
                 if why := currency.why_untrained(cell):
                     raise BenchError(f"{why}; train it again")
+                _require_listed(address, read_trained(space.model(cell)), listed.get(address))
                 _pack(cell, address, staged, space, licence)
             except BenchError as error:
                 moved.append(Moved(address, f"left out: {error}", failed=True))
@@ -93,6 +99,27 @@ def _trained_here(space: Workspace) -> list[Address]:
     folders = [path.parent for path in models.glob(f"*/*/*/*/{RECORD_FILE}") if read_record(path.parent).get("steps")]
     found = [Address.of(PurePosixPath(folder.relative_to(models))) for folder in folders]
     return sorted(address for address in found if address and address.data in public)
+
+
+def _listed(space: Workspace, chosen: Sequence[Address]) -> dict[Address, str]:
+    """Model → SHA-256 of those that the committed lists have of the rows of the given ones.
+
+    Raises:
+        InputError: they have none of them.
+    """
+    rows = {(one.data, one.preset, one.method) for one in chosen}
+    sums = {Address.of(PurePosixPath(name)): sha256 for name, sha256 in read_model_sums(space.references).items()}
+    found = {one: sums[one] for one in sorted(filter(None, sums)) if (one.data, one.preset, one.method) in rows}
+    if not found:
+        told = ", ".join(sorted({"/".join(row) for row in rows}))
+        raise InputError(f"--best: no {MODEL_SUMS} below {space.references} lists a model of {told}; leave --best out")
+    return found
+
+
+def _require_listed(address: Address, trained: Trained, sha256: str | None) -> None:
+    """BenchError: the committed list has another hash."""
+    if sha256 and sha256 != trained.model_sha256:
+        raise BenchError(f"{MODEL_FILE} is not the one that {address.data}/{address.preset}/{MODEL_SUMS} lists")
 
 
 def _cell(address: Address, currency: Currency) -> Cell:
@@ -135,14 +162,15 @@ def pull(source: str, selection: Selection, overwrite: bool) -> Iterator[Moved]:
     chosen = [address for address in there if address in selection]
     if not chosen:
         raise nothing_of(selection, there, source, "send one: bench push")
-    for address in chosen:
+    listed = _listed(space, chosen) if selection.best else {}
+    for address in [one for one in chosen if one in listed] if selection.best else chosen:
         try:
-            yield Moved(address, _pull(address, place, source, Currency(params, space), overwrite))
+            yield Moved(address, _pull(address, place, source, Currency(params, space), overwrite, listed.get(address)))
         except BenchError as error:
             yield Moved(address, str(error), failed=True)
 
 
-def _pull(address: Address, place: Place, source: str, currency: Currency, overwrite: bool) -> str:
+def _pull(address: Address, place: Place, source: str, currency: Currency, overwrite: bool, sha256: str | None) -> str:
     cell = _cell(address, currency)
     with tempfile.TemporaryDirectory(prefix="bench-pull-") as folder:
         fetched = Path(folder) / str(address)
@@ -153,6 +181,7 @@ def _pull(address: Address, place: Place, source: str, currency: Currency, overw
             place.fetch([f"{address}/{name}" for name in sums], Path(folder))
         verify(fetched, sums)
         trained = read_trained(fetched)
+        _require_listed(address, trained, sha256)
         _require_fit(address, fetched / MODEL_FILE)
         _place(fetched, currency.workspace.model(cell), trained, source, overwrite)
     try:
@@ -160,7 +189,9 @@ def _pull(address: Address, place: Place, source: str, currency: Currency, overw
     except BenchError:  # not prepared here: then data are not compared
         prepared = None
     why = currency.why_untrained(cell, currency.identity(cell, prepared))
-    return f"pulled, but stale: {why}" if why else "pulled, current"
+    scored = result_of(cell, trained.model_sha256, [currency.workspace.references])
+    same = ", the very model of the committed row" if scored else ""
+    return f"pulled{same}, but stale: {why}" if why else f"pulled, current{same}"
 
 
 def _require_fit(address: Address, model: Path) -> None:

@@ -42,6 +42,7 @@ class Row:
     curves: Mapping[int, Curves] = field(
         default_factory=dict
     )  # seed → how its training went, after its parent's images
+    models: Mapping[int, str] = field(default_factory=dict)  # seed → SHA-256 of the weights, of rows trained here
 
     @property
     def part(self) -> str:
@@ -132,6 +133,7 @@ def build_table(folder: Path, references: Path | None = None) -> Table:
             kind=kinds[name],
             varies=None if run.external else project.varied.get(name),
             mean_rank=means.get(name),
+            models=_models(group),
             few_seeds=not run.external and len(group) < wanted[kinds[name]],
         )
         for name, group in groups.items()
@@ -197,6 +199,12 @@ def _filled(found: Sequence[Filled]) -> Filled:
     """What a provider knows from the own folder, else from the references'."""
     nothing = Filled(left_out=[file for one in found for file in one.left_out])
     return next((one for one in found if one.cells or one.remarks), nothing)
+
+
+def _models(group: Sequence[Measured]) -> dict[int, str]:
+    trained = [one.result for one in group if one.result.run.role == "method" and not one.result.run.external]
+    found = {one.run.seed: one.provenance.config.get("model_sha256") for one in trained}
+    return {seed: str(sha256) for seed, sha256 in found.items() if sha256}
 
 
 def _mean_cost(costs: Sequence[Cost]) -> Cost:
