@@ -114,6 +114,22 @@ def test_ranks_stand_in_one_row_per_family(page: str) -> None:
     assert all(line[0].count("`") == 2 for line in cells_of(ranks))
 
 
+def test_families_trained_once_or_with_imagenet_are_named(tmp_path: Path) -> None:
+    for data in ("cifar10", "imagenette"):
+        write_method(tmp_path, "l2", data=data)
+        write_method(tmp_path, "cgan", seeds=(0,), data=data)
+    write_method(tmp_path, "house", seeds=(0,), data="imagenette", pretrained_on="ImageNet")
+    write_method(tmp_path, "eccv16", seeds=(0,), data="imagenette", pretrained_on="COCO")
+    tables = [build_table(tmp_path / name / "quick") for name in ("cifar10", "imagenette")]
+    found = Facts(tables, [], [])
+    assert facts.trained_once(found) == "`cgan` on cifar10/quick; `cgan` on imagenette/quick", (
+        "who is drawn in the figure"
+    )
+    assert facts.with_imagenet(found) == "`house`"
+    assert facts.with_imagenet(Facts(tables[:1], [], [])) == facts.trained_once(Facts([], [], [])) == ""
+    assert (facts.most_seeds(tables[0]), facts.most_seeds(tables[1])) == (3, 3)
+
+
 def test_a_supported_claim_names_a_control_that_disagrees(tmp_path: Path) -> None:
     for method, quality in (("eccv16", 0.0), ("gan-perceptual-own", 1.0), ("gan-perceptual-own-mse", 1.5)):
         write_method(tmp_path, method, quality)
@@ -162,7 +178,7 @@ def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:
     )
     assert "Of the 11 claims that reports state" in page
     assert re.search(
-        r"seeds of cifar10/quick,\s3 are supported, 1 is undecided, 7 are not measured; one of several", page
+        r"seeds of cifar10/quick,\s3 are supported, 1 is undecided, 7 are not measured; a claim is refuted if", page
     )
     assert re.search(r"Of 18 variants .*\s.*, 5 are about other data\.", page), "claims of photographs, not of CIFAR-10"
 

@@ -95,7 +95,7 @@ def test_the_best_models_are_those_of_the_committed_hash_list(
     monkeypatch.chdir(project)
     none = run("push", "--to", f"{tmp_path}/box", "--best")
     assert none.exit_code == 2
-    assert f"--best: no models.sha256 below {project}/results lists a model of sample/tiny/l2; leave" in none.stderr
+    assert f"no model in the models.sha256 below {project}/results; there: none; leave --best out" in none.stderr
     shutil.copytree("runs/results/sample", "results/sample")
     assert run("leaderboard", "--data", "sample", "--preset", "tiny").exit_code == 0
     listed = project / "results/sample/tiny/models.sha256"
@@ -110,10 +110,16 @@ def test_the_best_models_are_those_of_the_committed_hash_list(
     for refused in (run("pull", "--from", f"{tmp_path}/box", "--best"), run("push", "--to", "there", "--best")):
         assert refused.exit_code == 1
         assert "model.safetensors is not the one that sample/tiny/models.sha256 lists" in refused.stderr
+    assert "no model of --seed 1 in the models.sha256" in run("push", "--to", "there", "--best", "--seed", "1").stderr
     listed.write_text(listed.read_text().replace("seed0", "seed7"))
     other = run("push", "--to", "there", "--best")
     assert (other.exit_code, "sample/tiny/l2/seed7: left out: " in other.stderr) == (1, True)
     assert not Path("there").exists()
+    other = run("pull", "--from", f"{tmp_path}/box", "--best")
+    assert (other.exit_code, other.stdout, other.stderr) == (1, "", "bench: sample/tiny/l2/seed7: not there\n")
+    listed.write_text(listed.read_text() + "<<<<<<< HEAD\n")
+    damaged = run("push", "--to", "there", "--best")
+    assert (damaged.exit_code, f"{listed}: '<<<<<<< HEAD' is no line of this list" in damaged.stderr) == (1, True)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -46,6 +46,8 @@ class Moved:
 def push(to: str, selection: Selection, licence: str) -> list[Moved]:
     """Sends every selected model that is current; says of the others why not.
 
+    With `selection.best` these are the models of the committed lists, whether trained here or not.
+
     Args:
         to: the place.
         selection: which models.
@@ -54,18 +56,15 @@ def push(to: str, selection: Selection, licence: str) -> list[Moved]:
     Raises:
         InputError: nothing of that selection is trained, or the place is none.
         BenchError: the place cannot be written.
-
-    With `selection.best`, what is listed and not trained here is said to be left out, like a model of other bits.
     """
     params, space = project()
     place = place_of(to, space.root)
     trained = _trained_here(space)
-    chosen = [address for address in trained if address in selection]
+    listed = _listed(space, selection) if selection.best else {}
+    chosen = [address for address in listed or trained if address in selection]
     if not chosen:
         advice = "train one: bench run (what was trained on private photographs is not sent)"
         raise nothing_of(selection, trained, str(space.root / "models"), advice)
-    listed = _listed(space, chosen) if selection.best else {}
-    chosen = list(listed) if selection.best else chosen
     currency, moved = Currency(params, space), []
     with tempfile.TemporaryDirectory(prefix="bench-push-") as folder:
         staged = Path(folder)
@@ -101,18 +100,19 @@ def _trained_here(space: Workspace) -> list[Address]:
     return sorted(address for address in found if address and address.data in public)
 
 
-def _listed(space: Workspace, chosen: Sequence[Address]) -> dict[Address, str]:
-    """Model → SHA-256 of those that the committed lists have of the rows of the given ones.
+def _listed(space: Workspace, selection: Selection) -> dict[Address, str]:
+    """Model → SHA-256 of the selected ones of the committed lists.
 
     Raises:
         InputError: they have none of them.
+        BenchError: a list is damaged.
     """
-    rows = {(one.data, one.preset, one.method) for one in chosen}
     sums = {Address.of(PurePosixPath(name)): sha256 for name, sha256 in read_model_sums(space.references).items()}
-    found = {one: sums[one] for one in sorted(filter(None, sums)) if (one.data, one.preset, one.method) in rows}
+    public = {one: sums[one] for one in sorted(filter(None, sums)) if one.data in registry.names("dataset")}
+    found = {one: sha256 for one, sha256 in public.items() if one in selection}
     if not found:
-        told = ", ".join(sorted({"/".join(row) for row in rows}))
-        raise InputError(f"--best: no {MODEL_SUMS} below {space.references} lists a model of {told}; leave --best out")
+        where = f"the {MODEL_SUMS} below {space.references}"
+        raise nothing_of(selection, list(public), where, "leave --best out, or record rows: bench run --record")
     return found
 
 
@@ -162,9 +162,11 @@ def pull(source: str, selection: Selection, overwrite: bool) -> Iterator[Moved]:
     chosen = [address for address in there if address in selection]
     if not chosen:
         raise nothing_of(selection, there, source, "send one: bench push")
-    listed = _listed(space, chosen) if selection.best else {}
-    for address in [one for one in chosen if one in listed] if selection.best else chosen:
+    listed = _listed(space, selection) if selection.best else {}
+    for address in listed or chosen:
         try:
+            if address not in there:
+                raise BenchError("not there")
             yield Moved(address, _pull(address, place, source, Currency(params, space), overwrite, listed.get(address)))
         except BenchError as error:
             yield Moved(address, str(error), failed=True)

@@ -68,6 +68,17 @@ class Claim(Record):
     checks: tuple[Check, ...] = Field(min_length=1)
     beside: tuple[Check, ...] = Field((), description="comparisons that are shown and decide nothing")
 
+    @property
+    def reported(self) -> bool:
+        """Whether a report states it; a word at the end of its id makes it a variant of ours."""
+        return "-" not in self.id and self.source.startswith("seed")
+
+    @property
+    def origin(self) -> str:
+        """Who states it: `seed 002`, `ours, after seed 002`, or `ours`."""
+        varied = self.source.startswith("seed") and not self.reported
+        return f"ours, after {self.source}" if varied else self.source
+
     def cells(self, table: Table | None) -> list[str]:
         """Returns every method that must be measured, baselines included."""
         return _named(self.checks, table)

@@ -1,6 +1,7 @@
 """Makes the numbers of docs/findings.md from tables, claims and published figures, for its template."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -53,6 +54,13 @@ def colorfulness(table: Table) -> str | None:
     return ", ".join([f"truth {truth.mean:.2f}", *told])
 
 
+def less_colorful(table: Table, but: str) -> str:
+    """Returns the families other than one that are less colorful than the truth in the mean, or ""."""
+    truth = table.truth.get("colorfulness")
+    means = {row.name: row.cells["colorfulness"].mean for row in families(table) if truth and row.name != but}
+    return ", ".join(f"`{name}`" for name, mean in means.items() if mean is not None and truth and mean < truth.mean)
+
+
 def ranks_in(table: Table) -> str:
     """Returns a table of each family's ranks, a column per metric; the best cells are bold."""
     columns = [one for one in table.metrics if one.name in RANKED and any(r.cells[one.name].rank for r in table.rows)]
@@ -77,15 +85,25 @@ def ranks_across(facts: Facts) -> str:
 
 
 def trained_once(facts: Facts) -> str:
-    """Returns `cgan` and `l2` on tiny-imagenet: the families of which a table has one training; "" if there is none."""
-    found = {table.data: [f"`{r.name}`" for r in families(table) if len(r.seeds) == 1] for table in facts.with_methods}
-    return "; ".join(f"{', '.join(names)} on {data}" for data, names in found.items() if names)
+    """Returns who of the families of two tables has one training in which: "`cgan`, `l2` on coco/quick", or ""."""
+    count = Counter(row.name for table in facts.with_methods for row in families(table))
+    once = {
+        name_of(table): [f"`{row.name}`" for row in families(table) if len(row.seeds) == 1 and count[row.name] > 1]
+        for table in facts.with_methods
+    }
+    return "; ".join(f"{', '.join(names)} on {table}" for table, names in once.items() if names)
 
 
 def with_imagenet(facts: Facts) -> str:
-    """Returns the families of any table that have seen ImageNet beside its training split; "" if there is none."""
-    rows = [row for table in facts.with_methods for row in families(table) if row.run.pretrained_on]
+    """Returns the families on Imagenette that have seen ImageNet beside its training split; "" if there is none."""
+    tables = [table for table in facts.with_methods if table.data == "imagenette"]
+    rows = [row for table in tables for row in families(table) if "ImageNet" in (row.run.pretrained_on or "")]
     return ", ".join(dict.fromkeys(f"`{row.name}`" for row in rows))
+
+
+def most_seeds(table: Table) -> int:
+    """Returns the largest number of seeds of a family."""
+    return max((len(row.seeds) for row in families(table)), default=0)
 
 
 def seed_spread(table: Table, metric: str = "psnr") -> str:

@@ -19,28 +19,18 @@ DECIDING = 3  # number of comparisons shown for a verdict
 
 def reported(facts: Facts) -> list[Decided]:
     """Returns the claims that a report states."""
-    return [one for one in facts.claims if _is_reported(one)]
+    return [one for one in facts.claims if one.claim.reported]
 
 
 def ours(facts: Facts) -> list[Decided]:
     """Returns the others: variants of a report's claim (an id with a word at its end), and what no report states."""
-    return [one for one in facts.claims if not _is_reported(one)]
-
-
-def _is_reported(decided: Decided) -> bool:
-    return "-" not in decided.claim.id and decided.claim.source.startswith("seed")
-
-
-def _source(decided: Decided) -> str:
-    """Returns who states a claim: a report, or we, by varying a report's."""
-    source = decided.claim.source
-    return source if _is_reported(decided) or not source.startswith("seed") else f"ours, after {source}"
+    return [one for one in facts.claims if not one.claim.reported]
 
 
 def claim_lines(facts: Facts) -> str:
     """Returns a table of every claim, its verdicts, and the comparisons that decide each."""
     lines = [
-        [decided.claim.id, _source(decided), decided.claim.statement, verdict_text(decided), _decided_by(decided)]
+        [decided.claim.id, decided.claim.origin, decided.claim.statement, verdict_text(decided), _decided_by(decided)]
         for decided in facts.claims
     ]
     return markdown_grid(("claim", "source", "what it says", "verdict", "decided by"), lines, left=5)

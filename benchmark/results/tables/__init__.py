@@ -60,7 +60,9 @@ def build(
     check: bool = False,
     references: Path | None = None,
 ) -> Built:
-    """Writes `leaderboard.{md,csv,tex}` and `models.sha256` beside the results, `README.md` at their root, and for DVC.
+    """Writes `leaderboard.{md,csv,tex}` beside the results, `README.md` at their root, and what DVC shows of them.
+
+    Beside committed results `models.sha256` lists the best models.
 
     Tables inside README and the pages of docs/ are made anew, too.
 

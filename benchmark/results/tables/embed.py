@@ -62,11 +62,11 @@ def part(table: Table, columns: Sequence[str], rows: Sequence[str] = (), folder:
     if not table.all_rows:
         return _list([nothing_current(folder.removesuffix("results")), *left_out(table)])
     shown = _restricted(table, columns, rows)
-    floor = " and its mean `psnr` not below gray's" if table.floor else ""
+    floor = " and its mean `psnr` is not below gray's" if table.floor else ""
     marks = f" {ABLATION_MARKS}" if shown.ablations else ""
     notes = [
-        f"Mean over seeds ({seeds_of(shown)}), 95 % interval over seeds and images; bold: none is shown to be better, "
-        f"its range of ranks ends in the better half{floor}.{marks}",
+        f"Mean over seeds ({seeds_of(shown)}), 95 % interval over seeds and images; bold: no method is shown to be "
+        f"better, the row's range of ranks ends in the better half{floor}.{marks}",
         *footnotes(shown, marked=False),
     ]
     known = {row.name for row in shown.all_rows} | table.skipped.keys()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmark.contracts.dataset import TRANSFER
 from benchmark.results.tables.table import Row, Table
+from benchmark.support.errors import BenchError
 
 MODEL_SUMS = "models.sha256"
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)/model\.safetensors")
@@ -13,7 +14,8 @@ _LINE = re.compile(r"([0-9a-f]{64})  (\S+)/model\.safetensors")
 def model_sums(table: Table) -> str | None:
     """A list for `sha256sum --check` in a place of `bench push`; None where nothing was trained.
 
-    The test split chooses nothing. Of equal seeds the first counts. A transfer's models are those of another table.
+    The test split chooses nothing. Of equal seeds the first counts. A row whose trainings kept no curve has no best
+    one, and a transfer's models are those of another table.
     """
     if table.preset.startswith(TRANSFER):
         return None
@@ -32,7 +34,15 @@ def _best(row: Row) -> int | None:
 
 
 def read_model_sums(results_root: Path) -> dict[str, str]:
-    """`<data>/<preset>/<method>/seed<k>` → SHA-256 of its weights, of every list below a results folder."""
-    texts = [path.read_text(encoding="utf-8") for path in sorted(results_root.glob(f"*/*/{MODEL_SUMS}"))]
-    found = [match for text in texts for line in text.splitlines() if (match := _LINE.fullmatch(line))]
-    return {match[2]: match[1] for match in found}
+    """`<data>/<preset>/<method>/seed<k>` → SHA-256 of its weights, of every list below a results folder.
+
+    Raises:
+        BenchError: a list is damaged.
+    """
+    found = {}
+    for path in sorted(results_root.glob(f"*/*/{MODEL_SUMS}")):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if (match := _LINE.fullmatch(line)) is None or match[2] in found:
+                raise BenchError(f"{path}: {line!r} is no line of this list; run: bench leaderboard")
+            found[match[2]] = match[1]
+    return found
