@@ -114,6 +114,20 @@ def test_ranks_stand_in_one_row_per_family(page: str) -> None:
     assert all(line[0].count("`") == 2 for line in cells_of(ranks))
 
 
+def test_the_other_tables_say_who_beats_gray_there(tmp_path: Path) -> None:
+    for data in ("cifar10", "imagenette"):
+        write_method(tmp_path, "gray", seeds=(0,), role="floor", data=data)
+        write_method(tmp_path, "l2", 2.0, data=data)
+    write_method(tmp_path, "eccv16", -2.0, data="imagenette")
+    write_method(tmp_path, "cgan", 2.0, seeds=(0,), data="imagenette")
+    write_method(tmp_path, "l2", 2.0, data="coco")  # without gray nothing can be said
+    tables = [build_table(tmp_path / name / "quick") for name in ("cifar10", "imagenette", "coco")]
+    once = "(1 of them trained once, which no test can judge)"
+    assert colorless.elsewhere(Facts(tables, [], [])) == [
+        f"On imagenette/quick 1 of 3 families {once} is shown to beat that picture in all three (`l2`)."
+    ]
+
+
 def test_families_trained_once_or_with_imagenet_are_named(tmp_path: Path) -> None:
     for data in ("cifar10", "imagenette"):
         write_method(tmp_path, "l2", data=data)

@@ -81,6 +81,22 @@ def above_gray(table: Table) -> list[str]:
     return [row.name for row in families(table) if table.floor and not row.not_above_floor]
 
 
+def elsewhere(facts: Facts) -> list[str]:
+    """Returns a sentence for each table but the main one: how many of its families are shown to beat `gray`."""
+    told = []
+    for table in facts.with_methods:
+        found = families(table)
+        if table is facts.main or not table.floor or not found:
+            continue
+        once = sum(len(row.seeds) == 1 for row in found)
+        untested = f" ({once} of them trained once, which no test can judge)" if once else ""
+        above = above_gray(table)
+        names = f" ({', '.join(f'`{name}`' for name in above)})" if above else ""
+        shown_to = f"{'is' if len(above) == 1 else 'are'} shown to beat that picture in all three{names}"
+        told.append(f"On {name_of(table)} {len(above)} of {len(found)} families{untested} {shown_to}.")
+    return told
+
+
 def ablations_above_gray(table: Table) -> list[str]:
     """Returns the ablations that are."""
     return [row.name for row in table.ablations if table.floor and not row.not_above_floor]
