@@ -128,6 +128,17 @@ def test_the_other_tables_say_who_beats_gray_there(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_said_of_the_simulation_is_what_statistics_md_shows(page: str) -> None:
+    low, high = map(int, re.search(r"held the truth in (\d+) to (\d+) %", page).groups())  # type: ignore[union-attr]
+    text = (Path(__file__).parents[1] / "docs/statistics.md").read_text()
+    coverage, errors = text.partition("How often a 95 % interval")[2], text.partition("Family-wise error")[2]
+    held = [float(figure) for figure in re.findall(r"([\d.]+)%", coverage.partition("A figure has")[0])]
+    wrong = re.findall(r"^\| \S+ \| `\w+` \| ([\d.]+)% \| ([\d.]+)% ", errors, flags=re.MULTILINE)
+    assert low <= min(held)
+    assert max(held) <= high
+    assert max(float(figure) for pair in wrong for figure in pair) < 5.5, "about 5 % at most"
+
+
 def test_families_trained_once_or_with_imagenet_are_named(tmp_path: Path) -> None:
     for data in ("cifar10", "imagenette"):
         write_method(tmp_path, "l2", data=data)

@@ -7,7 +7,8 @@ import pytest
 from fake_results import write_method
 
 from benchmark.contracts.curves import Curves
-from benchmark.results.tables import build, read_model_sums
+from benchmark.results.tables import build
+from benchmark.share.packing import Address, read_listed
 from benchmark.support.errors import BenchError
 
 
@@ -44,17 +45,22 @@ def test_validation_chooses_the_seed_and_not_the_test_split(tmp_path: Path) -> N
         for name, seed in (("cgan", "1"), ("l2", "1"))
     ]
     assert listed(tmp_path) == "".join(lines)
-    assert read_model_sums(tmp_path) == {f"cifar10/quick/{name}/seed1": "1" * 64 for name in ("cgan", "l2")}
+    assert read_listed(tmp_path) == {Address("cifar10", "quick", name, 1): "1" * 64 for name in ("cgan", "l2")}
 
 
 def test_the_list_is_checked_and_goes_with_the_models(tmp_path: Path) -> None:
     train(tmp_path, "l2", {0: 23.0})
     assert listed(tmp_path)
     path = tmp_path / "cifar10/quick/models.sha256"
+    once = path.read_text()
     path.write_text("edited")
     assert [one.name for one in build(tmp_path, check=True).stale] == ["models.sha256"]
     with pytest.raises(BenchError, match=r"models\.sha256: 'edited' is no line of this list; run: bench leaderboard"):
-        read_model_sums(tmp_path)
+        read_listed(tmp_path)
+    for twice_or_outside in (once * 2, f"{'0' * 64}  ../../x/seed0/model.safetensors\n", "0" * 64 + "  quick\n"):
+        path.write_text(twice_or_outside)
+        with pytest.raises(BenchError, match="is no line of this list"):
+            read_listed(tmp_path)
     train(tmp_path, "l2", {0: None})
     assert listed(tmp_path) == ""
     assert not path.exists()

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from benchmark.contracts.curves import Count, Curves, Number
 from benchmark.contracts.identity import Identity
 from benchmark.contracts.result import Digest, Machine
+from benchmark.results.tables import MODEL_SUMS
 from benchmark.share.places import SUMS_FILE
 from benchmark.support.errors import BenchError, InputError, first_fault
 from benchmark.support.files import file_sha256
@@ -131,6 +132,24 @@ def read_sums(folder: Path) -> dict[str, str]:
     if absent := [name for name in (MODEL_FILE, RECORD_FILE) if name not in sums]:
         raise BenchError(f"{SUMS_FILE} names no {absent[0]}")
     return sums
+
+
+def read_listed(root: Path) -> dict[Address, str]:
+    """Model → SHA-256 of its weights, of every committed list below a results folder.
+
+    Raises:
+        BenchError: a list is damaged.
+    """
+    listed: dict[Address, str] = {}
+    for path in sorted(root.glob(f"*/*/{MODEL_SUMS}")):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            match = _SUM.fullmatch(line)
+            file = PurePosixPath(match[2] if match else "")
+            address = Address.of(file.parent) if file.name == MODEL_FILE else None
+            if not match or address is None or address in listed:
+                raise BenchError(f"{path}: {line!r} is no line of this list; run: bench leaderboard")
+            listed[address] = match[1]
+    return listed
 
 
 def verify(folder: Path, sums: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from benchmark.contracts.config import Cell, resolve
 from benchmark.contracts.workspace import Workspace, project
 from benchmark.data.prepared import open_data
 from benchmark.results.currency import Currency
-from benchmark.results.tables import MODEL_SUMS, read_model_sums
+from benchmark.results.tables import MODEL_SUMS
 from benchmark.share.card import card, index, result_of
 from benchmark.share.packing import (
     CARD_FILE,
@@ -20,6 +20,7 @@ from benchmark.share.packing import (
     Trained,
     addresses,
     nothing_of,
+    read_listed,
     read_sums,
     read_trained,
     verify,
@@ -73,8 +74,7 @@ def push(to: str, selection: Selection, licence: str) -> list[Moved]:
                 cell = _cell(address, currency)
                 if why := currency.why_untrained(cell):
                     raise BenchError(f"{why}; train it again")
-                _require_listed(address, read_trained(space.model(cell)), listed.get(address))
-                _pack(cell, address, staged, space, licence)
+                _pack(cell, address, staged, space, licence, listed.get(address))
             except BenchError as error:
                 moved.append(Moved(address, f"left out: {error}", failed=True))
             else:
@@ -107,12 +107,12 @@ def _listed(space: Workspace, selection: Selection) -> dict[Address, str]:
         InputError: they have none of them.
         BenchError: a list is damaged.
     """
-    sums = {Address.of(PurePosixPath(name)): sha256 for name, sha256 in read_model_sums(space.references).items()}
-    public = {one: sums[one] for one in sorted(filter(None, sums)) if one.data in registry.names("dataset")}
-    found = {one: sha256 for one, sha256 in public.items() if one in selection}
+    public = registry.names("dataset")  # what was trained on private photographs stays here, listed or not
+    listed = {one: sha256 for one, sha256 in read_listed(space.references).items() if one.data in public}
+    found = {one: sha256 for one, sha256 in listed.items() if one in selection}
     if not found:
         where = f"the {MODEL_SUMS} below {space.references}"
-        raise nothing_of(selection, list(public), where, "leave --best out, or record rows: bench run --record")
+        raise nothing_of(selection, list(listed), where, "leave --best out, or record rows: bench run --record")
     return found
 
 
@@ -131,9 +131,10 @@ def _cell(address: Address, currency: Currency) -> Cell:
     return resolve(currency.params, method=address.method, data=address.data, preset=address.preset, seed=address.seed)
 
 
-def _pack(cell: Cell, address: Address, staged: Path, space: Workspace, licence: str) -> None:
+def _pack(cell: Cell, address: Address, staged: Path, space: Workspace, licence: str, sha256: str | None) -> None:
     source, target = space.model(cell), staged / str(address)
     trained = read_trained(source)
+    _require_listed(address, trained, sha256)
     target.mkdir(parents=True)
     for name in (MODEL_FILE, RECORD_FILE, HISTORY_FILE):
         if (source / name).is_file():

@@ -12,7 +12,7 @@ from benchmark.results.tables.embed import OPENING, embed, part
 from benchmark.results.tables.grids import gray_text, headline, sections, seeds_text
 from benchmark.results.tables.latex import latex
 from benchmark.results.tables.markdown import markdown, markdown_grid
-from benchmark.results.tables.models import MODEL_SUMS, model_sums, read_model_sums
+from benchmark.results.tables.models import MODEL_SUMS, model_sums
 from benchmark.results.tables.notes import caption, commands, footnotes, nothing_current
 from benchmark.results.tables.numbers import as_json, csv_text, curves_csv, metrics_json
 from benchmark.results.tables.overview import overview
@@ -38,8 +38,8 @@ __all__ = [
     "ARROWS", "COST_HEADS", "FLOOR_TEST", "HEADLINE", "MODEL_SUMS", "NOTHING", "SEEDS_WANTED", "Built", "Measured",
     "Row", "Table", "as_json", "build", "build_table", "caption", "cell_text", "collect", "commands", "cost_texts",
     "device_text", "footnotes", "gray_text", "head", "headline", "interval_text", "markdown_grid", "merged",
-    "nothing_current", "number", "part", "print_table", "read_model_sums", "sections", "seeds_text",
-    "tables_in", "update_files",
+    "nothing_current", "number", "part", "print_table", "sections", "seeds_text", "tables_in",
+    "update_files",
 ]  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def build(
     places = [(folder, references and references / folder.relative_to(results_root)) for folder in folders]
     tables = [build_table(*place) for place in tracked(places, "tables")]
     for_dvc = results_root.parent if references else results_root
-    contents: dict[Path, str | None] = _shown_before(for_dvc, tables, every=not (data or preset or references))
+    contents = _shown_before(for_dvc, tables, every=not (data or preset or references))
     for (folder, beside), table in zip(places, tables, strict=True):
         forms = {"md": markdown(table), "csv": csv_text(table), "tex": latex(table)}
         contents |= {folder / f"leaderboard.{form}": text for form, text in forms.items()}
