@@ -162,12 +162,15 @@ def test_a_supported_claim_names_a_control_that_disagrees(tmp_path: Path) -> Non
     write_method(tmp_path, "cgan", 0.0)
     write_method(tmp_path, "cgan-l1", -1.0)
     write_method(tmp_path, "classification", 1.0)
+    write_method(tmp_path, "cgan-resnet18-scratch", 1.0)
     tables = [build_table(tmp_path / "cifar10/quick")]
     lines = verdicts.attributions(Facts(tables, decide_all(tables), []))
     unclear = "that is not shown to be due to what the claim names."
     assert f"`C6-own` is supported on cifar10/quick, but `C6-own-mse` is refuted: {unclear}" in lines
     assert "`C4` is supported on cifar10/quick, and so is `C4-l1`." in lines
     assert any(line.startswith("`C1` is refuted on cifar10/quick; its control (`C1-seconds`) is not") for line in lines)
+    two = "`C11-scratch` is supported on cifar10/quick; its controls (`C11-encoder`, `C11-phase`) are not measured"
+    assert any(line.startswith(two) for line in lines)
 
 
 def test_a_column_beside_a_claim_that_needs_no_control_says_nothing_of_its_cause(tmp_path: Path) -> None:

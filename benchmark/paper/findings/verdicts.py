@@ -53,14 +53,16 @@ def attributions(facts: Facts) -> list[str]:
                 unclear = ": that is not shown to be due to what the claim names" if supported and controls else ""
                 lines.append(f"{where}, but {' and '.join(against)}{unclear}.")
             elif found:
-                line = f"{where}, and so is {', '.join(f'`{name}`' for name, _ in found)}."
+                so = "so is" if len(found) == 1 else "so are"
+                line = f"{where}, and {so} {', '.join(f'`{name}`' for name, _ in found)}."
                 # Of two claims that are each other's control, the first has said it.
                 said = f"`{found[0][0]}` is {one.verdict} on {'/'.join(place)}, and so is `{decided.claim.id}`."
                 lines += [line] if said not in lines else []
             elif controls:
                 unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
+                verb = "control ({}) is" if len(controls) == 1 else "controls ({}) are"
                 lines.append(
-                    f"{where}; its control ({unmeasured}) is not measured there, so what it is due to is open."
+                    f"{where}; its {verb.format(unmeasured)} not measured there, so what it is due to is open."
                 )
     return lines
 
