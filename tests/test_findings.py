@@ -173,6 +173,15 @@ def test_a_supported_claim_names_a_control_that_disagrees(tmp_path: Path) -> Non
     assert any(line.startswith(two) for line in lines)
 
 
+def test_two_controls_that_agree_are_told_together(tmp_path: Path) -> None:
+    for method, quality in (("cgan", 0.0), ("cgan-l1-phase", 0.5), ("cgan-resnet18-scratch-direct", 0.5)):
+        write_method(tmp_path, method, quality)
+    write_method(tmp_path, "cgan-resnet18-scratch", 1.0)
+    tables = [build_table(tmp_path / "cifar10/quick")]
+    lines = verdicts.attributions(Facts(tables, decide_all(tables), []))
+    assert "`C11-scratch` is supported on cifar10/quick, and so are `C11-encoder`, `C11-phase`." in lines
+
+
 def test_a_column_beside_a_claim_that_needs_no_control_says_nothing_of_its_cause(tmp_path: Path) -> None:
     for method, quality in (("classification", 1.0), ("classification-rebalance", 0.0)):
         for seed in range(3):

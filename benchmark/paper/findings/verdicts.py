@@ -60,10 +60,8 @@ def attributions(facts: Facts) -> list[str]:
                 lines += [line] if said not in lines else []
             elif controls:
                 unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
-                verb = "control ({}) is" if len(controls) == 1 else "controls ({}) are"
-                lines.append(
-                    f"{where}; its {verb.format(unmeasured)} not measured there, so what it is due to is open."
-                )
+                its = f"control ({unmeasured}) is" if len(controls) == 1 else f"controls ({unmeasured}) are"
+                lines.append(f"{where}; its {its} not measured there, so what it is due to is open.")
     return lines
 
 
