@@ -165,6 +165,14 @@ def test_few_seeds_decide_nothing(tmp_path: Path) -> None:
     assert found.to_run == [f"bench run --method cgan --data cifar10 --preset quick --seed {seed}" for seed in (1, 2)]
 
 
+def test_the_page_has_neither_interval_nor_p_of_one_training(tmp_path: Path) -> None:
+    write_method(tmp_path, "cgan", 3.0, seeds=(0,))
+    write_method(tmp_path, "classification", 0.0, seeds=(0,))
+    page = build_claims(tmp_path).page
+    assert " no interval | – | " in page
+    assert "inf]" not in page
+
+
 def test_a_thin_method_hinders_support_but_not_the_refutation_by_others(tmp_path: Path) -> None:
     """C12 is about every learned method, so one that is shown to be below gray refutes it, whatever the others are."""
     write_method(tmp_path, "gray", 0.0, seeds=(0,), role="floor")

@@ -1,7 +1,6 @@
 """Adds to `bench report` a page per claim, and one that says what each metric sees of color."""
 
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 
 from markupsafe import Markup
@@ -9,7 +8,7 @@ from markupsafe import Markup
 from benchmark.paper.card.notes import SEEN
 from benchmark.paper.card.rows import NO_COLOR, Card
 from benchmark.paper.card.surprises import WRONG, cards_in
-from benchmark.paper.claims import Decided, Decision, Finding, budgets_text, p_text
+from benchmark.paper.claims import Decided, Decision, Finding, budgets_text, difference_text, p_text
 from benchmark.report import Page
 from benchmark.report.charts import difference as chart
 from benchmark.results.tables import number
@@ -63,12 +62,10 @@ def _budgets(decision: Decision) -> str:
 
 def _difference(finding: Finding) -> dict[str, str | Markup]:
     """Returns a finding as `results/claims.md` prints it, with a picture if its interval is bounded."""
-    effect, low, high, p = finding.difference
+    effect, low, high, _ = finding.difference
     digits = METRICS[finding.metric].digits + 1
-    interval = f"[{number(low, digits)}, {number(high, digits)}]"
-    bounded = isfinite(low) and isfinite(high)
     return {
-        "text": f"{effect:+.{digits}f} {interval}",
-        "p": p_text(p),
-        "svg": chart(f"{finding.text}: {effect:+.{digits}f}", effect, low, high) if bounded else "",
+        "text": difference_text(finding),
+        "p": p_text(finding),
+        "svg": chart(f"{finding.text}: {effect:+.{digits}f}", effect, low, high) if finding.tested else "",
     }

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,15 @@ from tabulate import tabulate
 
 from benchmark.paper.claims.decide import Arm, Decided, Decision, Finding, Verdict, decide, decide_all
 from benchmark.paper.claims.schema import Check, Claim, families, load_claims
-from benchmark.results.tables import build_table, nothing_current, number, tables_in, update_files
+from benchmark.results.tables import NOTHING, build_table, nothing_current, number, tables_in, update_files
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.progress import tracked
 from benchmark.support.templates import environment
 
 __all__ = [
     "BuiltClaims", "Check", "Claim", "Decided", "Decision", "Finding", "Verdict", "arm_text", "as_json",
-    "budgets_text", "build_claims", "decide", "decide_all", "families", "load_claims", "p_text", "summary",
-    "verdict_text",
+    "budgets_text", "build_claims", "decide", "decide_all", "difference_text", "families", "load_claims", "p_text",
+    "span_text", "summary", "verdict_text",
 ]  # fmt: skip
 
 PAGE = "claims.md"
@@ -76,9 +77,22 @@ def budgets_text(decision: Decision) -> str:
     return f"Budgets (images and steps with those of parents, seconds without): {arms}.{same}"
 
 
-def p_text(p: float) -> str:
-    """Returns a p with three digits."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+def span_text(low: float, high: float, digits: int) -> str:
+    """Returns `[0.70, 0.82]`, or says that there is none: one training does not tell how far another one would be."""
+    return f"[{number(low, digits)}, {number(high, digits)}]" if isfinite(low) and isfinite(high) else "no interval"
+
+
+def difference_text(finding: Finding) -> str:
+    """Returns `+0.694 [0.444, 0.944]`: the difference with one digit more than the metric, and its interval."""
+    effect, low, high, _ = finding.difference
+    digits = METRICS[finding.metric].digits + 1
+    return f"{effect:+.{digits}f} {span_text(low, high, digits)}"
+
+
+def p_text(finding: Finding) -> str:
+    """Returns the p of a comparison with three digits, or `–` where one training allows no test."""
+    p = finding.difference.p
+    return ("< 0.001" if p < 0.001 else f"{p:.3f}") if finding.tested else NOTHING
 
 
 def summary(built: BuiltClaims) -> str:
@@ -104,11 +118,8 @@ def as_json(built: BuiltClaims) -> str:
 
 def _line(finding: Finding) -> str:
     """Returns a line of the page's table."""
-    effect, low, high, p = finding.difference
-    digits = METRICS[finding.metric].digits + 1
-    interval = f"[{number(low, digits)}, {number(high, digits)}]"
     seeds = " / ".join(map(str, finding.seeds))
     outcome = finding.outcome + (", borderline" if finding.borderline else "")
     told = outcome if finding.decides else f"beside: {outcome}"
-    cells = [finding.text, f"{effect:+.{digits}f} {interval}", p_text(p), f"{finding.images:,}", seeds, told]
+    cells = [finding.text, difference_text(finding), p_text(finding), f"{finding.images:,}", seeds, told]
     return f"| {' | '.join(cells)} |"

@@ -9,6 +9,7 @@ comparison can still refute such a claim.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Literal
 
 from benchmark.contracts.result import Run
@@ -42,6 +43,11 @@ class Finding:
     def measures(self) -> str:
         """What the difference is one of: `psnr` of two methods, or `mae_r − mae_g` of one."""
         return f"{self.metric} − {self.than_metric}" if self.than_metric else self.metric
+
+    @property
+    def tested(self) -> bool:
+        """Whether there is an interval and a p: one training does not tell how far another one would be."""
+        return isfinite(self.difference.low) and isfinite(self.difference.high)
 
 
 @dataclass(frozen=True)

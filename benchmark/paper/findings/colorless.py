@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmark.contracts.tuning import FIDELITY
-from benchmark.paper.claims import families
-from benchmark.paper.findings.facts import DATA, GRAY, Facts, interval, name_of, value
+from benchmark.paper.claims import families, span_text
+from benchmark.paper.findings.facts import DATA, GRAY, Facts, name_of, value
 from benchmark.paper.published import Published
 from benchmark.results.statistics import against, compare, shown
 from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, markdown_grid
@@ -120,7 +120,7 @@ def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
         return None
     _, name, estimate = max(measured, key=lambda one: one[:2])
     effect, low, high, _ = compare(estimate, floor)
-    return name, f"{effect:+.2f}", interval(low, high, 2)
+    return name, f"{effect:+.2f}", span_text(low, high, 2)
 
 
 def _from_gray(table: Table, metric: str) -> dict[str, str]:
@@ -133,7 +133,7 @@ def _from_gray(table: Table, metric: str) -> dict[str, str]:
     for name, found in against(measured, floor).items():
         alone = compare(measured[name], floor)  # whose interval, in no family of tests, is also that of the claims
         side = "not told apart" if not shown(found) else "above" if found.effect > 0 else "below"
-        told[name] = f"{alone.effect:+.{digits}f} {interval(alone.low, alone.high, digits)} {side}"
+        told[name] = f"{alone.effect:+.{digits}f} {span_text(alone.low, alone.high, digits)} {side}"
     return told
 
 

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmark.contracts.tuning import FIDELITY, Tuning
 from benchmark.paper.claims import Decided, families
 from benchmark.paper.published import Published
@@ -185,11 +183,6 @@ def name_of(table: Table) -> str:
 
 def _ranks(row: Row, metrics: Sequence[str]) -> str:
     return " · ".join(str(row.cells[name].rank or NOTHING) for name in metrics)
-
-
-def interval(low: float, high: float, digits: int) -> str:
-    """Returns `[0.70, 0.82]`, or says that there is none: one training does not tell how far another one would be."""
-    return f"[{number(low, digits)}, {number(high, digits)}]" if np.isfinite([low, high]).all() else "no interval"
 
 
 def _beside(row: Published, facts: Facts) -> Iterator[list[str]]:

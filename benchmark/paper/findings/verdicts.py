@@ -6,8 +6,8 @@ from typing import get_args
 
 from markupsafe import Markup
 
-from benchmark.paper.claims import Decided, Decision, Finding, Verdict, verdict_text
-from benchmark.paper.findings.facts import Facts, interval
+from benchmark.paper.claims import Decided, Decision, Finding, Verdict, span_text, verdict_text
+from benchmark.paper.findings.facts import Facts
 from benchmark.results.tables import NOTHING, Table, markdown_grid
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.templates import md
@@ -136,4 +136,4 @@ def notes(facts: Facts) -> list[str]:
 def _measured(finding: Finding) -> str:
     effect, low, high, _ = finding.difference
     digits = METRICS[finding.metric].digits
-    return f"{finding.measures} {effect:+.{digits}f} {interval(low, high, digits)}"
+    return f"{finding.measures} {effect:+.{digits}f} {span_text(low, high, digits)}"
