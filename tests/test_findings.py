@@ -128,6 +128,27 @@ def test_the_other_tables_say_who_beats_gray_there(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("seeds", "said", "interval"),
+    [
+        ((0,), " (1 of them trained once, which no test can judge)", "(of one training, so without an interval)"),
+        ((0, 1, 2), "", ": a 95 % interval for a comparison fixed in advance"),
+    ],
+)
+def test_a_family_in_front_that_was_trained_once_has_no_interval(
+    tmp_path: Path, seeds: tuple[int, ...], said: str, interval: str
+) -> None:
+    results = tmp_path / "results"
+    write_method(results, "gray", seeds=(0,), role="floor")
+    write_method(results, "l2", 1.0)
+    write_method(results, "house", 3.0, seeds=seeds)
+    build_findings(tmp_path)
+    short = (tmp_path / "docs/findings.md").read_text().partition("**In short.**")[2].partition("\n## ")[0]
+    assert f"Of the 2 families measured there{said}, " in short
+    assert "that of `house`, differs" in short
+    assert interval in short
+
+
 def test_what_is_said_of_the_simulation_is_what_statistics_md_shows(page: str) -> None:
     low, high = map(int, re.search(r"held the truth in (\d+) to (\d+) %", page).groups())  # type: ignore[union-attr]
     text = (Path(__file__).parents[1] / "docs/statistics.md").read_text()

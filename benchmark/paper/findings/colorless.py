@@ -88,13 +88,17 @@ def elsewhere(facts: Facts) -> list[str]:
         found = families(table)
         if table is facts.main or not table.floor or not found:
             continue
-        once = sum(len(row.seeds) == 1 for row in found)
-        untested = f" ({once} of them trained once, which no test can judge)" if once else ""
         above = above_gray(table)
         names = f" ({', '.join(f'`{name}`' for name in above)})" if above else ""
         shown_to = f"{'is' if len(above) == 1 else 'are'} shown to beat that picture in all three{names}"
-        told.append(f"On {name_of(table)} {len(above)} of {len(found)} families{untested} {shown_to}.")
+        told.append(f"On {name_of(table)} {len(above)} of {len(found)} families{untested(table)} {shown_to}.")
     return told
+
+
+def untested(table: Table) -> str:
+    """Returns how many of a table's families were trained once, in brackets behind a space, or nothing."""
+    once = sum(len(row.seeds) == 1 for row in families(table))
+    return f" ({once} of them trained once, which no test can judge)" if once else ""
 
 
 def ablations_above_gray(table: Table) -> list[str]:
@@ -112,7 +116,7 @@ def never_above_gray(facts: Facts) -> list[str]:
 
 
 def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
-    """Returns the method with the highest mean, how far it is above `gray`, and that figure's interval."""
+    """Returns the method with the highest mean, how far above `gray` it is, and the interval of several trainings."""
     gray = table.floor
     floor = gray.cells[metric].estimate if gray else None
     measured = [(one.mean, row.name, one) for row in families(table) if (one := row.cells[metric].estimate)]
@@ -120,7 +124,7 @@ def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
         return None
     _, name, estimate = max(measured, key=lambda one: one[:2])
     effect, low, high, _ = compare(estimate, floor)
-    return name, f"{effect:+.2f}", span_text(low, high, 2)
+    return name, f"{effect:+.2f}", span_text(low, high, 2) if np.isfinite(low) else ""
 
 
 def _from_gray(table: Table, metric: str) -> dict[str, str]:
