@@ -42,7 +42,8 @@ def build_findings(root: Path, check: bool = False) -> BuiltFindings:
     """
     tables = [build_table(folder) for data in pieces.DATA for folder in tables_in(root / "results", data)]
     tunings = [read_tuning(path) for path in sorted((root / "results" / pieces.DATA[0]).glob("*/tuning/*.json"))]
-    facts = Facts(tables, decide_all(tables), load_published(), tunings)
+    transfers = [build_table(folder) for data in pieces.TRANSFERS for folder in tables_in(root / "results", data)]
+    facts = Facts(tables, decide_all(tables), load_published(), tunings, transfers)
     drawn = {f"findings-{name}.svg": figure for name, figure in _figures(facts).items()}
     docs = root / "docs"
     contents = {docs / name: figure for name, figure in drawn.items()} | {

@@ -1,12 +1,12 @@
 """What docs/findings.md says of `gray`, a picture without any color: its scores, and who is above or below them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from benchmark.contracts.tuning import FIDELITY
 from benchmark.paper.claims import families, span_text
-from benchmark.paper.findings.facts import DATA, GRAY, Facts, name_of, value
+from benchmark.paper.findings.facts import DATA, GRAY, Facts, name_of, seen_imagenet, value
 from benchmark.paper.published import Published
 from benchmark.results.statistics import against, compare, shown
 from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, markdown_grid
@@ -83,22 +83,45 @@ def above_gray(table: Table) -> list[str]:
 
 def elsewhere(facts: Facts) -> list[str]:
     """Returns a sentence for each table but the main one: how many of its families are shown to beat `gray`."""
-    told = []
-    for table in facts.with_methods:
-        found = families(table)
-        if table is facts.main or not table.floor or not found:
-            continue
-        above = above_gray(table)
-        names = f" ({', '.join(f'`{name}`' for name in above)})" if above else ""
-        shown_to = f"{'is' if len(above) == 1 else 'are'} shown to beat that picture in all three{names}"
-        told.append(f"On {name_of(table)} {len(above)} of {len(found)} families{untested(table)} {shown_to}.")
-    return told
+    tables = [table for table in facts.with_methods if table is not facts.main and table.floor and families(table)]
+    return [f"On {_beaten(table, 'that picture')}." for table in tables]
+
+
+def transferred(facts: Facts) -> list[str]:
+    """Returns the same of each table of images that are of no training split, with their number and the baseline."""
+    tables = [table for table in facts.transfers if table.floor and families(table)]
+    return [f"On {_beaten(table, '`gray`')} on {table.images:,} photographs{_mean_color(table)}." for table in tables]
+
+
+def _beaten(table: Table, gray: str) -> str:
+    above, of = above_gray(table), f"{len(families(table))} families{untested(table)}"
+    verb = "is" if len(above) == 1 else "are"
+    return f"{name_of(table)} {len(above)} of {of} {verb} shown to beat {gray} in all three{named(table, above)}"
+
+
+def _mean_color(table: Table, metric: str = "psnr") -> str:
+    """Returns what the mean color of the training split scores beside the best family, or ""."""
+    baseline = table.row("mean-color")
+    mean = baseline.cells[metric].mean if baseline else None
+    best = max(
+        ((one, row.name) for row in families(table) if (one := row.cells[metric].mean) is not None), default=None
+    )
+    if mean is None or best is None:
+        return ""
+    return f"; the best family, `{best[1]}`, has {best[0]:.2f} dB, the mean color of the training split {mean:.2f}"
 
 
 def untested(table: Table) -> str:
     """Returns how many of a table's families were trained once, in brackets behind a space, or nothing."""
     once = sum(len(row.seeds) == 1 for row in families(table))
-    return f" ({once} of them trained once, which no test can judge)" if once else ""
+    return f" ({once} of them trained once, and so not tested)" if once else ""
+
+
+def named(table: Table, names: Sequence[str]) -> str:
+    """Returns families in brackets behind a space, those that have seen ImageNet marked, or nothing."""
+    rows = [row for row in families(table) if row.name in names]
+    told = [f"`{row.name}`{', which has seen ImageNet' if seen_imagenet(row) else ''}" for row in rows]
+    return f" ({'; '.join(told) if any(map(seen_imagenet, rows)) else ', '.join(told)})" if told else ""
 
 
 def ablations_above_gray(table: Table) -> list[str]:
@@ -116,15 +139,30 @@ def never_above_gray(facts: Facts) -> list[str]:
 
 
 def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
-    """Returns the method with the highest mean, how far above `gray` it is, and the interval of several trainings."""
+    """Returns the family of the highest mean, how far above `gray` it is, and that figure's interval.
+
+    Families that were trained once are left out, unless all were; the interval is then "".
+    """
     gray = table.floor
     floor = gray.cells[metric].estimate if gray else None
     measured = [(one.mean, row.name, one) for row in families(table) if (one := row.cells[metric].estimate)]
     if floor is None or not measured:
         return None
-    _, name, estimate = max(measured, key=lambda one: one[:2])
+    several = [one for one in measured if one[2].testable]
+    _, name, estimate = max(several or measured, key=lambda one: one[:2])
     effect, low, high, _ = compare(estimate, floor)
-    return name, f"{effect:+.2f}", span_text(low, high, 2) if np.isfinite(low) else ""
+    return name, f"{effect:+.2f}", span_text(low, high, 2) if several else ""
+
+
+def ahead_once(table: Table, metric: str = "psnr") -> str:
+    """Returns the families that were trained once and are ahead of `lead`, each with its distance to `gray`, or ""."""
+    first = lead(table, metric)
+    gray = table.floor.cells[metric].mean if table.floor else None
+    means = {row.name: (row.cells[metric].mean, len(row.seeds)) for row in families(table)}
+    if first is None or gray is None or (best := means[first[0]][0]) is None:
+        return ""
+    once = {name: mean - gray for name, (mean, seeds) in means.items() if mean and seeds == 1 and mean > best}
+    return ", ".join(f"`{name}` ({distance:+.2f} dB)" for name, distance in once.items())
 
 
 def _from_gray(table: Table, metric: str) -> dict[str, str]:
@@ -137,7 +175,8 @@ def _from_gray(table: Table, metric: str) -> dict[str, str]:
     for name, found in against(measured, floor).items():
         alone = compare(measured[name], floor)  # whose interval, in no family of tests, is also that of the claims
         side = "not told apart" if not shown(found) else "above" if found.effect > 0 else "below"
-        told[name] = f"{alone.effect:+.{digits}f} {span_text(alone.low, alone.high, digits)} {side}"
+        judged = f"{span_text(alone.low, alone.high, digits)} {side}"
+        told[name] = f"{alone.effect:+.{digits}f} {judged if measured[name].testable else '(one training, not tested)'}"
     return told
 
 

@@ -12,6 +12,7 @@ from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, markdown_g
 from benchmark.scoring.metrics import METRICS
 
 DATA = ("cifar10", "tiny-imagenet", "imagenette", "celeba", "coco")  # the main one first; `sample` is a demonstration
+TRANSFERS = ("kodak",)  # test sets of no training split
 COLUMNS = ("psnr", "ssim", "auc", "auc_rebal", "fid", "fd_judge", "top1")  # columns of the page's table, if measured
 RANKED = (*COLUMNS, "fd_lite", "agree_lite", "delta_colorfulness")  # metrics in which the page ranks
 GRAY = "gray"
@@ -25,6 +26,7 @@ class Facts:
     claims: Sequence[Decided]
     published: Sequence[Published]
     tunings: Sequence[Tuning] = ()  # of the first data set
+    transfers: Sequence[Table] = ()  # of `TRANSFERS`, colored by models of other tables
 
     @property
     def main(self) -> Table | None:
@@ -48,14 +50,17 @@ def colorfulness(table: Table) -> str | None:
     if (truth := table.truth.get("colorfulness")) is None:
         return None
     means = [(mean, row.name) for row in families(table) if (mean := row.cells["colorfulness"].mean) is not None]
-    told = [f"`{name}` {mean:.2f}" for mean, name in sorted(means, reverse=True)]
+    once = {row.name for row in families(table) if len(row.seeds) == 1}
+    told = [
+        f"`{name}` {mean:.2f}{' (one training)' if name in once else ''}" for mean, name in sorted(means, reverse=True)
+    ]
     return ", ".join([f"truth {truth.mean:.2f}", *told])
 
 
-def less_colorful(table: Table, but: str) -> str:
-    """Returns the families other than one that are less colorful than the truth in the mean, or ""."""
+def less_colorful(table: Table, of: Sequence[str]) -> str:
+    """Returns which of some families are less colorful than the truth in the mean, or ""."""
     truth = table.truth.get("colorfulness")
-    means = {row.name: row.cells["colorfulness"].mean for row in families(table) if truth and row.name != but}
+    means = {row.name: row.cells["colorfulness"].mean for row in families(table) if truth and row.name in of}
     return ", ".join(f"`{name}`" for name, mean in means.items() if mean is not None and truth and mean < truth.mean)
 
 
@@ -72,14 +77,31 @@ def _rank(row: Row, metric: str) -> str:
 
 
 def ranks_across(facts: Facts) -> str:
-    """Returns a table of each method's ranks in `FLOOR_TEST` and auc_rebal, or nothing if there is only one table."""
-    tables, names = facts.with_methods, (*FLOOR_TEST, "auc_rebal")
+    """Returns a table of each method's ranks in `FLOOR_TEST`, auc_rebal and a realism; nothing of one table alone."""
+    tables = facts.with_methods
     methods = dict.fromkeys(row.name for table in tables for row in families(table))
     lines = [
-        [f"`{method}`", *[_ranks(row, names) if (row := table.row(method)) else NOTHING for table in tables]]
+        [
+            f"`{method}`",
+            *[_ranks(row, columns_across(table)) if (row := table.row(method)) else NOTHING for table in tables],
+        ]
         for method in methods
     ]
     return markdown_grid(["method", *map(name_of, tables)], lines) if len(tables) > 1 else ""
+
+
+def columns_across(table: Table) -> tuple[str, ...]:
+    """Returns the columns of `ranks_across`: the last is a distance of features, `fd_lite` where there is no judge."""
+    return (*FLOOR_TEST, "auc_rebal", "fd_lite" if "fd_judge" in table.absent else "fd_judge")
+
+
+def trained_twice(facts: Facts) -> str:
+    """Returns the families of two trainings that have a rank: "`cgan` on imagenette/quick", or ""."""
+    twice = {
+        name_of(table): [f"`{row.name}`" for row in families(table) if len(row.seeds) == 2]
+        for table in facts.with_methods
+    }
+    return "; ".join(f"{', '.join(names)} on {table}" for table, names in twice.items() if names)
 
 
 def trained_once(facts: Facts) -> str:
@@ -95,8 +117,13 @@ def trained_once(facts: Facts) -> str:
 def with_imagenet(facts: Facts) -> str:
     """Returns the families on Imagenette that have seen ImageNet beside its training split; "" if there is none."""
     tables = [table for table in facts.with_methods if table.data == "imagenette"]
-    rows = [row for table in tables for row in families(table) if "ImageNet" in (row.run.pretrained_on or "")]
+    rows = [row for table in tables for row in families(table) if seen_imagenet(row)]
     return ", ".join(dict.fromkeys(f"`{row.name}`" for row in rows))
+
+
+def seen_imagenet(row: Row) -> bool:
+    """Whether a row's networks have seen ImageNet beside the training split."""
+    return "ImageNet" in (row.run.pretrained_on or "")
 
 
 def most_seeds(table: Table) -> int:
@@ -132,6 +159,12 @@ def sizes(table: Table) -> str:
     parts = [f"{min(parameters):.2f} M to {max(parameters):.2f} M parameters"] if parameters else []
     parts += [f"{min(seconds):,.0f} to {max(seconds):,.0f} s of training, without parents'"] if seconds else []
     return ", ".join(parts)
+
+
+def multiply_adds_ratio(table: Table) -> str:
+    """Returns how much families differ in the multiply-adds of coloring one image, like `1.49`; "" if not known."""
+    counts = [row.cost.macs for row in families(table) if row.cost.macs]
+    return f"{max(counts) / min(counts):.2f}" if len(counts) > 1 else ""
 
 
 def beside_ours(facts: Facts) -> str:

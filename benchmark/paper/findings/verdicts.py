@@ -6,10 +6,9 @@ from typing import get_args
 
 from markupsafe import Markup
 
-from benchmark.paper.claims import Decided, Decision, Finding, Verdict, span_text, verdict_text
+from benchmark.paper.claims import Decided, Decision, Finding, Verdict, difference_text, verdict_text
 from benchmark.paper.findings.facts import Facts
 from benchmark.results.tables import NOTHING, Table, markdown_grid
-from benchmark.scoring.metrics import METRICS
 from benchmark.support.templates import md
 
 NOT_MEASURED = "not measured"
@@ -50,7 +49,9 @@ def attributions(facts: Facts) -> list[str]:
             against += [f"“{f.text}”, beside it, is false ({_measured(f)})" for f in _false_beside(one)]
             where = f"`{decided.claim.id}` is {one.verdict} on {'/'.join(place)}"
             if against:
-                unclear = ": that is not shown to be due to what the claim names" if supported and controls else ""
+                unclear = (
+                    ": it is not shown to which of its arms' differences that is due" if supported and controls else ""
+                )
                 lines.append(f"{where}, but {' and '.join(against)}{unclear}.")
             elif found:
                 so = "so is" if len(found) == 1 else "so are"
@@ -61,7 +62,7 @@ def attributions(facts: Facts) -> list[str]:
             elif controls:
                 unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
                 its = f"control ({unmeasured}) is" if len(controls) == 1 else f"controls ({unmeasured}) are"
-                lines.append(f"{where}; its {its} not measured there, so what it is due to is open.")
+                lines.append(f"{where}; its {its} not measured there, so what the difference is due to is open.")
     return lines
 
 
@@ -79,6 +80,22 @@ def doubtful(claims: Sequence[Decided], table: Table) -> list[str]:
         for decided in claims
         if any((one.data, one.preset) == place and _false_beside(one) for one in decided.decisions)
     ]
+
+
+def in_part(claims: Sequence[Decided], table: Table) -> list[str]:
+    """Returns `C5 is refuted in top1, and holds in fd_judge` of claims that are refuted there by some columns alone."""
+    told = []
+    for decided in claims:
+        for one in decided.decisions:
+            if (one.data, one.preset) == (table.data, table.preset) and one.verdict == "refuted":
+                false, holds = _columns(one, "is false"), _columns(one, "holds")
+                if holds and not {*false} & {*holds}:
+                    told.append(f"{decided.claim.id} is refuted in {', '.join(false)}, and holds in {', '.join(holds)}")
+    return told
+
+
+def _columns(decision: Decision, outcome: str) -> list[str]:
+    return [*dict.fromkeys(f"`{one.metric}`" for one in decision.findings if one.decides and one.outcome == outcome)]
 
 
 def counted(claims: Sequence[Decided], table: Table) -> Mapping[str, int]:
@@ -134,6 +151,4 @@ def notes(facts: Facts) -> list[str]:
 
 
 def _measured(finding: Finding) -> str:
-    effect, low, high, _ = finding.difference
-    digits = METRICS[finding.metric].digits
-    return f"{finding.measures} {effect:+.{digits}f} {span_text(low, high, digits)}"
+    return f"{finding.measures} {difference_text(finding)}"
