@@ -161,7 +161,9 @@ def ahead_once(table: Table, metric: str = "psnr") -> str:
     means = {row.name: (row.cells[metric].mean, len(row.seeds)) for row in families(table)}
     if first is None or gray is None or (best := means[first[0]][0]) is None:
         return ""
-    once = {name: mean - gray for name, (mean, seeds) in means.items() if mean and seeds == 1 and mean > best}
+    once = {
+        name: mean - gray for name, (mean, seeds) in means.items() if mean is not None and seeds == 1 and mean > best
+    }
     return ", ".join(f"`{name}` ({distance:+.2f} dB)" for name, distance in once.items())
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmark.contracts.tuning import FIDELITY, Tuning
@@ -97,21 +97,20 @@ def columns_across(table: Table) -> tuple[str, ...]:
 
 def trained_twice(facts: Facts) -> str:
     """Returns the families of two trainings that have a rank: "`cgan` on imagenette/quick", or ""."""
-    twice = {
-        name_of(table): [f"`{row.name}`" for row in families(table) if len(row.seeds) == 2]
-        for table in facts.with_methods
-    }
-    return "; ".join(f"{', '.join(names)} on {table}" for table, names in twice.items() if names)
+    return _families_by_table(facts, lambda row: len(row.seeds) == 2)
 
 
 def trained_once(facts: Facts) -> str:
     """Returns who of the families of two tables has one training in which: "`cgan`, `l2` on coco/quick", or ""."""
     count = Counter(row.name for table in facts.with_methods for row in families(table))
-    once = {
-        name_of(table): [f"`{row.name}`" for row in families(table) if len(row.seeds) == 1 and count[row.name] > 1]
-        for table in facts.with_methods
+    return _families_by_table(facts, lambda row: len(row.seeds) == 1 and count[row.name] > 1)
+
+
+def _families_by_table(facts: Facts, wanted: Callable[[Row], bool]) -> str:
+    found = {
+        name_of(table): [f"`{row.name}`" for row in families(table) if wanted(row)] for table in facts.with_methods
     }
-    return "; ".join(f"{', '.join(names)} on {table}" for table, names in once.items() if names)
+    return "; ".join(f"{', '.join(names)} on {table}" for table, names in found.items() if names)
 
 
 def with_imagenet(facts: Facts) -> str:
