@@ -75,7 +75,8 @@ tables: install ## regenerate the tables from the committed results, and fail if
 	bench published --check
 
 speed: install ## run the benchmarks, which print ratios against the usual way
-	for file in tests/speed/bench_*.py; do python $$file || exit 1; done
+	missed=; for file in tests/speed/bench_*.py; do echo "== $$file"; python $$file || missed="$$missed $$file"; done; \
+	  test -z "$$missed" || { echo "a target is missed:$$missed"; exit 1; }
 
 lock: install ## resolve the lock anew
 	uv pip compile --quiet --all-extras --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
