@@ -76,7 +76,7 @@ tables: install ## regenerate the tables from the committed results, and fail if
 
 speed: install ## run the benchmarks, which print ratios against the usual way
 	missed=; for file in tests/speed/bench_*.py; do echo "== $$file"; python $$file || missed="$$missed $$file"; done; \
-	  test -z "$$missed" || { echo "a target is missed:$$missed"; exit 1; }
+	  test -z "$$missed" || { echo "missed a target or failed:$$missed"; exit 1; }
 
 lock: install ## resolve the lock anew
 	uv pip compile --quiet --all-extras --universal --generate-hashes --python-version 3.11 --no-emit-index-url \

@@ -1,14 +1,14 @@
 """Compares trainings with the plain loop, and measures what each default of the trainer is worth.
 
-    python tests/speed/bench_training.py ratios     # 4 minutes on 2 cores
-    python tests/speed/bench_training.py choices    # 4 minutes, of which 1 is torch.compile
+    python tests/speed/bench_training.py ratios     # 4 to 8 minutes on 2 cores
+    python tests/speed/bench_training.py choices    # 4 to 9 minutes, of which 1 is torch.compile
     python tests/speed/bench_training.py            # both
 
 Everything is measured in one process, in alternation, on JPEG files cut from scikit-image's photographs; medians.
 
 - ratios: `bench speed` for l2 and cgan (its adversarial phase) with the widths of the preset `quick`, at 256² in
   batches of 16 from files of 640×480, and at 32² in batches of 64 from files of 32×32; cgan at 256² with bf16, too,
-  where the processor multiplies bf16 (the plain loop stays at fp32). Exits with 1 if a target is missed.
+  on a CPU that multiplies bf16 (the plain loop stays at fp32). Exits with 1 if a target is missed.
 - choices: steps of cgan with the default settings, and with one setting changed.
 
 On a GPU the same command measures the GPU. docs/speed.md has the figures and the machine.
@@ -36,6 +36,7 @@ from benchmark.speed.loops import OurLoop
 from benchmark.speed.measure import Plan, Report, measure, seconds_per_call
 from benchmark.speed.plain import use_usual_malloc
 from benchmark.speed.show import as_text
+from benchmark.support.precision import resolved_precision
 
 SIZES = {256: (16, (640, 480), 200), 32: (64, (32, 32), 4000)}  # image size → batch size, size and number of the files
 MOST_WAITING, LEAST_STEP_RATIO = 0.02, 1 / 1.02
@@ -77,8 +78,8 @@ def ratios(bench: Bench) -> bool:
     """Prints a table for each method, size and precision; returns whether all targets are met."""
     met = []
     for method, size, steps, precision in RUNS:
-        if precision == "bf16" and not multiplies_bf16(bench.device):
-            print(f"{method} at {size}² with bf16: not measured, as this processor only emulates bf16\n")
+        if precision == "bf16" and (reason := no_run_with_bf16(bench.device)):
+            print(f"{method} at {size}² with bf16: not measured, as {reason}\n")
             continue
         cell = bench.cell(method, size, f"precision={precision}")
         report = measure(cell, bench.context, Plan(ROUNDS, seconds=1.0, steps=steps))
@@ -87,10 +88,13 @@ def ratios(bench: Bench) -> bool:
     return all(met)
 
 
-def multiplies_bf16(device: torch.device) -> bool:
-    """Returns whether the device has instructions for bf16, and so gains by it."""
+def no_run_with_bf16(device: torch.device) -> str | None:
+    """Returns why bf16 is not measured beside `auto`, or None where it is another precision and worth it."""
+    if resolved_precision("auto", device) == "bf16":
+        return "`auto` is bf16 here"
     known = torch.cpu.get_capabilities()
-    return device.type != "cpu" or bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    multiplies = device.type == "cpu" and (known.get("avx512_bf16") or known.get("amx_bf16"))
+    return None if multiplies else "this processor only emulates bf16"
 
 
 def meets_targets(report: Report, method: str, device: str) -> bool:
