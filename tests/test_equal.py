@@ -72,6 +72,11 @@ def test_standard_sees_five_times_the_images_of_quick(params: Params) -> None:
         assert (standard.images, standard.batch_size) == (5 * quick.images, quick.batch_size)
 
 
+def test_standard_has_the_settings_of_quick(params: Params) -> None:
+    quick, standard = (params.presets[preset].methods for preset in ("quick", "standard"))
+    assert quick == standard, "docs/findings.md says so beside the two"
+
+
 def test_no_preset_that_is_compared_holds_more_than_sizes(params: Params) -> None:
     for preset in COMPARED:
         for name, section in params.presets[preset].methods.items():

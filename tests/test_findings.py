@@ -25,8 +25,9 @@ from fake_results import (
 )
 
 from benchmark.cli import main
+from benchmark.contracts.result import Cost
 from benchmark.paper.claims import decide_all
-from benchmark.paper.findings import build_findings, colorless, facts, verdicts
+from benchmark.paper.findings import build_findings, colorless, facts, longer, verdicts
 from benchmark.paper.findings.facts import Facts
 from benchmark.paper.published import load_published
 from benchmark.results.tables import build_table
@@ -383,6 +384,51 @@ def test_the_main_table_is_the_fullest_of_the_first_data_set(project: Path) -> N
     fuller = replace(quick, preset="paper", rows=[*quick.rows, quick.rows[0]])
     assert Facts([celeba, quick, fuller], [], []).main is fuller
     assert Facts([celeba], [], []).main is None
+
+
+def write_longer(root: Path, better: float, seeds: tuple[int, ...]) -> Facts:
+    """Writes three families and gray under two presets; in the longer one l2 has `better` dB more than cgan."""
+    for preset, l2, own in (("quick", -1.0, (0, 1, 2)), ("standard", better, seeds)):
+        cost = Cost(parameters=1, macs=1, train_seconds=9.0, budget_images=1000 if preset == "quick" else 5000)
+        write_method(root, "cgan", 0.0, own, preset=preset, cost=cost)
+        write_method(root, "l2", l2, own, preset=preset, cost=cost)
+        write_method(root, "eccv16", -1.01, own, preset=preset, cost=cost)
+        write_method(root, "gray", -2.0, (0,), role="floor", preset=preset)
+    return Facts([build_table(root / "cifar10" / preset) for preset in ("quick", "standard")], [], [])
+
+
+def test_a_longer_training_says_which_pairs_keep_their_order(tmp_path: Path) -> None:
+    found = write_longer(tmp_path, 1.0, (0,))
+    [(short, long)] = longer.longer(found)
+    assert (short.preset, long.preset, longer.times(short, long)) == ("quick", "standard", "5")
+    assert longer.once(short, long)
+    assert longer.trainings(short, long) == "1 training each"
+    [psnr] = [line for line in longer.order(short, long) if line.startswith("`psnr`")]
+    assert psnr.startswith(
+        "`psnr`: 2 of 3 pairs stand in the same order; of the 2 that cifar10/quick shows to differ, 1."
+    )
+    assert psnr.endswith("The other way round in cifar10/standard: `cgan` and `l2`."), "one training shows nothing"
+    lines = {line[0]: line[1] for line in cells_of(longer.beside(short, long))}
+    assert list(lines)[-1] == "`gray`"
+    assert re.fullmatch(r"2\d\.\d\d → 2\d\.\d\d", lines["`l2`"])
+    assert found.main is short, "the one of more trainings"
+    assert found.with_methods == [short], "other data sets stand beside it, not its own longer trainings"
+
+
+def test_a_pair_that_is_shown_the_other_way_round_is_marked(tmp_path: Path) -> None:
+    [(short, long)] = longer.longer(write_longer(tmp_path, 1.0, (0, 1, 2)))
+    assert any(line.endswith(": `cgan` and `l2` (shown there).") for line in longer.order(short, long))
+    assert not longer.once(short, long)
+
+
+def test_the_page_has_longer_trainings_where_both_presets_are_there(tmp_path: Path, page: str) -> None:
+    write_longer(tmp_path / "results", -1.0, (0,))
+    build_findings(tmp_path)
+    part = section((tmp_path / "docs/findings.md").read_text(), "Longer trainings")
+    assert "In cifar10/standard each family sees 5 times the images that it sees in cifar10/quick;" in part
+    assert "and so are the test images" in part
+    assert "One training is no test" in part
+    assert "Longer trainings" not in page
 
 
 def test_spread_of_seeds(project: Path) -> None:

@@ -30,9 +30,8 @@ class Facts:
 
     @property
     def main(self) -> Table | None:
-        """Returns the table of the first data set under the preset with most methods."""
-        found = [table for table in self.tables if table.data == DATA[0] and table.rows]
-        return max(found, key=lambda table: (len(table.rows), table.preset), default=None)
+        """Returns the first data set's table of `with_methods`."""
+        return next((table for table in self.with_methods if table.data == DATA[0]), None)
 
     @property
     def searched(self) -> list[Tuning]:
@@ -41,8 +40,15 @@ class Facts:
 
     @property
     def with_methods(self) -> list[Table]:
-        """Returns the tables in which something is ranked."""
-        return [table for table in self.tables if table.rows]
+        """Returns a table of each data set: under the preset with most methods, and of those with most trainings."""
+        found: dict[str, Table] = {}
+        for table in (one for one in self.tables if one.rows):
+            found[table.data] = max(found.get(table.data, table), table, key=_fullness)
+        return [*found.values()]
+
+
+def _fullness(table: Table) -> tuple[int, int, str]:
+    return len(table.rows), sum(len(row.seeds) for row in table.rows), table.preset
 
 
 def colorfulness(table: Table) -> str | None:
