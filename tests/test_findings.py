@@ -428,6 +428,8 @@ def test_the_page_has_longer_trainings_where_both_presets_are_there(tmp_path: Pa
     assert "In cifar10/standard each family sees 5 times the images that it sees in cifar10/quick;" in part
     assert "and so are the test images" in part
     assert "One training is no test" in part
+    trap = section((tmp_path / "docs/findings.md").read_text(), "The trap")
+    assert [line[1] for line in cells_of(trap) if "`gray`" in line[0]] == ["cifar10/quick"], "the same images once"
     assert "Longer trainings" not in page
 
 
