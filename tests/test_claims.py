@@ -171,6 +171,8 @@ def test_the_page_has_neither_interval_nor_p_of_one_training(tmp_path: Path) -> 
     page = build_claims(tmp_path).page
     assert " no interval | – | " in page
     assert "inf]" not in page
+    assert "**Undecided** (one training, not tested) on cifar10, preset quick." in page
+    assert "| **undecided** (one training, not tested) on cifar10/quick |" in page
 
 
 def test_a_thin_method_hinders_support_but_not_the_refutation_by_others(tmp_path: Path) -> None:

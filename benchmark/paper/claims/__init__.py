@@ -58,8 +58,7 @@ def verdict_text(decided: Decided) -> str:
 
 
 def _verdict_in(decision: Decision) -> str:
-    borderline = " (borderline)" if decision.borderline else ""
-    return f"**{decision.verdict}**{borderline} on {decision.data}/{decision.preset}"
+    return f"**{decision.verdict}**{decision.qualifier} on {decision.data}/{decision.preset}"
 
 
 def arm_text(arm: Arm) -> str:

@@ -76,6 +76,12 @@ class Decision:
     to_run: Sequence[str]  # commands that would give these methods more seeds
 
     @property
+    def qualifier(self) -> str:
+        """What is said behind the verdict, in brackets: that it is borderline, or that nothing could be tested."""
+        untested = not any(one.tested for one in self.findings if one.decides)
+        return " (borderline)" if self.borderline else " (one training, not tested)" if untested else ""
+
+    @property
     def same_images(self) -> bool | None:
         """Whether all arms learned from as many images; None where that was not recorded, or one arm learned."""
         counts = [arm.images for arm in self.arms]
