@@ -239,11 +239,25 @@ def test_a_column_beside_a_claim_that_needs_no_control_says_nothing_of_its_cause
             columns["auc_rebal"] = 160 - columns["auc_rebal"]  # better where the others are worse
             write_result(tmp_path, fake_result(method, seed, columns), columns)
     tables = [build_table(tmp_path / "cifar10/quick")]
-    false = "“classification better than classification-rebalance in auc_rebal”, beside it, is false (auc_rebal -"
+    false = "beside it “classification better than classification-rebalance in auc_rebal” is false (auc_rebal -"
     [line] = verdicts.attributions(Facts(tables, decide_all(tables), []))
     assert line.startswith(f"`C7` is supported on cifar10/quick, but {false}")
     assert "not shown to be due" not in line
     assert verdicts.doubtful(decide_all(tables), tables[0]) == ["C7"]
+
+
+def test_of_two_controls_one_that_agrees_is_told_apart_from_one_that_does_not(tmp_path: Path) -> None:
+    for method, quality in (("gray", 2.0), ("cgan", 0.0), ("cgan-l1-phase", 1.0), ("cgan-resnet18-scratch", 1.0)):
+        write_method(tmp_path, method, quality, role="floor" if method == "gray" else "method")
+    write_method(tmp_path, "cgan-resnet18-scratch-direct", 0.0)
+    tables = [build_table(tmp_path / "cifar10/quick")]
+    lines = verdicts.attributions(Facts(tables, decide_all(tables), []))
+    [line] = [line for line in lines if line.startswith("`C11-scratch`")]
+    assert line.startswith(
+        "`C11-scratch` is supported on cifar10/quick, and so is `C11-phase`; but `C11-encoder` is undecided: "
+        "that what `C11-encoder` names has a part in it is not shown. "
+        "Beside it, “cgan-resnet18-scratch better than gray in psnr” is false (psnr -"
+    )
 
 
 def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:

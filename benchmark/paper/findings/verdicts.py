@@ -36,34 +36,58 @@ def claim_lines(facts: Facts) -> str:
 
 
 def attributions(facts: Facts) -> list[str]:
-    """Returns, for each decided claim with a control, whether the control agrees, or that it is not measured."""
+    """Returns, for each decided claim, which of its controls agree, and what is false beside it."""
     by_id = {decided.claim.id: decided for decided in facts.claims}
     lines: list[str] = []
     for decided in facts.claims:
         controls = [by_id[name] for name in decided.claim.controls if name in by_id]
         for one in (one for one in decided.decisions if one.verdict != "undecided"):
-            place = (one.data, one.preset)
-            found = [(c.claim.id, d) for c in controls for d in c.decisions if (d.data, d.preset) == place]
-            against = [f"`{name}` is {d.verdict}" for name, d in found if d.verdict != one.verdict]
-            supported = one.verdict == "supported"
-            against += [f"“{f.text}”, beside it, is false ({_measured(f)})" for f in _false_beside(one)]
-            where = f"`{decided.claim.id}` is {one.verdict} on {'/'.join(place)}"
-            if against:
-                unclear = (
-                    ": it is not shown to which of its arms' differences that is due" if supported and controls else ""
-                )
-                lines.append(f"{where}, but {' and '.join(against)}{unclear}.")
-            elif found:
-                so = "so is" if len(found) == 1 else "so are"
-                line = f"{where}, and {so} {', '.join(f'`{name}`' for name, _ in found)}."
-                # Of two claims that are each other's control, the first has said it.
-                said = f"`{found[0][0]}` is {one.verdict} on {'/'.join(place)}, and so is `{decided.claim.id}`."
-                lines += [line] if said not in lines else []
-            elif controls:
-                unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
-                its = f"control ({unmeasured}) is" if len(controls) == 1 else f"controls ({unmeasured}) are"
-                lines.append(f"{where}; its {its} not measured there, so what the difference is due to is open.")
+            of_controls, beside = _of_controls(decided, one, controls), _beside(one)
+            # Of two claims that are each other's control, the first has said it.
+            said = {f"{_verdict_on(control.claim.id, one)}, and so {_are([decided.claim.id])}." for control in controls}
+            if of_controls and said.isdisjoint(lines):
+                lines.append(of_controls + (f" Beside it, {beside}." if beside else ""))
+            elif beside:
+                lines.append(f"{_verdict_on(decided.claim.id, one)}, but beside it {beside}.")
     return lines
+
+
+def _of_controls(decided: Decided, one: Decision, controls: Sequence[Decided]) -> str:
+    """Returns whether a claim's controls have its verdict where it was decided; "" for a claim without any."""
+    place, verdict = (one.data, one.preset), one.verdict
+    found = [(c.claim.id, d.verdict) for c in controls for d in c.decisions if (d.data, d.preset) == place]
+    where = _verdict_on(decided.claim.id, one)
+    if not found:
+        unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
+        its = f"control ({unmeasured}) is" if len(controls) == 1 else f"controls ({unmeasured}) are"
+        return f"{where}; its {its} not measured there, so what the difference is due to is open." if controls else ""
+    agree = [name for name, other in found if other == verdict]
+    differ = [(name, other) for name, other in found if other != verdict]
+    if agree and not differ:
+        return f"{where}, and so {_are(agree)}."
+    told = f"{where}, and so {_are(agree)}; " if agree else f"{where}, "
+    told += f"but {' and '.join(f'`{name}` is {other}' for name, other in differ)}"
+    if verdict == "supported":
+        names = ", ".join(f"`{name}`" for name, _ in differ)
+        told += (
+            f": that what {names} names has a part in it is not shown"
+            if agree
+            else ": it is not shown to which of its arms' differences that is due"
+        )
+    return f"{told}."
+
+
+def _verdict_on(name: str, one: Decision) -> str:
+    return f"`{name}` is {one.verdict} on {one.data}/{one.preset}"
+
+
+def _are(names: Sequence[str]) -> str:
+    return f"{'is' if len(names) == 1 else 'are'} {', '.join(f'`{name}`' for name in names)}"
+
+
+def _beside(one: Decision) -> str:
+    """Returns `“a better than b in psnr” is false (…) and “…” is false (…)` of what stands beside a supported claim."""
+    return " and ".join(f"“{f.text}” is false ({_measured(f)})" for f in _false_beside(one))
 
 
 def _false_beside(decision: Decision) -> list[Finding]:
