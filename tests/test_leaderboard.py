@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from benchmark.contracts.result import Cost, read_per_image, read_result, write_
 from benchmark.paper.claims import build_claims
 from benchmark.paper.findings import build_findings
 from benchmark.paper.published import build_published
-from benchmark.results.tables import Table, as_json, build, build_table, print_table
+from benchmark.results.tables import Table, as_json, build, build_table, footnotes, print_table
 from benchmark.scoring.metrics import METRICS
 from benchmark.support.errors import InputError
 
@@ -142,8 +143,10 @@ def test_caption_notes_and_commands(suite: Path) -> None:
     assert "no evidence" in markdown(suite, "sample/quick")
 
 
-def test_few_seeds_are_marked(suite: Path) -> None:
+def test_few_seeds_are_marked(suite: Path, table: Table) -> None:
     assert "‡ fewer than 5 seeds of a method or 3 of an ablation (`cgan`, `classification`," in markdown(suite)
+    told = footnotes(replace(table, seeds_wanted=3))
+    assert any(note.startswith("‡ fewer than 3 seeds (`cgan`, ") for note in told), "as many of either"
     lines = read_csv(suite)
     assert lines["photoshop"]["psnr_low"] < lines["photoshop"]["psnr"]  # the interval is over images alone
     assert "`photoshop`: images of another program, compared on the images alone, without a rank." in markdown(suite)

@@ -109,7 +109,8 @@ def footnotes(table: Table, *, marked: bool = True) -> list[str]:
         notes.append("Whether a method beats a picture without any color is not known: the floor has no row.")
     if few := [row for row in table.all_rows if row.few_seeds]:
         single = any(len(row.seeds) == 1 for row in few)
-        wanted = f"{table.seeds_wanted} seeds of a method or {min(SEEDS_WANTED, table.seeds_wanted)} of an ablation"
+        fewer = f" of a method or {SEEDS_WANTED} of an ablation" if table.seeds_wanted > SEEDS_WANTED else ""
+        wanted = f"{table.seeds_wanted} seeds{fewer}"
         mark = "‡ fewer" if marked else "Fewer"
         notes.append(f"{mark} than {wanted} ({_names(row.name for row in few)}): {FEW_SEEDS[single]}")
     if alone := [row.name for row in table.rows if row.run.external and len(row.seeds) == 1]:
