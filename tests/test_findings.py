@@ -418,12 +418,10 @@ def test_a_longer_training_says_which_pairs_keep_their_order(tmp_path: Path) -> 
     assert longer.once(short, long)
     assert longer.trainings(short, long) == "1 training each"
     [psnr] = [line for line in longer.order(short, long) if line.startswith("`psnr`")]
-    assert psnr.startswith(
-        "`psnr`: 2 of 3 pairs stand in the same order; of the 2 that cifar10/quick shows to differ, 1."
-    )
+    assert psnr.startswith("`psnr`: 2 of 3 pairs keep their order; of the 2 that cifar10/quick shows to differ, 1.")
     assert psnr.endswith("The other way round in cifar10/standard: `cgan` and `l2`."), "one training shows nothing"
     lines = {line[0]: line[1] for line in cells_of(longer.beside(short, long))}
-    assert list(lines)[-1] == "`gray`"
+    assert list(lines)[-2:] == ["`gray`", "truth"]
     assert re.fullmatch(r"2\d\.\d\d → 2\d\.\d\d", lines["`l2`"])
     assert found.main is short, "the one of more trainings"
     assert found.with_methods == [short], "other data sets stand beside it, not its own longer trainings"

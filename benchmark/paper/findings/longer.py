@@ -10,7 +10,8 @@ from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, markdown_g
 from benchmark.scoring.metrics import METRICS
 
 SHORT, LONG = "quick", "standard"  # presets that differ in the length of training alone
-COLUMNS = (*FLOOR_TEST, "fd_judge", "fd_lite")
+ORDERED = (*FLOOR_TEST, "fd_judge", "fd_lite")
+COLUMNS = (*ORDERED, "colorfulness")
 
 
 def longer(facts: Facts) -> list[tuple[Table, Table]]:
@@ -52,16 +53,18 @@ def once(short: Table, long: Table) -> bool:
 
 
 def beside(short: Table, long: Table) -> str:
-    """Returns a table of each family's means under both budgets, and of gray's."""
+    """Returns a table of each family's means under both budgets, gray's, and the colorfulness of the truth."""
     metrics = [name for name in COLUMNS if any(_pair(rows, name) for rows in _both(short, long))]
     floors = [(short.floor, long.floor)] if short.floor and long.floor else []
     lines = [[f"`{rows[0].name}`", *[_told(rows, name) for name in metrics]] for rows in [*_both(short, long), *floors]]
+    truth = {name: number(one.mean, METRICS[name].digits) for name, one in long.truth.items() if name in metrics}
+    lines += [["truth", *[truth.get(name, NOTHING) for name in metrics]]] if truth else []
     return markdown_grid(("method", *metrics), lines)
 
 
 def order(short: Table, long: Table) -> list[str]:
     """Returns a line per metric: how many pairs of families stand as under the smaller budget, and which do not."""
-    return [line for name in COLUMNS if (line := _order(short, long, name))]
+    return [line for name in ORDERED if (line := _order(short, long, name))]
 
 
 def _order(short: Table, long: Table, metric: str) -> str:
@@ -70,7 +73,7 @@ def _order(short: Table, long: Table, metric: str) -> str:
     if not pairs:
         return ""
     turned = [(a, b) for a, b in pairs if (means[a][0] - means[b][0]) * (means[a][1] - means[b][1]) < 0]
-    told = f"`{metric}`: {len(pairs) - len(turned)} of {len(pairs)} pairs stand in the same order"
+    told = f"`{metric}`: {len(pairs) - len(turned)} of {len(pairs)} pairs keep their order"
     differ = _shown(short, metric).intersection(pairs)
     if differ:
         held = len(differ.difference(turned))
