@@ -27,9 +27,9 @@ def longer(facts: Facts) -> list[tuple[Table, Table]]:
 def times(short: Table, long: Table) -> str:
     """Returns how many times the images the families of the second table saw, like `5`."""
     ratios = {
-        f"{long_.cost.budget_images / short_.cost.budget_images:g}"
-        for short_, long_ in _both(short, long)
-        if long_.cost.budget_images and short_.cost.budget_images
+        f"{second.cost.budget_images / first.cost.budget_images:g}"
+        for first, second in _both(short, long)
+        if second.cost.budget_images and first.cost.budget_images
     }
     return " or ".join(sorted(ratios)) or "more"
 
