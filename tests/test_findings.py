@@ -416,6 +416,7 @@ def test_a_longer_training_says_which_pairs_keep_their_order(tmp_path: Path) -> 
     [(short, long)] = longer.longer(found)
     assert (short.preset, long.preset, longer.times(short, long)) == ("quick", "standard", "5")
     assert longer.once(short, long)
+    assert longer.crossed(short, long) == "", "all of them stay above gray"
     assert longer.trainings(short, long) == "1 training each"
     [psnr] = [line for line in longer.order(short, long) if line.startswith("`psnr`")]
     assert psnr.startswith("`psnr`: 2 of 3 pairs keep their order; of the 2 that cifar10/quick shows to differ, 1.")
@@ -437,6 +438,14 @@ def test_the_page_has_longer_trainings_where_both_presets_are_there(tmp_path: Pa
     write_longer(tmp_path / "results", -1.0, (0,))
     build_findings(tmp_path)
     part = section((tmp_path / "docs/findings.md").read_text(), "Longer trainings")
+    assert "On the other side" not in part
+    write_longer(tmp_path / "results", -3.0, (0,))
+    build_findings(tmp_path)
+    part = section((tmp_path / "docs/findings.md").read_text(), "Longer trainings")
+    assert (
+        "- On the other side of `gray` than in cifar10/quick, in the mean: `l2` in psnr, `l2` in ssim, `l2` in auc."
+        in part
+    )
     assert "In cifar10/standard each family sees 5 times the images that it sees in cifar10/quick;" in part
     assert "and so are the test images" in part
     assert "One training is no test" in part

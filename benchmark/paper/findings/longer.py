@@ -67,6 +67,18 @@ def order(short: Table, long: Table) -> list[str]:
     return [line for name in ORDERED if (line := _order(short, long, name))]
 
 
+def crossed(short: Table, long: Table) -> str:
+    """Returns the families whose means stand on another side of `gray` than before, like "`cgan` in psnr", or ""."""
+    if not (short.floor and long.floor):
+        return ""
+    told = []
+    for name in FLOOR_TEST:
+        gray = _pair((short.floor, long.floor), name)
+        means = {rows[0].name: pair for rows in _both(short, long) if (pair := _pair(rows, name))}
+        told += [f"`{row}` in {name}" for row, (a, b) in means.items() if gray and (a - gray[0]) * (b - gray[1]) < 0]
+    return ", ".join(told)
+
+
 def _order(short: Table, long: Table, metric: str) -> str:
     means = {rows[0].name: pair for rows in _both(short, long) if (pair := _pair(rows, metric))}
     pairs = list(combinations(means, 2))
