@@ -417,7 +417,7 @@ def test_a_longer_training_says_which_pairs_keep_their_order(tmp_path: Path) -> 
     assert (short.preset, long.preset, longer.times(short, long)) == ("quick", "standard", "5")
     assert longer.once(short, long)
     assert longer.crossed(short, long) == "", "all of them stay above gray"
-    assert longer.trainings(short, long) == "1 training each"
+    assert longer.trainings(short, long) == ("3 trainings each", "1 training each")
     [psnr] = [line for line in longer.order(short, long) if line.startswith("`psnr`")]
     assert psnr.startswith("`psnr`: 2 of 3 pairs keep their order; of the 2 that cifar10/quick shows to differ, 1.")
     assert psnr.endswith("The other way round in cifar10/standard: `cgan` and `l2`."), "one training shows nothing"

@@ -39,9 +39,14 @@ def same_images(short: Table, long: Table) -> bool:
     return short.data_sha256 == long.data_sha256
 
 
-def trainings(short: Table, long: Table) -> str:
-    """Returns `1 training each`, or `1 to 3 trainings each`, of the families in the second table."""
-    counts = sorted({len(row.seeds) for _, row in _both(short, long)})
+def trainings(short: Table, long: Table) -> tuple[str, str]:
+    """Returns `5 trainings each`, or `1 to 3 trainings each`, of the common families in either table."""
+    first, second = zip(*_both(short, long), strict=True)
+    return _trainings(first), _trainings(second)
+
+
+def _trainings(rows: Sequence[Row]) -> str:
+    counts = sorted({len(row.seeds) for row in rows})
     if len(counts) > 1:
         return f"{counts[0]} to {counts[-1]} trainings each"
     return f"{counts[0]} training{'s' if counts[0] > 1 else ''} each"
