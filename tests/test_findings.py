@@ -123,7 +123,7 @@ def test_the_other_tables_say_who_beats_gray_there(tmp_path: Path) -> None:
     write_method(tmp_path, "cgan", 2.0, seeds=(0,), data="imagenette")
     write_method(tmp_path, "l2", 2.0, data="coco")  # without gray nothing can be said
     tables = [build_table(tmp_path / name / "quick") for name in ("cifar10", "imagenette", "coco")]
-    once = "(1 of them trained once, and so not tested)"
+    once = "(1 of them by one training, and so not tested)"
     assert colorless.elsewhere(Facts(tables, [], [])) == [
         f"On imagenette/quick 1 of 3 families {once} is shown to beat that picture in all three (`l2`)."
     ]
@@ -132,7 +132,7 @@ def test_the_other_tables_say_who_beats_gray_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seeds", "said", "interval"),
     [
-        ((0,), " (1 of them trained once, and so not tested)", "Trained once, untested, and ahead of it: `house` ("),
+        ((0,), " (1 of them by one training, and so not tested)", "Trained once, untested, and ahead of it: `house` ("),
         ((0, 1, 2), "", ": a 95 % interval for a comparison fixed in advance"),
     ],
 )
@@ -179,13 +179,12 @@ def test_a_claim_refuted_in_one_column_that_holds_in_another_is_said(tmp_path: P
 
 
 def test_what_is_said_of_the_simulation_is_what_statistics_md_shows(page: str) -> None:
-    low, high = map(int, re.search(r"held the truth in (\d+) to (\d+) %", page).groups())  # type: ignore[union-attr]
+    low, high = map(float, re.search(r"held the truth in ([\d.]+) to ([\d.]+) %", page).groups())  # type: ignore[union-attr]
     text = (Path(__file__).parents[1] / "docs/statistics.md").read_text()
     coverage, errors = text.partition("How often a 95 % interval")[2], text.partition("Family-wise error")[2]
     held = [float(figure) for figure in re.findall(r"([\d.]+)%", coverage.partition("A figure has")[0])]
     wrong = re.findall(r"^\| \S+ \| `\w+` \| ([\d.]+)% \| ([\d.]+)% ", errors, flags=re.MULTILINE)
-    assert low <= min(held)
-    assert max(held) <= high
+    assert (low, high) == (min(held), max(held))
     assert max(float(figure) for pair in wrong for figure in pair) < 5.5, "about 5 % at most"
 
 
@@ -260,6 +259,17 @@ def test_of_two_controls_one_that_agrees_is_told_apart_from_one_that_does_not(tm
     )
 
 
+def test_an_undecided_control_says_how_many_of_its_comparisons_hold(tmp_path: Path) -> None:
+    for method, quality in (("cgan", 0.0), ("cgan-l1-phase", 0.5), ("cgan-resnet18-scratch-direct", 0.0)):
+        write_method(tmp_path, method, quality)
+    write_method(tmp_path, "cgan-resnet18-scratch", 1.0)
+    tables = [build_table(tmp_path / "cifar10/quick")]
+    lines = verdicts.attributions(Facts(tables, decide_all(tables), []))
+    [line] = [line for line in lines if line.startswith("`C11-scratch`")]
+    part = "that what `C11-encoder` names has a part in it is shown by 2 of its 4 comparisons alone."
+    assert line.endswith(f"and so is `C11-phase`; but `C11-encoder` is undecided: {part}")
+
+
 def test_every_claim_has_a_line_with_what_decides_it(page: str) -> None:
     lines = {line[0]: line for line in cells_of(section(page, "The claims"))}
     assert list(lines)[:3] == ["C1", "C1-seconds", "C1-cifar"]
@@ -298,8 +308,11 @@ def test_published_figures_stand_beside_ours_with_what_differs(page: str) -> Non
 
 def test_parts_of_data_sets_and_missing_columns_are_said(page: str) -> None:
     assert f"- celeba/quick: {PART}" in page
-    assert "Not measured: `lpips_alex` (lpips_alex weights missing); `fid` (fid weights missing); " in page
-    assert "Not trained: `gan-perceptual` (VGG-19 weights missing)." in page
+    assert (
+        "Not measured on cifar10/quick: `lpips_alex` (lpips_alex weights missing); `fid` (fid weights missing); "
+        in page
+    )
+    assert "Not trained on cifar10/quick: `gan-perceptual` (VGG-19 weights missing)." in page
     assert "Budgets: 2,000 steps of 64 (`cgan`, `classification`, `eccv16`, `l2`)." in page
 
 
@@ -417,6 +430,10 @@ def test_a_longer_training_says_which_pairs_keep_their_order(tmp_path: Path) -> 
     assert (short.preset, long.preset, longer.times(short, long)) == ("quick", "standard", "5")
     assert longer.once(short, long)
     assert longer.crossed(short, long) == "", "all of them stay above gray"
+    assert longer.families_of(short, long) == "family"
+    write_method(tmp_path, "house", 2.0)
+    lacking = "of 3 families (`house` was not trained there)"
+    assert longer.families_of(build_table(tmp_path / "cifar10/quick"), long) == lacking
     assert longer.trainings(short, long) == ("3 trainings each", "1 training each")
     [psnr] = [line for line in longer.order(short, long) if line.startswith("`psnr`")]
     assert psnr.startswith("`psnr`: 2 of 3 pairs keep their order; of the 2 that cifar10/quick shows to differ, 1.")

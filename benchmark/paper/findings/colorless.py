@@ -100,21 +100,25 @@ def _beaten(table: Table, gray: str) -> str:
 
 
 def _mean_color(table: Table, metric: str = "psnr") -> str:
-    """Returns what the mean color of the training split scores beside the best family, or ""."""
+    """Returns the highest mean of a family beside gray's and that of the training split's mean color, or ""."""
     baseline = table.row("mean-color")
     mean = baseline.cells[metric].mean if baseline else None
+    gray = table.floor.cells[metric].mean if table.floor else None
     best = max(
         ((one, row.name) for row in families(table) if (one := row.cells[metric].mean) is not None), default=None
     )
-    if mean is None or best is None:
+    if mean is None or gray is None or best is None:
         return ""
-    return f"; the best family, `{best[1]}`, has {best[0]:.2f} dB, the mean color of the training split {mean:.2f}"
+    return (
+        f"; the highest mean {metric} of a family is that of `{best[1]}`, {best[0]:.2f} dB; `{GRAY}` has {gray:.2f},"
+        f" the mean color of the training split {mean:.2f} (means, whose order is no test)"
+    )
 
 
 def untested(table: Table) -> str:
-    """Returns how many of a table's families were trained once, in brackets behind a space, or nothing."""
+    """Returns how many of a table's families have one training there, in brackets behind a space, or nothing."""
     once = sum(len(row.seeds) == 1 for row in families(table))
-    return f" ({once} of them trained once, and so not tested)" if once else ""
+    return f" ({once} of them by one training, and so not tested)" if once else ""
 
 
 def named(table: Table, names: Sequence[str]) -> str:

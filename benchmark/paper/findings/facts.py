@@ -157,13 +157,20 @@ def glossary(facts: Facts, table: Table, lines: Sequence[str] = ()) -> list[str]
 
 
 def sizes(table: Table) -> str:
-    """Returns how much families differ in parameters and seconds of training, like `1.15 M to 4.17 M parameters`."""
+    """Returns a sentence on how much families differ in parameters and seconds of training, without its full stop."""
     rows = [row.cost for row in families(table)]
     parameters = [cost.parameters / 1e6 for cost in rows if cost.parameters]
     seconds = [cost.train_seconds for cost in rows if cost.train_seconds]
-    parts = [f"{min(parameters):.2f} M to {max(parameters):.2f} M parameters"] if parameters else []
-    parts += [f"{min(seconds):,.0f} to {max(seconds):,.0f} s of training, without parents'"] if seconds else []
-    return ", ".join(parts)
+    parts = []
+    if parameters:
+        parts.append(f"The networks that color have {min(parameters):.2f} M to {max(parameters):.2f} M parameters")
+    if seconds:
+        span = f"{min(seconds):,.0f} to {max(seconds):,.0f} s"
+        parts.append(
+            f"A training took {span} in the mean of a family, without its parent's, beside whatever else the machine"
+            " did, so this is no measurement of speed"
+        )
+    return ". ".join(parts)
 
 
 def multiply_adds_ratio(table: Table) -> str:

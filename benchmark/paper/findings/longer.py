@@ -24,6 +24,15 @@ def longer(facts: Facts) -> list[tuple[Table, Table]]:
     ]
 
 
+def families_of(short: Table, long: Table) -> str:
+    """Returns `family`, or `of 5 families (`house` was not trained there)` where the second table lacks some."""
+    both = {row.name for row, _ in _both(short, long)}
+    lacking = [f"`{row.name}`" for row in families(short) if row.name not in both]
+    if not lacking:
+        return "family"
+    return f"of {len(both)} families ({', '.join(lacking)} {'was' if len(lacking) == 1 else 'were'} not trained there)"
+
+
 def times(short: Table, long: Table) -> str:
     """Returns how many times the images the families of the second table saw, like `5`."""
     ratios = {

@@ -44,7 +44,12 @@ def attributions(facts: Facts) -> list[str]:
         for one in (one for one in decided.decisions if one.verdict != "undecided"):
             of_controls, beside = _of_controls(decided, one, controls), _beside(one)
             # Of two claims that are each other's control, the first has said it.
-            said = {f"{_verdict_on(control.claim.id, one)}, and so {_are([decided.claim.id])}." for control in controls}
+            said = {
+                f"{_verdict_on(control.claim.id, d)}, and so {_are([_named(decided.claim.id, one)])}."
+                for control in controls
+                for d in control.decisions
+                if (d.data, d.preset) == (one.data, one.preset)
+            }
             if of_controls and said.isdisjoint(lines):
                 lines.append(of_controls + (f" Beside it, {beside}." if beside else ""))
             elif beside:
@@ -55,34 +60,46 @@ def attributions(facts: Facts) -> list[str]:
 def _of_controls(decided: Decided, one: Decision, controls: Sequence[Decided]) -> str:
     """Returns whether a claim's controls have its verdict where it was decided; "" for a claim without any."""
     place, verdict = (one.data, one.preset), one.verdict
-    found = [(c.claim.id, d.verdict) for c in controls for d in c.decisions if (d.data, d.preset) == place]
+    found = [(c.claim.id, d) for c in controls for d in c.decisions if (d.data, d.preset) == place]
     where = _verdict_on(decided.claim.id, one)
     if not found:
         unmeasured = ", ".join(f"`{control.claim.id}`" for control in controls)
         its = f"control ({unmeasured}) is" if len(controls) == 1 else f"controls ({unmeasured}) are"
         return f"{where}; its {its} not measured there, so what the difference is due to is open." if controls else ""
-    agree = [name for name, other in found if other == verdict]
-    differ = [(name, other) for name, other in found if other != verdict]
+    agree = [_named(name, other) for name, other in found if other.verdict == verdict]
+    differ = [(name, other) for name, other in found if other.verdict != verdict]
     if agree and not differ:
         return f"{where}, and so {_are(agree)}."
     told = f"{where}, and so {_are(agree)}; " if agree else f"{where}, "
-    told += f"but {' and '.join(f'`{name}` is {other}' for name, other in differ)}"
-    if verdict == "supported":
-        names = ", ".join(f"`{name}`" for name, _ in differ)
-        told += (
-            f": that what {names} names has a part in it is not shown"
-            if agree
-            else ": it is not shown to which of its arms' differences that is due"
-        )
-    return f"{told}."
+    if verdict != "supported":
+        return f"{told}but {_verdicts(differ)}."
+    if not agree:
+        return f"{told}but {_verdicts(differ)}: it is not shown to which of its arms' differences that is due."
+    return f"{told}{'; '.join(f'but {_verdicts([one])}: {_part(*one)}' for one in differ)}."
+
+
+def _verdicts(controls: Sequence[tuple[str, Decision]]) -> str:
+    return " and ".join(f"`{name}` is {one.verdict}{one.qualifier}" for name, one in controls)
+
+
+def _part(name: str, control: Decision) -> str:
+    """Returns by how many of its comparisons a control that has another verdict shows its part in the claim."""
+    deciding = [one for one in control.findings if one.decides]
+    holding = sum(one.outcome == "holds" for one in deciding)
+    part = f"that what `{name}` names has a part in it is"
+    return f"{part} shown by {holding} of its {len(deciding)} comparisons alone" if holding else f"{part} not shown"
 
 
 def _verdict_on(name: str, one: Decision) -> str:
-    return f"`{name}` is {one.verdict} on {one.data}/{one.preset}"
+    return f"`{name}` is {one.verdict}{one.qualifier} on {one.data}/{one.preset}"
+
+
+def _named(name: str, one: Decision) -> str:
+    return f"`{name}`{one.qualifier}"
 
 
 def _are(names: Sequence[str]) -> str:
-    return f"{'is' if len(names) == 1 else 'are'} {', '.join(f'`{name}`' for name in names)}"
+    return f"{'is' if len(names) == 1 else 'are'} {', '.join(names)}"
 
 
 def _beside(one: Decision) -> str:
