@@ -95,6 +95,17 @@ def test_reported_figures_are_held_against_gray_on_images_like_theirs(tmp_path: 
     assert "U-Net + PatchGAN (seed 000)" in colorless.below_gray(found)
 
 
+def test_what_a_single_color_scores_beyond_gray_stands_beside_it(tmp_path: Path) -> None:
+    for data, mean_color in (("cifar10", -2.0), ("celeba", 0.0)):
+        write_method(tmp_path, "gray", -2.0, seeds=(0,), role="floor", data=data)
+        write_method(tmp_path, "mean-color", mean_color, seeds=(0,), role="baseline", data=data)
+    write_method(tmp_path, "gray", -2.0, seeds=(0,), role="floor", data="coco")  # without the other nothing is said
+    tables = [build_table(tmp_path / name / "quick") for name in ("cifar10", "celeba", "coco")]
+    told = colorless.mean_color_less_gray(Facts(tables, [], []))
+    assert re.fullmatch(r"[+-]0\.\d\d on cifar10/quick, \+[12]\.\d\d on celeba/quick", told)
+    assert colorless.mean_color_less_gray(Facts(tables[2:], [], [])) == ""
+
+
 def test_each_family_is_held_against_gray_in_a_row_of_its_own(page: str) -> None:
     part = section(page, "Against no color at all")
     lines = {line[0]: line for line in cells_of(part)}

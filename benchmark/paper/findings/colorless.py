@@ -32,6 +32,17 @@ def reported_beside_gray(facts: Facts) -> str:
     return markdown_grid(("system", "data", *FLOOR_TEST), lines, left=2)
 
 
+def mean_color_less_gray(facts: Facts, metric: str = "psnr") -> str:
+    """Returns `+0.05 on cifar10/quick, …`: what the training split's mean color scores beyond gray, table by table."""
+    told = []
+    for table, gray in _grays(facts):
+        baseline, floor = table.row("mean-color"), gray.cells[metric].mean
+        mean = baseline.cells[metric].mean if baseline else None
+        if mean is not None and floor is not None:
+            told.append(f"{mean - floor:+.{METRICS[metric].digits}f} on {name_of(table)}")
+    return ", ".join(told)
+
+
 def gray_figures(table: Table) -> str:
     """Returns the scores of `gray`, like `psnr 23.97, ssim 0.9313, auc 90.06`."""
     return ", ".join(value(table, GRAY, name) for name in FLOOR_TEST)
