@@ -95,6 +95,20 @@ def test_reported_figures_are_held_against_gray_on_images_like_theirs(tmp_path: 
     assert "U-Net + PatchGAN (seed 000)" in colorless.below_gray(found)
 
 
+def test_a_table_of_single_trainings_tells_means_and_no_tests(tmp_path: Path) -> None:
+    write_method(tmp_path, "gray", -2.0, seeds=(0,), role="floor", data="celeba")
+    for method, quality in (("l2", 1.0), ("cgan", -1.0), ("eccv16", -3.0)):
+        write_method(tmp_path, method, quality, seeds=(0,), data="celeba")
+    alone = [build_table(tmp_path / "celeba/quick")]
+    told = "On celeba/quick each of 3 families was trained once, which no test can judge; in the means of all three, "
+    [sentence] = colorless.elsewhere(Facts(alone, [], []))
+    assert sorted(re.findall(r"`\w+`", sentence)) == ["`cgan`", "`l2`"]
+    assert sentence.startswith(f"{told}2 of them are above that picture (")
+    write_method(tmp_path, "mean-color", 0.0, seeds=(0,), role="baseline", data="celeba")
+    [sentence] = colorless.elsewhere(Facts([build_table(tmp_path / "celeba/quick")], [], []))
+    assert sentence.endswith(", 1 also above the mean color of the training split (`l2`).")
+
+
 def test_what_a_single_color_scores_beyond_gray_stands_beside_it(tmp_path: Path) -> None:
     for data, mean_color in (("cifar10", -2.0), ("celeba", 0.0)):
         write_method(tmp_path, "gray", -2.0, seeds=(0,), role="floor", data=data)
