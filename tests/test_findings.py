@@ -3,8 +3,10 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,11 +25,12 @@ from fake_results import (
     write_skipped,
     write_suite,
 )
+from markupsafe import Markup
 
 from benchmark.cli import main
 from benchmark.contracts.result import Cost
 from benchmark.paper.claims import decide_all
-from benchmark.paper.findings import build_findings, colorless, facts, longer, verdicts
+from benchmark.paper.findings import build_findings, colorless, facts, figures, longer, verdicts
 from benchmark.paper.findings.facts import Facts
 from benchmark.paper.published import load_published
 from benchmark.results.tables import build_table
@@ -107,6 +110,18 @@ def test_a_table_of_single_trainings_tells_means_and_no_tests(tmp_path: Path) ->
     write_method(tmp_path, "mean-color", 0.0, seeds=(0,), role="baseline", data="celeba")
     [sentence] = colorless.elsewhere(Facts([build_table(tmp_path / "celeba/quick")], [], []))
     assert sentence.endswith(", 1 also above the mean color of the training split (`l2`).")
+
+
+@pytest.mark.parametrize(("number", "lines"), [(1, [1]), (3, [3]), (4, [2, 2]), (5, [3, 2]), (7, [3, 3, 1])])
+def test_many_panels_stand_in_lines_that_do_not_overlap(number: int, lines: list[int]) -> None:
+    chart = Markup('<svg viewBox="0 0 340 200"></svg>')
+    text = figures.standalone({f"data {k}": chart for k in range(number)}, "many")
+    whole, *panels = ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}svg")
+    tops = [float(panel.attrib["y"]) for panel in panels]
+    assert [*Counter(tops).values()] == lines
+    assert all(later - earlier in (0, 200 + 26 + 18) for earlier, later in pairwise(tops)), "heading and margin fit"
+    assert max(tops) + 200 < float(whole.attrib["height"])
+    assert max(float(panel.attrib["x"]) for panel in panels) + 340 < float(whole.attrib["width"])
 
 
 def test_what_a_single_color_scores_beyond_gray_stands_beside_it(tmp_path: Path) -> None:

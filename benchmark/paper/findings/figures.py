@@ -4,6 +4,7 @@ The charts are the report's. Pages of prose have no style sheet for charts, so e
 background, and can be read on light and on dark pages.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from xml.etree import ElementTree
@@ -17,8 +18,10 @@ from benchmark.results.tables import ARROWS, Row, Table, cell_text
 from benchmark.scoring.metrics import METRICS, Metric
 
 GAP, MARGIN, HEADING = 36.0, 18.0, 26.0
+ABREAST = 3  # panels in one line
 AXIS = "seconds of training"
 NAMESPACE = "http://www.w3.org/2000/svg"
+Panel = tuple[str, ElementTree.Element]  # heading and chart
 COLORS = ("#1f5f8b", "#b4541a", "#2c7d45", "#8a4a9e", "#8f7400", "#b83267", "#177d84", "#5a5f66")
 STYLE = """
 .paper { fill: #fdfcfa; stroke: #d8d4cc; } line, path { fill: none; }
@@ -82,7 +85,7 @@ def numbered(names: Sequence[str]) -> dict[str, str]:
 
 
 def standalone(panels: Mapping[str, Markup], title: str, legend: Mapping[str, str] | None = None) -> str:
-    """Puts charts side by side into one SVG file.
+    """Puts charts side by side into one SVG file, and in further lines below where they are many.
 
     Args:
         panels: heading → chart.
@@ -90,27 +93,42 @@ def standalone(panels: Mapping[str, Markup], title: str, legend: Mapping[str, st
         legend: name → the number that stands for it in the charts, in the charts' order.
     """
     charts = {heading: ElementTree.fromstring(chart) for heading, chart in panels.items()}
-    boxes = [[float(part) for part in chart.attrib["viewBox"].split()] for chart in charts.values()]
-    width = 2 * MARGIN + sum(box[2] for box in boxes) + GAP * (len(boxes) - 1)
-    below = MARGIN + HEADING + max(box[3] for box in boxes)
-    lines = _legend_lines(legend or {}, width - 2 * MARGIN)
-    height = below + MARGIN + 16 * len(lines)
-    root = _root(width, height, title)
-    left = MARGIN
-    for (heading, chart), box in zip(charts.items(), boxes, strict=True):
-        _add(root, "text", heading, x=left, y=MARGIN + 10).set("class", "heading")
-        chart.attrib |= {
-            "x": f"{left:g}",
-            "y": f"{MARGIN + HEADING:g}",
-            "width": f"{box[2]:g}",
-            "height": f"{box[3]:g}",
-        }
-        root.append(chart)
-        left += box[2] + GAP
-    for k, line in enumerate(lines):
-        _add(root, "text", line, x=MARGIN, y=below + 16 * (k + 1)).set("class", "value")
+    lines_of_panels = _lines([*charts.items()])
+    width = 2 * MARGIN + max(sum(_size(chart)[0] + GAP for _, chart in line) - GAP for line in lines_of_panels)
+    heights = [HEADING + max(_size(chart)[1] for _, chart in line) for line in lines_of_panels]
+    below = sum(heights) + MARGIN * len(heights)
+    legend_lines = _legend_lines(legend or {}, width - 2 * MARGIN)
+    root = _root(width, below + MARGIN + 16 * len(legend_lines), title)
+    top = MARGIN
+    for line, height in zip(lines_of_panels, heights, strict=True):
+        _draw_line(root, line, top)
+        top += height + MARGIN
+    for k, text in enumerate(legend_lines):
+        _add(root, "text", text, x=MARGIN, y=below + 16 * (k + 1)).set("class", "value")
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _lines(panels: Sequence[Panel]) -> list[Sequence[Panel]]:
+    """Splits panels into lines of nearly equal length, of `ABREAST` at most: a page shows a wider figure too small."""
+    each = math.ceil(len(panels) / math.ceil(len(panels) / ABREAST))
+    return [panels[k : k + each] for k in range(0, len(panels), each)]
+
+
+def _draw_line(root: ElementTree.Element, panels: Sequence[Panel], top: float) -> None:
+    left = MARGIN
+    for heading, chart in panels:
+        _add(root, "text", heading, x=left, y=top + 10).set("class", "heading")
+        width, height = _size(chart)
+        places = {"x": left, "y": top + HEADING, "width": width, "height": height}
+        chart.attrib |= {name: f"{value:g}" for name, value in places.items()}
+        root.append(chart)
+        left += width + GAP
+
+
+def _size(chart: ElementTree.Element) -> tuple[float, float]:
+    _, _, width, height = (float(part) for part in chart.attrib["viewBox"].split())
+    return width, height
 
 
 def _root(width: float, height: float, title: str) -> ElementTree.Element:
