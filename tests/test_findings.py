@@ -28,9 +28,10 @@ from fake_results import (
 from markupsafe import Markup
 
 from benchmark.cli import main
+from benchmark.contracts.curves import Curves
 from benchmark.contracts.result import Cost
 from benchmark.paper.claims import decide_all
-from benchmark.paper.findings import build_findings, colorless, facts, figures, longer, verdicts
+from benchmark.paper.findings import build_findings, colorless, facts, figures, longer, verdicts, within
 from benchmark.paper.findings.facts import Facts
 from benchmark.paper.published import load_published
 from benchmark.results.tables import build_table
@@ -122,6 +123,28 @@ def test_many_panels_stand_in_lines_that_do_not_overlap(number: int, lines: list
     assert all(later - earlier in (0, 200 + 26 + 18) for earlier, later in pairwise(tops)), "heading and margin fit"
     assert max(tops) + 200 < float(whole.attrib["height"])
     assert max(float(panel.attrib["x"]) for panel in panels) + 340 < float(whole.attrib["width"])
+
+
+def test_how_far_below_its_highest_point_a_training_ends(tmp_path: Path) -> None:
+    for preset, method, psnr in (
+        ("quick", "l2", (22.0, 24.0, 23.5, 23.0)),
+        ("quick", "cgan", (22.0, 23.0, 24.0, 25.0)),
+        ("standard", "l2", (24.0, 23.75, 23.0, 22.5)),
+        ("standard", "cgan", (22.0, 23.0, 24.0, 25.0)),
+    ):
+        for seed, shift in enumerate((-0.5, 0.5, 0.0)):
+            seen, colors = tuple(range(1000, 5000, 1000)), {"colorfulness": psnr, "colorfulness_truth": 9.0}
+            curves = Curves(images=seen, psnr=tuple(one + shift for one in psnr), validation_images=1024, **colors)
+            write_method(tmp_path, method, seeds=(seed,), preset=preset, curves=curves, cost=Cost(budget_images=4000))
+    write_method(tmp_path, "eccv16")  # without a curve
+    tables = [build_table(tmp_path / "cifar10" / preset) for preset in ("quick", "standard")]
+    lines = {line[0]: line[1:] for line in cells_of(within.ends(Facts(tables, [], [])))}
+    assert lines["`l2`"] == ["-1.00 (after 50 %)", "-1.50 (after 25 %)"]
+    assert lines["`cgan`"] == ["0.00", "0.00"]
+    assert lines["`eccv16`"] == ["–", "–"]
+    told = "1,024 on cifar10/quick, 1,024 on cifar10/standard"
+    assert within.validation_images(Facts(tables, [], [])) == told
+    assert within.ends(Facts([], [], [])) == ""
 
 
 def test_what_a_single_color_scores_beyond_gray_stands_beside_it(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def passings(rows: Mapping[str, Sequence[Curves]]) -> Iterator[tuple[str, str, i
         (passes, is passed, images): behind by `LEAST` dB at a validation that both have, ahead by it at the last one,
         and ahead from that number of images on.
     """
-    means = {name: _mean_psnr(curves) for name, curves in rows.items()}
+    means = {name: mean_psnr(curves) for name, curves in rows.items()}
     for passing, passed in permutations(means, 2):
         common = sorted(means[passing].keys() & means[passed].keys())
         leads = np.array([means[passing][images] - means[passed][images] for images in common])
@@ -59,7 +59,7 @@ def passings(rows: Mapping[str, Sequence[Curves]]) -> Iterator[tuple[str, str, i
             yield passing, passed, common[int(np.flatnonzero(leads <= 0)[-1]) + 1]
 
 
-def _mean_psnr(curves: Sequence[Curves]) -> dict[int, float]:
+def mean_psnr(curves: Sequence[Curves]) -> dict[int, float]:
     """The mean over seeds at each number of images at which every seed was validated."""
     seeds = [dict(zip(one.images, one.psnr, strict=True)) for one in curves]
     shared = set.intersection(*map(set, seeds)) if seeds else set()

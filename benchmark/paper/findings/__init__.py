@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmark.contracts.tuning import read_tuning
 from benchmark.paper.card.surprises import headlines
 from benchmark.paper.claims import decide_all
-from benchmark.paper.findings import colorless, figures, longer, verdicts
+from benchmark.paper.findings import colorless, figures, longer, verdicts, within
 from benchmark.paper.findings import facts as pieces
 from benchmark.paper.findings.facts import Facts
 from benchmark.paper.published import load_published
@@ -77,6 +77,7 @@ def _page(facts: Facts, drawn: dict[str, str], of_metrics: Sequence[str]) -> str
         pieces=pieces,
         colorless=colorless,
         longer=longer,
+        within=within,
         figures=drawn,
         of_metrics=of_metrics,
         part=part,

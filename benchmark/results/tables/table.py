@@ -14,7 +14,7 @@ from benchmark.contracts import registry
 from benchmark.contracts.curves import Curves
 from benchmark.contracts.result import Cost, Run
 from benchmark.results.columns import NOT_MEASURED, Filled, Kind, LeftOut, TableCell, columns, kind_of, providers
-from benchmark.results.curves import falling, still_improving
+from benchmark.results.curves import falling, mean_psnr, still_improving
 from benchmark.results.draws import image_weights
 from benchmark.results.statistics import Estimate
 from benchmark.results.tables.collect import Measured, collect
@@ -48,6 +48,11 @@ class Row:
     def part(self) -> str:
         """Of the table: "method", "baseline" or "ceiling"; the floor is a baseline."""
         return "baseline" if self.run.role == "floor" else self.run.role
+
+    @property
+    def mean_curve(self) -> Mapping[int, float]:
+        """Training images, a parent's counted → psnr on validation images, the mean over seeds."""
+        return mean_psnr(list(self.curves.values()))
 
     @property
     def not_above_floor(self) -> list[str]:
