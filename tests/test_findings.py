@@ -104,7 +104,7 @@ def test_a_table_of_single_trainings_tells_means_and_no_tests(tmp_path: Path) ->
     for method, quality in (("l2", 1.0), ("cgan", -1.0), ("eccv16", -3.0)):
         write_method(tmp_path, method, quality, seeds=(0,), data="celeba")
     alone = [build_table(tmp_path / "celeba/quick")]
-    told = "On celeba/quick each of 3 families was trained once, which no test can judge; in the means of all three, "
+    told = "On celeba/quick each of 3 families was trained once, and so is not tested; in the means of all three, "
     [sentence] = colorless.elsewhere(Facts(alone, [], []))
     assert sorted(re.findall(r"`\w+`", sentence)) == ["`cgan`", "`l2`"]
     assert sentence.startswith(f"{told}2 of them are above that picture (")
@@ -186,7 +186,7 @@ def test_the_other_tables_say_who_beats_gray_there(tmp_path: Path) -> None:
     write_method(tmp_path, "cgan", 2.0, seeds=(0,), data="imagenette")
     write_method(tmp_path, "l2", 2.0, data="coco")  # without gray nothing can be said
     tables = [build_table(tmp_path / name / "quick") for name in ("cifar10", "imagenette", "coco")]
-    once = "(1 of them by one training, and so not tested)"
+    once = "(not tested, as of one training: `cgan`)"
     assert colorless.elsewhere(Facts(tables, [], [])) == [
         f"On imagenette/quick 1 of 3 families {once} is shown to beat that picture in all three (`l2`)."
     ]
@@ -195,7 +195,7 @@ def test_the_other_tables_say_who_beats_gray_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seeds", "said", "interval"),
     [
-        ((0,), " (1 of them by one training, and so not tested)", "Trained once, untested, and ahead of it: `house` ("),
+        ((0,), " (not tested, as of one training: `house`)", "Trained once, untested, and ahead of it: `house` ("),
         ((0, 1, 2), "", ": a 95 % interval for a comparison fixed in advance"),
     ],
 )
@@ -329,7 +329,7 @@ def test_an_undecided_control_says_how_many_of_its_comparisons_hold(tmp_path: Pa
     tables = [build_table(tmp_path / "cifar10/quick")]
     lines = verdicts.attributions(Facts(tables, decide_all(tables), []))
     [line] = [line for line in lines if line.startswith("`C11-scratch`")]
-    part = "that what `C11-encoder` names has a part in it is shown by 2 of its 4 comparisons alone."
+    part = "2 of its 4 comparisons hold, so that what `C11-encoder` names has a part in it is shown in part at most."
     assert line.endswith(f"and so is `C11-phase`; but `C11-encoder` is undecided: {part}")
 
 
@@ -376,7 +376,7 @@ def test_parts_of_data_sets_and_missing_columns_are_said(page: str) -> None:
         in page
     )
     assert "Not trained on cifar10/quick: `gan-perceptual` (VGG-19 weights missing)." in page
-    assert "Budgets: 2,000 steps of 64 (`cgan`, `classification`, `eccv16`, `l2`)." in page
+    assert "Budgets on cifar10/quick: 2,000 steps of 64 (`cgan`, `classification`, `eccv16`, `l2`)." in page
 
 
 def test_figures_are_svg_files_that_need_nothing(project: Path, page: str) -> None:

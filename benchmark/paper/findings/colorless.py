@@ -101,7 +101,15 @@ def elsewhere(facts: Facts) -> list[str]:
 def transferred(facts: Facts) -> list[str]:
     """Returns the same of each table of images that are of no training split, with their number and the baseline."""
     tables = [table for table in facts.transfers if table.floor and families(table)]
-    return [f"On {_beaten(table, '`gray`')} on {table.images:,} photographs{_mean_color(table)}." for table in tables]
+    return [
+        f"On {_beaten(table, '`gray`')} on {table.images:,} photographs, by {_seeds(table)}{_mean_color(table)}."
+        for table in tables
+    ]
+
+
+def _seeds(table: Table) -> str:
+    counts = sorted({len(row.seeds) for row in families(table)})
+    return f"{' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} training{'s' if counts[-1] > 1 else ''} of each"
 
 
 def _beaten(table: Table, gray: str) -> str:
@@ -117,7 +125,7 @@ def _in_the_mean(table: Table, gray: str) -> str:
     rows, baseline = families(table), table.row("mean-color")
     above = [row.name for row in rows if table.floor and _ahead(row, table.floor)]
     told = (
-        f"each of {len(rows)} families was trained once, which no test can judge; in the means of all three, "
+        f"each of {len(rows)} families was trained once, and so is not tested; in the means of all three, "
         f"{len(above)} of them {'is' if len(above) == 1 else 'are'} above {gray}{named(table, above)}"
     )
     if not (above and baseline):
@@ -148,9 +156,9 @@ def _mean_color(table: Table, metric: str = "psnr") -> str:
 
 
 def untested(table: Table) -> str:
-    """Returns how many of a table's families have one training there, in brackets behind a space, or nothing."""
-    once = sum(len(row.seeds) == 1 for row in families(table))
-    return f" ({once} of them by one training, and so not tested)" if once else ""
+    """Returns which of a table's families have one training there, in brackets behind a space, or nothing."""
+    once = [f"`{row.name}`" for row in families(table) if len(row.seeds) == 1]
+    return f" (not tested, as of one training: {', '.join(once)})" if once else ""
 
 
 def named(table: Table, names: Sequence[str]) -> str:

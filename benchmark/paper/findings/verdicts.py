@@ -87,7 +87,10 @@ def _part(name: str, control: Decision) -> str:
     deciding = [one for one in control.findings if one.decides]
     holding = sum(one.outcome == "holds" for one in deciding)
     part = f"that what `{name}` names has a part in it is"
-    return f"{part} shown by {holding} of its {len(deciding)} comparisons alone" if holding else f"{part} not shown"
+    if not holding:
+        return f"{part} not shown"
+    hold = "holds" if holding == 1 else "hold"
+    return f"{holding} of its {len(deciding)} comparisons {hold}, so {part} shown in part at most"
 
 
 def _verdict_on(name: str, one: Decision) -> str:

@@ -34,11 +34,11 @@ def _with_curves(facts: Facts) -> Sequence[Table]:
 
 
 def _end(row: Row | None) -> str:
-    """Returns `-0.43 (after 13 %)`, or `0.00` where the last point is the highest."""
+    """Returns `-0.43 (after 12.5 %)`, or `0.00` where the last point is the highest."""
     means = row.mean_curve if row else {}
     if not means:
         return NOTHING
     last, highest = max(means), max(means, key=lambda images: means[images])
     if last == highest:
         return "0.00"
-    return f"{means[last] - means[highest]:.2f} (after {100 * highest / last:.0f} %)"
+    return f"{means[last] - means[highest]:.2f} (after {100 * highest / last:.3g} %)"
