@@ -109,7 +109,8 @@ def transferred(facts: Facts) -> list[str]:
 
 def _seeds(table: Table) -> str:
     counts = sorted({len(row.seeds) for row in families(table)})
-    return f"{' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} training{'s' if counts[-1] > 1 else ''} of each"
+    span = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    return f"{span} training{'s' if counts[-1] > 1 else ''} of each"
 
 
 def _beaten(table: Table, gray: str) -> str:
