@@ -36,8 +36,7 @@ def mean_color_less_gray(facts: Facts, metric: str = "psnr") -> str:
     """Returns `+0.05 on cifar10/quick, …`: what the training split's mean color scores beyond gray, table by table."""
     told = []
     for table, gray in _grays(facts):
-        baseline, floor = table.row("mean-color"), gray.cells[metric].mean
-        mean = baseline.cells[metric].mean if baseline else None
+        mean, floor = _mean(table.row("mean-color"), metric), gray.cells[metric].mean
         if mean is not None and floor is not None:
             told.append(f"{mean - floor:+.{METRICS[metric].digits}f} on {name_of(table)}")
     return ", ".join(told)
@@ -142,9 +141,7 @@ def _ahead(row: Row, other: Row) -> bool:
 
 def _mean_color(table: Table, metric: str = "psnr") -> str:
     """Returns the highest mean of a family beside gray's and that of the training split's mean color, or ""."""
-    baseline = table.row("mean-color")
-    mean = baseline.cells[metric].mean if baseline else None
-    gray = table.floor.cells[metric].mean if table.floor else None
+    mean, gray = _mean(table.row("mean-color"), metric), _mean(table.floor, metric)
     best = max(
         ((one, row.name) for row in families(table) if (one := row.cells[metric].mean) is not None), default=None
     )
@@ -154,6 +151,10 @@ def _mean_color(table: Table, metric: str = "psnr") -> str:
         f"; the highest mean {metric} of a family is that of `{best[1]}`, {best[0]:.2f} dB; `{GRAY}` has {gray:.2f},"
         f" the mean color of the training split {mean:.2f} (means, whose order is no test)"
     )
+
+
+def _mean(row: Row | None, metric: str) -> float | None:
+    return row.cells[metric].mean if row else None
 
 
 def untested(table: Table) -> str:
@@ -202,7 +203,7 @@ def lead(table: Table, metric: str = "psnr") -> tuple[str, str, str] | None:
 def ahead_once(table: Table, metric: str = "psnr") -> str:
     """Returns the families that were trained once and are ahead of `lead`, each with its distance to `gray`, or ""."""
     first = lead(table, metric)
-    gray = table.floor.cells[metric].mean if table.floor else None
+    gray = _mean(table.floor, metric)
     means = {row.name: (row.cells[metric].mean, len(row.seeds)) for row in families(table)}
     if first is None or gray is None or (best := means[first[0]][0]) is None:
         return ""

@@ -157,7 +157,7 @@ def glossary(facts: Facts, table: Table, lines: Sequence[str] = ()) -> list[str]
 
 
 def sizes(table: Table) -> str:
-    """Returns a sentence on how much families differ in parameters and seconds of training, without its full stop."""
+    """Returns how much families differ in parameters and in seconds of training, without the last full stop."""
     rows = [row.cost for row in families(table)]
     parameters = [cost.parameters / 1e6 for cost in rows if cost.parameters]
     seconds = [cost.train_seconds for cost in rows if cost.train_seconds]

@@ -27,10 +27,9 @@ def validation_images(facts: Facts) -> str:
 
 def _with_curves(facts: Facts) -> Sequence[Table]:
     """Returns the page's table of each data set, and its longer trainings."""
-    tables = {id(table): table for table in facts.with_methods}
-    tables |= {id(table): table for pair in longer(facts) for table in pair}
-    chosen = [table for table in facts.tables if id(table) in tables]
-    return [table for table in chosen if any(row.curves for row in families(table))]
+    chosen = [*facts.with_methods, *(table for pair in longer(facts) for table in pair)]
+    tables = [table for table in facts.tables if any(table is one for one in chosen)]
+    return [table for table in tables if any(row.curves for row in families(table))]
 
 
 def _end(row: Row | None) -> str:
