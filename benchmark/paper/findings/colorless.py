@@ -8,7 +8,7 @@ from benchmark.contracts.tuning import FIDELITY
 from benchmark.paper.claims import families, span_text
 from benchmark.paper.findings.facts import DATA, GRAY, Facts, name_of, seen_imagenet, value
 from benchmark.paper.published import Published
-from benchmark.results.statistics import against, compare, shown
+from benchmark.results.statistics import Estimate, against, compare, shown
 from benchmark.results.tables import FLOOR_TEST, NOTHING, Row, Table, cell_text, markdown_grid
 from benchmark.scoring.metrics import METRICS
 
@@ -94,7 +94,7 @@ def above_gray(table: Table) -> list[str]:
 def elsewhere(facts: Facts) -> list[str]:
     """Returns a sentence for each table but the main one: how many of its families are shown to beat `gray`."""
     tables = [table for table in facts.with_methods if table is not facts.main and table.floor and families(table)]
-    return [f"On {_beaten(table, 'that picture')}." for table in tables]
+    return [f"On {_beaten(table, 'that picture')}{_and_mean_color(table)}." for table in tables]
 
 
 def transferred(facts: Facts) -> list[str]:
@@ -118,6 +118,30 @@ def _beaten(table: Table, gray: str) -> str:
     above, of = above_gray(table), f"{len(families(table))} families{untested(table)}"
     verb = "is" if len(above) == 1 else "are"
     return f"{name_of(table)} {len(above)} of {of} {verb} shown to beat {gray} in all three{named(table, above)}"
+
+
+def _and_mean_color(table: Table) -> str:
+    """Returns which of the families above `gray` are shown to beat the training split's mean color, too, or ""."""
+    above, baseline = above_gray(table), table.row("mean-color")
+    if not (above and baseline):
+        return ""
+    both = [name for name in above if all(_is_above(table, name, baseline, metric) for metric in FLOOR_TEST)]
+    verb = "is" if len(both) == 1 else "are"
+    return f"; of these, {len(both)} {verb} shown to beat the mean color of the training split, too{named(table, both)}"
+
+
+def _is_above(table: Table, name: str, baseline: Row, metric: str) -> bool:
+    """Whether a family is shown to beat a baseline, corrected for the number of families."""
+    standard, measured = baseline.cells[metric].estimate, _measured(table, metric)
+    if standard is None or name not in measured:
+        return False
+    found = against(measured, standard)[name]
+    return shown(found) and found.effect > 0
+
+
+def _measured(table: Table, metric: str) -> dict[str, Estimate]:
+    """Returns the families that have a metric, and what is known of it."""
+    return {row.name: one for row in families(table) if (one := row.cells[metric].estimate)}
 
 
 def _in_the_mean(table: Table, gray: str) -> str:
@@ -215,10 +239,9 @@ def ahead_once(table: Table, metric: str = "psnr") -> str:
 
 def _from_gray(table: Table, metric: str) -> dict[str, str]:
     """Returns family → its distance to `gray`, and which side the test shows, corrected for the number of families."""
-    gray = table.floor
+    gray, measured = table.floor, _measured(table, metric)
     if (floor := gray.cells[metric].estimate if gray else None) is None:
         return {}
-    measured = {row.name: one for row in families(table) if (one := row.cells[metric].estimate)}
     digits, told = METRICS[metric].digits, {}
     for name, found in against(measured, floor).items():
         alone = compare(measured[name], floor)  # whose interval, in no family of tests, is also that of the claims
