@@ -192,16 +192,22 @@ def test_the_other_tables_say_who_beats_gray_there(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("mean_color", "both"), [(1.0, "1 is{} (`l2`)"), (2.5, "0 are{}")])
+@pytest.mark.parametrize(
+    ("mean_color", "both"),
+    [
+        (0.0, ", and each of these {}"),
+        (1.0, "; of these, 1 is shown to beat {} (`l2`)"),
+        (2.5, "; of these, 0 are shown to beat {}"),
+    ],
+)
 def test_who_beats_gray_is_tested_against_the_mean_color_too(tmp_path: Path, mean_color: float, both: str) -> None:
     write_method(tmp_path, "gray", seeds=(0,), role="floor", data="celeba")
     write_method(tmp_path, "mean-color", mean_color, seeds=(0,), role="baseline", data="celeba")
     for method, quality in (("l2", 2.0), ("eccv16", 0.5), ("cgan", -2.0)):
         write_method(tmp_path, method, quality, data="celeba")
     [told] = colorless.elsewhere(Facts([build_table(tmp_path / "celeba/quick")], [], []))
-    beaten = " shown to beat the mean color of the training split, too"
     assert told.startswith("On celeba/quick 2 of 3 families are shown to beat that picture in all three (`")
-    assert told.endswith(f"; of these, {both.format(beaten)}.")
+    assert told.endswith(f"{both.format('the mean color of the training split, too')}.")
 
 
 @pytest.mark.parametrize(

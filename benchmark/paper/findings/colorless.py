@@ -126,6 +126,8 @@ def _and_mean_color(table: Table) -> str:
     if not (above and baseline):
         return ""
     both = [name for name in above if all(_is_above(table, name, baseline, metric) for metric in FLOOR_TEST)]
+    if both == above:
+        return f", and {'each of these ' if len(above) > 1 else ''}the mean color of the training split, too"
     verb = "is" if len(both) == 1 else "are"
     return f"; of these, {len(both)} {verb} shown to beat the mean color of the training split, too{named(table, both)}"
 
