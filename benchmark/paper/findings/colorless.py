@@ -125,20 +125,20 @@ def _and_mean_color(table: Table) -> str:
     above, baseline = above_gray(table), table.row("mean-color")
     if not (above and baseline):
         return ""
-    both = [name for name in above if all(_is_above(table, name, baseline, metric) for metric in FLOOR_TEST)]
+    beaten = [_above(table, baseline, metric) for metric in FLOOR_TEST]
+    both = [name for name in above if all(name in names for names in beaten)]
     if both == above:
         return f", and {'each of these ' if len(above) > 1 else ''}the mean color of the training split, too"
     verb = "is" if len(both) == 1 else "are"
     return f"; of these, {len(both)} {verb} shown to beat the mean color of the training split, too{named(table, both)}"
 
 
-def _is_above(table: Table, name: str, baseline: Row, metric: str) -> bool:
-    """Whether a family is shown to beat a baseline, corrected for the number of families."""
-    standard, measured = baseline.cells[metric].estimate, _measured(table, metric)
-    if standard is None or name not in measured:
-        return False
-    found = against(measured, standard)[name]
-    return shown(found) and found.effect > 0
+def _above(table: Table, baseline: Row, metric: str) -> list[str]:
+    """Returns the families that are shown to beat a baseline, corrected for their number."""
+    if (standard := baseline.cells[metric].estimate) is None:
+        return []
+    tests = against(_measured(table, metric), standard)
+    return [name for name, found in tests.items() if shown(found) and found.effect > 0]
 
 
 def _measured(table: Table, metric: str) -> dict[str, Estimate]:
