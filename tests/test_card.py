@@ -1,5 +1,6 @@
 """The metric card tells which metric sees what of known changes, on images whose answer is known."""
 
+import io
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fake_results import SHA, write_params, write_suite
+from rich.console import Console
 from skimage import data
 
 from benchmark import PROTOCOL
@@ -18,6 +20,7 @@ from benchmark.cli import main
 from benchmark.data.color import rgb_to_lab
 from benchmark.paper.card.changes import CHANGES, Changed, Truth, change
 from benchmark.paper.card.figure import draw
+from benchmark.paper.card.make import make_card
 from benchmark.paper.card.measure import count_of_sets, measure_card, spearman
 from benchmark.paper.card.notes import CARD, remarks
 from benchmark.paper.card.rows import FILE, Card, CardRow, csv_text, read_card
@@ -200,6 +203,16 @@ def test_a_new_metric_and_a_new_change_are_in_the_card(prepared: Any) -> None:
         del METRICS["blue"], CHANGES["less_blue"]
     with pytest.raises(InputError, match="unknown change 'less_blue'; legal: saturation"):
         measure_card(prepared, CPU, ["psnr"], ["less_blue"])
+
+
+def test_a_log_shows_how_far_a_card_is(prepared: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("benchmark.paper.card.make.prepare_data", lambda cell, context: prepared)
+    said: list[str] = []
+    context: Any = SimpleNamespace(console=Console(file=io.StringIO()), device=CPU, say=said.append)
+    cell: Any = SimpleNamespace(data="tiles", preset="quick")
+    assert "`psnr`" in make_card(cell, context, ["psnr"])
+    sets = count_of_sets()
+    assert [line.split(",")[0] for line in said] == [f"metric card: {done}/{sets}" for done in range(1, sets + 1)]
 
 
 def test_spearman_ranks() -> None:

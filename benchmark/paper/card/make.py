@@ -25,10 +25,13 @@ def make_card(cell: Cell, context: Context, metrics: Sequence[str] = (), record:
     """
     prepared = prepare_data(cell, context)
     with progress_bar(context.console) as bar:
-        task = bar.add_task("metric card", total=count_of_sets(), figures="")
+        sets = count_of_sets()
+        task = bar.add_task("metric card", total=sets, figures="")
 
         def advance(what: str) -> None:
             bar.update(task, advance=1, figures=what)
+            if bar.disable:  # a set of whole data takes a minute or more: a log shows that it goes on
+                context.say(f"metric card: {bar.tasks[task].completed:g}/{sets}, {what}")
 
         rows = measure_card(prepared, context.device, metrics or None, advance=advance)
     if not metrics:
