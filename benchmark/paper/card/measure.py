@@ -11,14 +11,13 @@ from benchmark import PROTOCOL
 from benchmark.data.color import rgb_to_lab
 from benchmark.data.prepared import Prepared
 from benchmark.paper.card.changes import CHANGES, Change, Changed, Truth
-from benchmark.paper.card.rows import NO_COLOR, CardRow
+from benchmark.paper.card.rows import NO_COLOR, PART, PARTS, CardRow
 from benchmark.results.statistics import resample
 from benchmark.scoring.evaluate import batch_size_for
 from benchmark.scoring.metrics import METRICS, Metric
 from benchmark.scoring.metrics.scorer import Scorer
 from benchmark.support.errors import InputError
 
-PART, PARTS = 1000, 5  # images of the parts on which set metrics are measured again; parts where there are fewer
 _OTHER_SEED = 0
 LEVELS = (0.025, 0.975)
 

@@ -17,6 +17,7 @@ from benchmark.support.errors import BenchError, first_fault
 FILE = "card.csv"  # in results/<data>/<preset>
 Aspect = Literal["saturation", "hue", "place", "other"]  # of color: what a change disturbs
 NO_COLOR = ("saturation", 0.0)  # change and strength whose damage is the unit: a picture without any color
+PART, PARTS = 1000, 5  # images of the parts on which set metrics are measured again; parts where there are fewer
 LEAST_DAMAGE = 0.1  # of no color's: what a change must do to a metric that is said to see it
 
 

@@ -10,7 +10,7 @@ from benchmark.paper.card.changes import CHANGES
 from benchmark.paper.card.figure import draw
 from benchmark.paper.card.measure import spearman
 from benchmark.paper.card.notes import remarks
-from benchmark.paper.card.rows import LEAST_DAMAGE, NO_COLOR, Card, CardRow
+from benchmark.paper.card.rows import LEAST_DAMAGE, NO_COLOR, PART, PARTS, Card, CardRow
 from benchmark.paper.card.surprises import cards_in, surprises
 from benchmark.results.tables import NOTHING, Table, build_table, markdown_grid, number, update_files
 from benchmark.scoring.metrics import METRICS
@@ -49,6 +49,8 @@ def build_page(root: Path, check: bool = False) -> list[Path]:
             other=cards_in(root / "results", other=True),
             changes=CHANGES,
             least=f"{LEAST_DAMAGE:g}",
+            part=PART,
+            parts=PARTS,
         )
     )
     return update_files(contents, check)
