@@ -2,6 +2,7 @@
 
     python tests/statistics_simulation.py                     every figure of docs/statistics.md, half an hour
     python tests/statistics_simulation.py --part error        the family-wise errors alone
+    python tests/statistics_simulation.py --part error --results results    the same on today's tables
     python tests/statistics_simulation.py --extract FOLDER    makes statistics_tables.json anew from a folder of results
 
 `statistics_tables.json` holds, of the tables of protocol 1 (`git show 3f61084:results/…`), each row's value under each
@@ -31,7 +32,8 @@ from benchmark.scoring.metrics import METRICS
 Floats = NDArray[np.float64]
 DATA = Path(__file__).with_name("statistics_tables.json")
 SOURCE = "3f61084"
-FAMILIES = ("l2", "classification", "eccv16", "cgan", "gan-perceptual-own")
+FAMILIES = ("l2", "classification", "eccv16", "cgan", "gan-perceptual-own", "gan-perceptual-lite", "house")
+TABLES = ("cifar10/quick", "celeba/quick", "coco/quick")  # of protocol 1
 OWN = "gan-perceptual-own"
 VARIED = {f"{OWN}-{name}": OWN for name in ("lambda-1", "lambda-100", "lr-1e-4", "lr-2e-4", "batch-1", "batch-4")}
 VARIED["classification-rebalance"] = "classification"
@@ -349,18 +351,35 @@ def _covered(table: dict[str, Any], column: str, row: str, images: int, seeds: i
 
 def extract(results: Path) -> dict[str, Any]:
     """What the simulation needs of the tables below a folder of results."""
+    return {"source": SOURCE, "tables": {name: _table(_seeds(results / name)) for name in TABLES}}
+
+
+def current(results: Path) -> dict[str, Any]:
+    """The families of each table `quick` that were trained three times, by as many seeds as all of them have."""
+    found = {}
+    for folder in sorted(results.glob("*/quick")):
+        rows = {row: paths for row, paths in _seeds(folder).items() if row in FAMILIES}
+        if len(rows) > 1:
+            count = min(len(paths) for paths in rows.values())
+            found[f"{folder.parent.name}/quick"] = _table({row: paths[:count] for row, paths in rows.items()})
+    return found
+
+
+def _seeds(folder: Path) -> dict[str, list[Path]]:
+    """Row → the results of its seeds, of rows with three or more."""
+    groups = {row.name: sorted(row.glob("seed*.json")) for row in sorted(folder.iterdir())}
+    return {row: paths for row, paths in groups.items() if len(paths) > 2}
+
+
+def _table(paths: dict[str, list[Path]]) -> dict[str, Any]:
     from benchmark.results.currency import read_whole
 
-    found: dict[str, Any] = {"source": SOURCE, "tables": {}}
-    for name in ("cifar10/quick", "celeba/quick", "coco/quick"):
-        groups = {folder.name: sorted(folder.glob("seed*.json")) for folder in sorted((results / name).iterdir())}
-        rows = {row: [read_whole(path) for path in paths] for row, paths in groups.items() if len(paths) > 2}
-        models = {row: [row, *(["eccv16"] if row.startswith("gan-perceptual") else [])] for row in rows}
-        columns = {column: _column(column, list(rows.values())) for column in dict.fromkeys((*HEADLINE, *COVERED))}
-        kept = {column: values for column, values in columns.items() if values}
-        images = next(iter(rows.values()))[0].result.images
-        found["tables"][name] = {"images": images, "rows": list(rows), "models": models, "columns": kept}
-    return found
+    rows = {row: [read_whole(path) for path in of] for row, of in paths.items()}
+    models = {row: [row, *(["eccv16"] if row.startswith("gan-perceptual") else [])] for row in rows}
+    columns = {column: _column(column, list(rows.values())) for column in dict.fromkeys((*HEADLINE, *COVERED))}
+    kept = {column: values for column, values in columns.items() if values}
+    images = next(iter(rows.values()))[0].result.images
+    return {"images": images, "rows": list(rows), "models": models, "columns": kept}
 
 
 def _column(name: str, rows: Sequence[Sequence[Measured]]) -> dict[str, Any]:
@@ -395,12 +414,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", choices=PARTS, help="print these figures alone")
     parser.add_argument("--extract", type=Path, help="a folder of results to make the data from")
+    parser.add_argument("--results", type=Path, help="of `error` and `deviations`: a folder of today's results instead")
     parser.add_argument("--trials", type=int, default=1000)
     given = parser.parse_args()
     if given.extract:
         DATA.write_text(json.dumps(extract(given.extract), separators=(",", ":")) + "\n")
         return 0
-    tables = json.loads(DATA.read_text())["tables"]
+    if given.results and given.part not in ("error", "deviations"):
+        parser.error("--results goes with --part error or --part deviations")
+    tables = current(given.results) if given.results else json.loads(DATA.read_text())["tables"]
     missed, as_in_tables = False, statistics.REFERENCE_DRAWS
     for part in [given.part] if given.part else PARTS:
         statistics.REFERENCE_DRAWS = as_in_tables if part == "decided" else SIMULATED_DRAWS

@@ -5,7 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from statistics_simulation import DATA, HEADLINE, decided_lines, deviation_lines, family_error, ours, scene, trials
+from statistics_simulation import (
+    DATA,
+    FAMILIES,
+    HEADLINE,
+    current,
+    decided_lines,
+    deviation_lines,
+    error_lines,
+    family_error,
+    ours,
+    scene,
+    trials,
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +49,18 @@ def test_trials_have_the_deviations_of_the_table(tables: dict) -> None:
 
 def test_equals_are_rarely_called_different(tables: dict) -> None:
     assert family_error(ours, trials(scene(tables["cifar10/quick"], "psnr"), 60, 3)) <= 0.12  # 6 % and luck
+
+
+def test_todays_tables_are_read_too(tmp_path: Path) -> None:
+    """Families alone, by the seeds that all of them have; a table that too few trainings made is left out."""
+    folder = Path(__file__).parents[1] / "results" / "coco" / "quick"
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "coco" / "quick").symlink_to(folder)
+    (tmp_path / "other" / "quick" / "l2").mkdir(parents=True)
+    tables = current(tmp_path)
+    assert list(tables) == ["coco/quick"]
+    table = tables["coco/quick"]
+    assert {"l2", "cgan"} <= set(table["rows"]) <= set(FAMILIES)
+    assert {len(row) for row in table["columns"]["psnr"]["seeds"]} == {3}
+    lines = list(error_lines(tables, 2, ["psnr"]))
+    assert [line[:2] for line in lines] == [["coco/quick", "`psnr`"]]
