@@ -61,6 +61,7 @@ def test_todays_tables_are_read_too(tmp_path: Path) -> None:
     assert list(tables) == ["coco/quick"]
     table = tables["coco/quick"]
     assert {"l2", "cgan"} <= set(table["rows"]) <= set(FAMILIES)
-    assert {len(row) for row in table["columns"]["psnr"]["seeds"]} == {3}
+    (seeds,) = {len(row) for row in table["columns"]["psnr"]["seeds"]}
+    assert seeds >= 3
     lines = list(error_lines(tables, 2, ["psnr"]))
     assert [line[:2] for line in lines] == [["coco/quick", "`psnr`"]]
